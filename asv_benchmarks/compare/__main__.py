@@ -1,0 +1,80 @@
+"""`python -m asv_benchmarks.compare`: run the cases, print the tables.
+
+The exit status is 1 when a result of Scorch was wrong, 2 when no case was found, else 0: slow is no failure.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+
+from . import families, machine, peers, report
+from .model import CaseResult, Options
+from .options import parse
+from .progress import progress
+from .ratios import ratio
+
+__all__ = ["main", "run"]
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """The command: parse, measure, print, write. Returns the exit status."""
+    options = parse(words)
+    warnings.filterwarnings("ignore", message="Sparse .* tensor support is in beta state")
+    if options.list:
+        print("\n".join(case.id for _, case in families.select(options)))
+        return 0
+    before, others = machine.watch()
+    _warn(machine.busy_warning(others))
+    if options.data is None:
+        _warn("No real data: give --data DIR or set SCORCH_DATA. Only generated matrices are measured.")
+    if options.threads:
+        peers.set_threads(options.threads)
+    results = run(options)
+    if not results:
+        _warn("no case matches")
+        return 2
+    after = machine.Load.now()
+    described = machine.describe()
+    described["load"] = f"{before.average:.2f} before, {after.average:.2f} after (this run included)"
+    described["others"] = f"other processes used {before.others(after):.2f} cores during the run"
+    _write(options, described, results)
+    _warn(machine.busy_warning(before.others(after)))
+    return int(
+        any(outcome.wrong for result in results for outcome in result.outcomes if outcome.peer == "scorch")
+    )
+
+
+def run(options: Options) -> list[CaseResult]:
+    """Measure every selected case; an interruption ends the run, and what is there is reported."""
+    total = sum(1 for _ in families.select(options))
+    results: list[CaseResult] = []
+    with progress(total) as show:
+        try:
+            for family, case in families.select(options):
+                show(case.id, "")
+                result = family.measure(case, options)
+                results.append(result)
+                value = ratio(result)
+                show(case.id, f"{value:.2f}" if value is not None else "no ratio")
+        except KeyboardInterrupt:
+            _warn("interrupted: the report covers what was measured before")
+    return results
+
+
+def _write(options: Options, described: dict[str, str], results: list[CaseResult]) -> None:
+    print(report.as_text(described, results))
+    if options.markdown is not None:
+        options.markdown.write_text(report.as_markdown(described, results), encoding="utf-8")
+    if options.json is not None:
+        options.json.write_text(report.as_json(described, results), encoding="utf-8")
+
+
+def _warn(text: str) -> None:
+    if text:
+        print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

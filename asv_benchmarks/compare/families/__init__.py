@@ -1,0 +1,42 @@
+"""The families of cases, one file each. A new one is a new file with a `FAMILY`, and a line in `FAMILIES`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+
+from asv_benchmarks.compare.model import Case, Family, Options
+
+from . import convert, latency, memory, overhead, sddmm, spmm, spmspm, spmv
+
+__all__ = ["FAMILIES", "find", "select"]
+
+FAMILIES: dict[str, Family] = {
+    family.name: family
+    for family in (
+        spmm.FAMILY,
+        spmv.FAMILY,
+        spmspm.FAMILY,
+        sddmm.FAMILY,
+        convert.FAMILY,
+        overhead.FAMILY,
+        latency.FAMILY,
+        memory.FAMILY,
+    )
+}
+
+
+def select(options: Options) -> Iterator[tuple[Family, Case]]:
+    """The cases that the options ask for; `options.case` is matched with a case's id and with its matrix."""
+    for family in map(FAMILIES.__getitem__, options.families or tuple(FAMILIES)):
+        for case in family.cases(options):
+            if fnmatchcase(case.id, options.case) or fnmatchcase(case.matrix, options.case):
+                yield family, case
+
+
+def find(identity: str, options: Options) -> Case:
+    """The case of this id. Raises KeyError when there is none."""
+    for case in FAMILIES[identity.split("/")[0]].cases(options):
+        if case.id == identity:
+            return case
+    raise KeyError(identity)

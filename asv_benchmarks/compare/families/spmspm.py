@@ -1,0 +1,75 @@
+"""SpMSpM: sparse times sparse, "ik,kj->ij": A @ A of a square matrix, A @ A.T of another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from operator import matmul
+from typing import Any
+
+import numpy as np
+
+from asv_benchmarks.compare import ratios, timing
+from asv_benchmarks.compare.model import Case, CaseResult, Family, Options
+from asv_benchmarks.inputs import Matrix, load
+
+from .operands import chosen
+
+__all__ = ["FAMILY"]
+
+# Multiply-adds of a product; beyond, results take gigabytes.
+_MOST_PRODUCTS = 600_000_000
+
+
+def _operands(matrix: Matrix) -> tuple[Any, ...]:
+    a = load(matrix)
+    return a, (a if a.shape[0] == a.shape[1] else a.T.tocsr())
+
+
+def _products(a: Any, b: Any) -> int:
+    """The number of multiply-adds of a @ b."""
+    return int(np.diff(b.indptr).astype(np.int64)[a.indices].sum())
+
+
+def _measure(case: Case, options: Options) -> CaseResult:
+    a, b = case.load()
+    products = _products(a, b)
+    if products > _MOST_PRODUCTS:
+        result = CaseResult(
+            case.id, case.family, case.matrix, case.variant, case.real, timing.describe((a, b))
+        )
+        result.notes.append(f"left out: {products:.2g} multiply-adds")
+        return result
+    result = timing.measure(case, options)
+    if a is not b:
+        result.notes.insert(0, "A @ A.T")
+    mine = ratios.ours(result)
+    ordered = [
+        o.value for o in result.outcomes if o.counted and o.peer != "scorch" and o.value and not o.unsorted
+    ]
+    if mine is not None and mine.value and ordered:
+        result.notes.insert(0, f"{min(ordered) / mine.value:.2f} x the best with sorted rows")
+    return result
+
+
+def _cases(options: Options) -> Iterator[Case]:
+    for matrix in chosen(options, "generated", "matrix", "graph"):
+        yield Case(
+            family="spmspm",
+            matrix=matrix.name,
+            variant="",
+            operation="spmspm",
+            load=partial(_operands, matrix),
+            reference=matmul,
+            real=matrix.real,
+        )
+
+
+FAMILY = Family(
+    "spmspm",
+    "SpMSpM: A @ A (A @ A.T where A is not square)",
+    "ms",
+    _cases,
+    _measure,
+    about="The ratio is to the best rival, sorted rows or not; the note gives the ratio to rivals that sort.",
+)

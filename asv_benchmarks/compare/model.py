@@ -1,0 +1,125 @@
+"""The values that pass between the parts: cases, contenders, outcomes, peers, families."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Case", "CaseResult", "Contender", "Family", "LeftOut", "Options", "Outcome", "Peer"]
+
+
+class LeftOut(Exception):
+    """A contender declines a case (too large, not a fit); the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line asks for. `budget` is in seconds a case, `rounds` the most rounds of a case."""
+
+    data: Path | None = None
+    families: tuple[str, ...] = ()
+    case: str = "*"
+    rounds: int = 200
+    budget: float = 2.0
+    threads: int | None = None
+    quick: bool = False
+    json: Path | None = None
+    markdown: Path | None = None
+    list: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One way to do the operation of a case.
+
+    `build` prepares the operands (untimed) and returns the call to time. With `fresh`, it returns a function
+    that makes a new call instead; it runs untimed before every call, so that nothing is remembered.
+    `result` turns what the call returns into something that `check` understands.
+    """
+
+    label: str
+    build: Callable[[], Callable[[], Any]]
+    fresh: bool = False
+    result: Callable[[Any], Any] = lambda value: value
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A library: the operations that it knows, each a function from operands to contenders.
+
+    Only `counted` peers make the ratio; the others stand beside. `modules` are what it imports (their
+    versions are printed), `set_threads` tells it how many threads to use.
+    """
+
+    name: str
+    operations: Mapping[str, Callable[..., Iterable[Contender]]]
+    modules: tuple[str, ...]
+    counted: bool = True
+    set_threads: Callable[[int], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """An operation on operands: scipy arrays and contiguous numpy arrays, float32, made by `load`.
+
+    `reference` computes the expected result from the operands; None where there is nothing to check.
+    `inner` calls are timed as one when a single call is too short for the clock.
+    """
+
+    family: str
+    matrix: str
+    variant: str
+    operation: str
+    load: Callable[[], tuple[Any, ...]]
+    reference: Callable[..., Any] | None = None
+    real: bool = False
+    inner: int = 1
+
+    @property
+    def id(self) -> str:
+        return "/".join(part for part in (self.family, self.matrix, self.variant) if part)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one contender gave. `value`: median nanoseconds (bytes, for memory); None when it did not run."""
+
+    label: str
+    peer: str
+    counted: bool
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    rounds: int = 0
+    error: str = ""
+    wrong: str = ""
+    unsorted: bool = False
+
+
+@dataclass(slots=True)
+class CaseResult:
+    """All outcomes of a case. `size` describes the operands, `notes` what a reader of the row should know."""
+
+    case: str
+    family: str
+    matrix: str
+    variant: str
+    real: bool
+    size: str = ""
+    outcomes: list[Outcome] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Cases of one kind, and how one is measured. `unit` is ms, us or MiB; `averaged` families get a mean."""
+
+    name: str
+    title: str
+    unit: str
+    cases: Callable[[Options], Iterator[Case]]
+    measure: Callable[[Case, Options], CaseResult]
+    averaged: bool = True
+    about: str = ""

@@ -1,0 +1,113 @@
+"""The command line of `python -m asv_benchmarks.compare`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from asv_benchmarks.inputs import data_folder
+
+from .families import FAMILIES
+from .model import Options
+
+__all__ = ["parse"]
+
+_QUICK_ROUNDS, _QUICK_BUDGET = 10, 0.2
+
+
+def parse(words: Sequence[str] | None = None) -> Options:
+    """The options that some words (the command line by default) ask for; leaves with status 2 on a mistake.
+
+    >>> parse(["--family", "spmm,spmv", "--case", "bcs*", "--quick", "--data", "."]).families
+    ('spmm', 'spmv')
+    """
+    parser = _parser()
+    given = parser.parse_args(words)
+    try:
+        data = data_folder(given.data)
+    except FileNotFoundError as error:
+        parser.error(str(error))
+    default = Options()
+    rounds, budget = (_QUICK_ROUNDS, _QUICK_BUDGET) if given.quick else (default.rounds, default.budget)
+    return Options(
+        data=data.resolve() if data is not None else None,
+        families=given.family,
+        case=given.case,
+        rounds=given.rounds or rounds,
+        budget=budget if given.budget is None else given.budget,
+        threads=given.threads,
+        quick=given.quick,
+        json=given.json,
+        markdown=given.markdown,
+        list=given.list,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m asv_benchmarks.compare",
+        description="Scorch beside torch.sparse (every layout), scipy, dense torch and further peers.",
+    )
+    add = parser.add_argument
+    add("--data", metavar="DIR", help="folder with matrices/, graphs/, weights/ (default: $SCORCH_DATA)")
+    add(
+        "--family",
+        type=_families,
+        default=(),
+        metavar="NAME[,NAME]",
+        help=f"of {', '.join(FAMILIES)} (default: all)",
+    )
+    add(
+        "--case",
+        default="*",
+        metavar="GLOB",
+        help="cases whose id or matrix matches, such as 'email*' or 'spmm/*/K=64'",
+    )
+    add(
+        "--rounds",
+        type=_count,
+        metavar="N",
+        help=f"rounds at most (default: 200; {_QUICK_ROUNDS} with --quick)",
+    )
+    add(
+        "--budget",
+        type=_seconds,
+        metavar="SECONDS",
+        help=f"time a case (default: 2; {_QUICK_BUDGET} with --quick)",
+    )
+    add(
+        "--threads",
+        type=_count,
+        metavar="N",
+        help="threads of every peer that can be told (default: torch's choice)",
+    )
+    add("--quick", action="store_true", help="few small matrices and few rounds: does it run?")
+    add("--json", type=Path, metavar="FILE", help="write everything that was measured")
+    add("--markdown", type=Path, metavar="FILE", help="write the tables as Markdown")
+    add("--list", action="store_true", help="list the cases and leave")
+    return parser
+
+
+def _families(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    unknown = [name for name in names if name not in FAMILIES]
+    if unknown or not names:
+        raise argparse.ArgumentTypeError(
+            f"no family {', '.join(unknown) or text!r}; there are {', '.join(FAMILIES)}"
+        )
+    return names
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is less than 1")
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds")
+    return number

@@ -1,0 +1,154 @@
+"""Interleaved timing: rounds of A B C D A B C D ..., each call on its own, after every result was checked."""
+
+from __future__ import annotations
+
+import gc
+import statistics
+from collections.abc import Callable, Sequence
+from time import perf_counter, perf_counter_ns
+from typing import Any
+
+from . import check, peers
+from .model import Case, CaseResult, Contender, LeftOut, Options, Outcome, Peer
+
+__all__ = ["Runner", "describe", "interleave", "measure", "reason"]
+
+_LEAST_ROUNDS = 3
+_WARM_CALLS = 2
+# After the first rounds, a contender this many times slower than the fastest can't be the best any more; it
+# sits out instead of taking the others' share of the budget and of the caches.
+_HOPELESS = 4.0
+
+
+class Runner:
+    """A contender with its operands built: one timed call at a time."""
+
+    def __init__(self, contender: Contender, outcome: Outcome, inner: int) -> None:
+        self.outcome = outcome
+        self.inner = inner
+        self.active = True
+        self.samples: list[float] = []
+        self._made = contender.build()
+        self._fresh = contender.fresh
+
+    def call(self) -> Callable[[], Any]:
+        """The call to time; a new one where the contender asks for that."""
+        made: Callable[[], Any] = self._made() if self._fresh else self._made
+        return made
+
+    def sample(self) -> None:
+        """Time one call (or `inner` calls, divided) in nanoseconds."""
+        call = self.call()
+        if self.inner == 1:
+            start = perf_counter_ns()
+            result = call()  # kept until the clock has stopped: freeing it is not part of the operation
+            stop = perf_counter_ns()
+            del result
+        else:
+            turns = range(self.inner)
+            start = perf_counter_ns()
+            for _ in turns:
+                call()
+            stop = perf_counter_ns()
+        self.samples.append((stop - start) / self.inner)
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.samples)
+
+    def close(self) -> None:
+        """Write the median, the fastest and the slowest call into the outcome."""
+        if self.samples:
+            self.outcome.value = self.median
+            self.outcome.low, self.outcome.high = min(self.samples), max(self.samples)
+            self.outcome.rounds = len(self.samples)
+
+
+def interleave(runners: Sequence[Runner], rounds: int, budget: float) -> None:
+    """Run rounds until `rounds` are done or `budget` seconds are over, but three at least."""
+    if not runners:
+        return
+    for runner in runners:
+        for _ in range(_WARM_CALLS):
+            runner.call()()
+    gc.collect()
+    gc.disable()
+    try:
+        deadline = perf_counter() + budget
+        for done in range(1, rounds + 1):
+            for runner in runners:
+                if runner.active:
+                    runner.sample()
+            if done == _LEAST_ROUNDS:
+                _retire(runners)
+            if done >= _LEAST_ROUNDS and perf_counter() > deadline:
+                break
+    finally:
+        gc.enable()
+    for runner in runners:
+        runner.close()
+
+
+def measure(case: Case, options: Options) -> CaseResult:
+    """Build, check and time every contender of a case; one that fails is an outcome with an error."""
+    operands = case.load()
+    result = CaseResult(case.id, case.family, case.matrix, case.variant, case.real, describe(operands))
+    expected = check.expect(case.reference, operands) if case.reference else None
+    runners = []
+    for peer, contender in peers.contenders(case.operation, operands):
+        outcome = Outcome(contender.label, peer.name, peer.counted)
+        result.outcomes.append(outcome)
+        runner = _prepare(peer, contender, outcome, expected, case.inner)
+        if runner is not None:
+            runners.append(runner)
+    interleave(runners, options.rounds, options.budget)
+    result.notes.extend(_notes(result))
+    return result
+
+
+def describe(operands: tuple[Any, ...]) -> str:
+    """Shape and number of nonzeros of the first operand.
+
+    >>> import scipy.sparse
+    >>> describe((scipy.sparse.eye_array(3),))
+    '3x3 nnz 3'
+    """
+    first = operands[0]
+    return f"{'x'.join(map(str, first.shape))} nnz {getattr(first, 'nnz', first.size)}"
+
+
+def reason(error: BaseException) -> str:
+    """One line of an error for a table."""
+    if isinstance(error, LeftOut):
+        return f"left out: {error}"
+    first = (str(error).strip().splitlines() or [""])[0]
+    return f"not available: {type(error).__name__}: {first}"[:160]
+
+
+def _prepare(
+    peer: Peer, contender: Contender, outcome: Outcome, expected: check.Expected | None, inner: int
+) -> Runner | None:
+    """Build and call once; a wrong result is never timed."""
+    try:
+        runner = Runner(contender, outcome, inner)
+        raw = contender.result(runner.call()())
+        if expected is None:
+            return runner
+        outcome.unsorted = check.rows_unsorted(raw)
+        outcome.wrong = check.mistake(check.canonical(raw), expected)
+    except Exception as error:  # whatever a peer raises is its outcome; the others still run
+        outcome.error = reason(error)
+        return None
+    return None if outcome.wrong else runner
+
+
+def _retire(runners: Sequence[Runner]) -> None:
+    fastest = min(runner.median for runner in runners)
+    for runner in runners:
+        runner.active = runner.outcome.peer == "scorch" or runner.median <= _HOPELESS * fastest
+
+
+def _notes(result: CaseResult) -> list[str]:
+    unsorted = [outcome.label for outcome in result.outcomes if outcome.unsorted]
+    wrong = [f"{outcome.label} WRONG: {outcome.wrong}" for outcome in result.outcomes if outcome.wrong]
+    return wrong + ([f"rows left unsorted by {', '.join(unsorted)}"] if unsorted else [])

@@ -1,0 +1,1 @@
+"""Sparse deep learning on CPUs."""

@@ -1,0 +1,80 @@
+"""Look at the cache of generated and compiled kernels, empty it, or fill it beforehand.
+
+info    where it is, how much is in it, what in it is of no use clear   delete what scorch wrote there; other
+files stay warm    plan and compile what `scorch demo` runs, for FILEs or for the demo's own data, so that
+later runs start at once
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from scorch.commands.console import Console
+from scorch.commands.options import positive
+
+__all__ = ["HELP", "configure", "run"]
+
+HELP = "show, empty or fill the kernel cache"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    parser.add_argument("action", choices=("info", "clear", "warm"), help="what to do")
+    parser.add_argument("files", nargs="*", metavar="FILE", help="for warm: tensors to compile for")
+    parser.add_argument(
+        "--k", type=positive, default=64, help="for warm: columns of the dense factors (default: 64)"
+    )
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Do what was asked for; 2 for files where none belong."""
+    if args.files and args.action != "warm":
+        console.say(f"scorch cache {args.action} takes no files")
+        return 2
+    return {"info": _info, "clear": _clear, "warm": _warm}[args.action](args, console)
+
+
+def _info(args: argparse.Namespace, console: Console) -> int:
+    from scorch.config import config
+    from scorch.runtime.diagnose import readable_bytes
+    from scorch.runtime.inventory import survey
+
+    found = survey(config.cache_dir)
+    console.say(f"directory  {found.path}{'' if found.exists else ' (not there yet)'}")
+    console.say(f"writable   {'yes' if found.writable else 'no: every process compiles anew'}")
+    console.say(f"kernels    {found.kernels} generated, {found.compiled} compiled")
+    console.say(f"size       {readable_bytes(found.bytes)}")
+    for name, entries in (("stale", found.stale), ("damaged", found.damaged)):
+        for entry in entries:
+            console.say(f"{name:<9}  {entry}")
+    return 0
+
+
+def _clear(args: argparse.Namespace, console: Console) -> int:
+    from scorch.config import config
+    from scorch.runtime.diagnose import readable_bytes
+    from scorch.runtime.inventory import clear, survey
+
+    count, size = clear(config.cache_dir)
+    console.say(f"Deleted {count} files, {readable_bytes(size)}, from {config.cache_dir}")
+    left = survey(config.cache_dir)
+    if left.bytes:
+        console.say(f"{readable_bytes(left.bytes)} could not be deleted")
+    return 1 if left.bytes else 0
+
+
+def _warm(args: argparse.Namespace, console: Console) -> int:
+    from scorch.commands.console import seconds
+    from scorch.config import config
+    from scorch.demo import built_in, from_file, matrix_cases, tensor_cases
+    from scorch.demo.measure import time_call
+
+    subjects = [from_file(path) for path in args.files] or built_in()
+    with console.progress(sum(3 + (subject.matrix is not None) for subject in subjects)) as advance:
+        for subject in subjects:
+            for case in (matrix_cases if subject.matrix is not None else tensor_cases)(subject, args.k):
+                advance(f"{subject.name}: {case.name}")
+                taken, _ = time_call(next(c.call for c in case.contenders if c.label == "scorch"))
+                console.say(f"{seconds(taken):>8}  {case.name}, {subject.name}")
+    console.say(f"The kernels are in {config.cache_dir}")
+    return 0

@@ -1,0 +1,109 @@
+"""Settings of the process: attributes of `scorch.config`, each also an environment variable `SCORCH_*`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Config", "config"]
+
+_TRUE = {"1", "true", "yes", "on"}
+_FALSE = {"0", "false", "no", "off", ""}
+
+
+def _boolean(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    text = str(value).strip().lower()
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    raise ValueError(f"expected a truth value such as 1 or 0, got {value!r}")
+
+
+def _threads(value: object) -> int | None:
+    if value is None or str(value).strip() == "":
+        return None
+    number = int(str(value))
+    if number < 1:
+        raise ValueError(f"threads must be at least 1, got {number}")
+    return number
+
+
+def _directory(value: object) -> Path:
+    if value is None or str(value) == "":
+        root = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+        return Path(root) / "scorch"
+    return Path(str(value)).expanduser()
+
+
+_SETTINGS: dict[str, tuple[Callable[[object], Any], object, str]] = {
+    "threads": (_threads, None, "threads a kernel may use; None follows torch.get_num_threads()"),
+    "cache_dir": (_directory, None, "where generated kernels and their machine code are kept"),
+    "check": (_boolean, False, "compile kernels with bounds checks, serial and slow"),
+    "jit": (_boolean, True, "compile kernels with Numba; False runs the same source as plain Python"),
+    "autotune": (_boolean, False, "time the best few plans on the real operands once and keep the winner"),
+}
+
+
+class Config:
+    """The settings, read from the environment when the process starts; assignment is validated.
+
+    >>> from scorch.config import Config
+    >>> c = Config(environ={"SCORCH_THREADS": "2"})
+    >>> c.threads, c.jit
+    (2, True)
+    >>> c.threads = 0
+    Traceback (most recent call last):
+      ...
+    ValueError: scorch.config.threads: threads must be at least 1, got 0
+    """
+
+    threads: int | None
+    cache_dir: Path
+    check: bool
+    jit: bool
+    autotune: bool
+
+    def __init__(self, environ: dict[str, str] | None = None) -> None:
+        source = os.environ if environ is None else environ
+        for name, (_, default, _) in _SETTINGS.items():
+            setattr(self, name, source.get(f"SCORCH_{name.upper()}", default))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name not in _SETTINGS:
+            raise AttributeError(f"scorch.config has no setting {name!r}; there are {', '.join(_SETTINGS)}")
+        try:
+            object.__setattr__(self, name, _SETTINGS[name][0](value))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"scorch.config.{name}: {error}") from None
+
+    @contextmanager
+    def using(self, **settings: object) -> Iterator[Config]:
+        """Set some settings inside a `with` block and restore them after it.
+
+        >>> from scorch.config import config
+        >>> with config.using(jit=False):
+        ...     config.jit
+        False
+        """
+        before = {name: getattr(self, name) for name in settings}
+        try:
+            for name, value in settings.items():
+                setattr(self, name, value)
+            yield self
+        finally:
+            for name, value in before.items():
+                setattr(self, name, value)
+
+    def __repr__(self) -> str:
+        width = max(map(len, _SETTINGS))
+        lines = (f"{name:<{width}} = {str(getattr(self, name)):<8}  # {help_}" for name, (_, _, help_) in _SETTINGS.items())
+        return "\n".join(lines)
+
+
+config = Config()

@@ -1,0 +1,1 @@
+"""From a plan to Python source to a compiled kernel; the SIMD vocabulary that kernels are written in."""

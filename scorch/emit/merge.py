@@ -1,0 +1,142 @@
+"""Loops that walk several sparse accesses together, as their merge lattice says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING
+
+from scorch.emit.positions import Cursor
+from scorch.emit.space import restrict
+from scorch.errors import ScheduleError
+from scorch.ir import loops as ir
+from scorch.ir.lattice import Lattice, Point
+from scorch.ir.notation import Access
+from scorch.ir.plan import Loop
+
+if TYPE_CHECKING:
+    from scorch.emit.lower import Lowering
+
+__all__ = ["Merge"]
+
+
+@dataclass(frozen=True)
+class _Walker:
+    """One sparse access in a merge: its position, the end of its range, its coordinate, and the end of the run of that."""
+
+    cursor: Cursor
+    position: ir.Var
+    end: ir.Expr
+    coordinate: ir.Var
+    run: ir.Var
+
+    @property
+    def repeats(self) -> bool:
+        return not self.cursor.level.unique
+
+
+class Merge:
+    """Emits, for each lattice point from the top down, a loop that runs while all its iterators do."""
+
+    def __init__(self, lowering: Lowering) -> None:
+        self.low = lowering
+        self.b = lowering.b
+
+    def loop(self, node: Loop, lattice: Lattice, outermost: bool) -> None:
+        var = ir.Var(node.index)
+        lo, hi = self.low.bounds(node.index, outermost)
+        clipped = outermost and self.low.kernel.unit == "coordinates"
+        ordered = sorted(lattice.top.iterators, key=str)
+        walkers = {access: self._walker(access, node.index, (lo, hi) if clipped else None) for access in ordered}
+        if lattice.top.full:
+            self.b.emit(ir.Let(var, lo))
+        for point in lattice.points:
+            self._point(node, lattice, point, walkers, hi)
+
+    def _walker(self, access: Access, index: str, clip: tuple[ir.Expr, ir.Expr] | None) -> _Walker:
+        cursor = self.low._ready(access, index)
+        if not cursor.level.ordered:
+            raise ScheduleError(f"{access} is not ordered, so it cannot be merged; it must be sorted first")
+        name, depth = access.tensor, cursor.depth
+        first, last = cursor.bounds(self.low.extent(index))
+        if clip is not None:
+            array = cursor.arrays.index(depth, "crd")
+            first, last = (
+                ir.Call("lower_bound", (array, first, last, bound), "int64") for bound in clip
+            )
+        position, run = self.b.fresh(f"{name}_p{depth}"), self.b.fresh(f"{name}_r{depth}")
+        coordinate = self.b.fresh(f"{name}_{index}")
+        end = self.b.let(f"{name}_e{depth}", last)
+        self.b.emit(ir.Let(position, first))
+        return _Walker(cursor, position, end, coordinate, run)
+
+    def _point(self, node: Loop, lattice: Lattice, point: Point, walkers: dict[Access, _Walker], hi: ir.Expr) -> None:
+        active = [walkers[access] for access in sorted(point.iterators, key=str)]
+        var = ir.Var(node.index)
+        conditions: list[ir.Expr] = [ir.Binary("<", w.position, w.end) for w in active]
+        if point.full:
+            conditions.append(ir.Binary("<", var, hi))
+        if point.full and point.iterators:
+            conditions = conditions[:-1]  # an iterator's coordinates end before the dimension does
+        with self.b.block() as body:
+            self._coordinates(node, point, active)
+            self._cases(node, lattice, point, walkers)
+            self._advance(node, point, active)
+        self.b.emit(ir.While(reduce(lambda a, b: ir.Binary("and", a, b), conditions), tuple(body)))
+
+    def _coordinates(self, node: Loop, point: Point, active: list[_Walker]) -> None:
+        var = ir.Var(node.index)
+        for w in active:
+            self.b.emit(ir.Let(w.coordinate, w.cursor.coordinate(w.position, self.low.extent(node.index))))
+        if not point.full:
+            least: ir.Expr = active[0].coordinate
+            for w in active[1:]:
+                least = ir.Call("min", (least, w.coordinate), "int64")
+            self.b.emit(ir.Let(var, least))
+        for w in active:
+            if w.repeats:
+                self.low.segment_end(w.cursor, w.position, w.run, w.end, w.coordinate)
+
+    def _cases(self, node: Loop, lattice: Lattice, point: Point, walkers: dict[Access, _Walker]) -> None:
+        """One branch for each way in which the iterators can agree on the coordinate, most of them first."""
+        branches: list[tuple[ir.Expr | None, ir.Block]] = []
+        for case in lattice.below(point):
+            absent = lattice.top.iterators - case.iterators
+            stmt = restrict(node.body, absent)
+            if stmt is None:
+                continue
+            with self.low.scope() as body:
+                for access in case.iterators:
+                    w = walkers[access]
+                    self.low.cursors[access] = w.cursor.at(w.position, w.run if w.repeats else ir.add(w.position, 1))
+                for access in absent:
+                    self.low.cursors.pop(access)
+                self.low.body(node.index, ir.Var(node.index), stmt)
+            branches.append((self._matches(node, point, case, walkers), tuple(body)))
+        chain: ir.Block = ()
+        for condition, body in reversed(branches):
+            chain = body if condition is None else (ir.If(condition, body, chain),)
+        if node.equals is not None:
+            chain = (ir.If(ir.Binary("==", ir.Var(node.index), self.low.env[node.equals]), chain),)
+        self.b.emit(*chain)
+
+    def _matches(self, node: Loop, point: Point, case: Point, walkers: dict[Access, _Walker]) -> ir.Expr | None:
+        """The condition under which a case holds; None if it always does."""
+        if not case.iterators or (len(point.iterators) == 1 and not point.full):
+            return None
+        var = ir.Var(node.index)
+        tests = [ir.Binary("==", walkers[a].coordinate, var) for a in sorted(case.iterators, key=str)]
+        return reduce(lambda a, b: ir.Binary("and", a, b), tests)
+
+    def _advance(self, node: Loop, point: Point, active: list[_Walker]) -> None:
+        var = ir.Var(node.index)
+        for w in active:
+            here = ir.Binary("==", w.coordinate, var)
+            if w.repeats:
+                self.b.emit(ir.If(here, (ir.Let(w.position, w.run),)))
+            elif len(active) == 1 and not point.full:
+                self.b.emit(ir.Let(w.position, ir.Const(1), "+"))
+            else:
+                self.b.emit(ir.Let(w.position, ir.cast(here, "int64"), "+"))
+        if point.full:
+            self.b.emit(ir.Let(var, ir.Const(1), "+"))

@@ -1,0 +1,221 @@
+"""Writing the result: located in a dense one, at a shared pattern's positions, or appended level by level."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from scorch.emit.builder import Param
+from scorch.emit.positions import TensorArrays
+from scorch.emit.tiles import Lanes
+from scorch.emit.values import combine
+from scorch.formats import Level
+from scorch.ir import loops as ir
+from scorch.ir.graph import level_indices
+
+if TYPE_CHECKING:
+    from scorch.emit.lower import Lowering
+
+__all__ = ["Result", "result_writer"]
+
+
+class Result(ABC):
+    """How one kernel writes its result. `before` and `after` stand around the body of the loop over an index."""
+
+    def __init__(self, lowering: Lowering) -> None:
+        self.low = lowering
+        self.b = lowering.b
+        self.spec = lowering.kernel.result
+        self.arrays = TensorArrays(self.b, self.spec)
+        self.target = lowering.kernel.statement.target
+        self.path = level_indices(self.target, self.spec.format)
+
+    def prologue(self) -> None:
+        """Emit what stands before the outermost loop."""
+
+    def epilogue(self) -> None:
+        """Emit what stands behind the outermost loop."""
+
+    def before(self, index: str) -> None:
+        """Emit what stands at the start of a loop's body."""
+
+    def after(self, index: str) -> None:
+        """Emit what stands at the end of a loop's body."""
+
+    @abstractmethod
+    def write(self, reduce: str | None, value: Callable[[int | None], ir.Expr]) -> None:
+        """Emit the store of a value; `value(t)` is vector t of the tile, `value(None)` the scalar."""
+
+    def store(self, position: ir.Expr, reduce: str | None, value: ir.Expr) -> None:
+        """Emit vals[position] (reduce)= value for a scalar."""
+        vals = self.arrays.vals
+        if reduce is not None:
+            value = combine(reduce, ir.Load(vals, position), value, self.spec.dtype)
+        self.b.emit(ir.Store(vals, position, value))
+
+
+class _Located(Result):
+    """Every place of the result exists; the position follows from the bound indices."""
+
+    def position(self) -> ir.Expr:
+        # private copies lie one after the other, so that the chunk is one more coordinate, outside all others
+        position: ir.Expr = self.low.chunk if self.low.kernel.private else ir.Const(0)
+        for depth, index in enumerate(self.path):
+            at = self.arrays.at(depth, self.low.extent(index))
+            position = self.spec.format.levels[depth].locate(at, position, self.low.env[index])
+        return position
+
+    def write(self, reduce: str | None, value: Callable[[int | None], ir.Expr]) -> None:
+        lanes = self.low.lanes
+        if lanes is None or lanes.index not in self.path:
+            self.store(self.position(), reduce, value(None))
+            return
+        position = self.b.let(f"{self.spec.name}_p", self.position())
+        for t in range(lanes.vectors):
+            self._store_vector(lanes, t, position, reduce, value(t))
+
+    def _store_vector(self, lanes: Lanes, t: int, position: ir.Expr, reduce: str | None, value: ir.Expr) -> None:
+        vals, place = self.arrays.vals, lanes.place(position, t)
+        if reduce is not None:
+            value = combine(reduce, lanes.load(vals, place, t), value, self.spec.dtype)
+        self.b.emit(lanes.store(vals, place, value, t))
+
+
+class _Shared(Result):
+    """The result's positions are those of one operand."""
+
+    def write(self, reduce: str | None, value: Callable[[int | None], ir.Expr]) -> None:
+        source = self.low.kernel.assembly.source
+        assert source is not None
+        self.store(self.low.cursors[source].first, reduce, value(None))
+
+
+class _Group:
+    """A level that gets positions by appending, with the branchless levels below it, which share those positions."""
+
+    def __init__(self, first: int, last: int, cursor: ir.Var) -> None:
+        self.first = first
+        self.last = last
+        self.cursor = cursor
+
+
+class _Appended(Result):
+    """Coordinates come in the result's order: each group of levels has a cursor, the position of the next node."""
+
+    def __init__(self, lowering: Lowering) -> None:
+        super().__init__(lowering)
+        levels = self.spec.format.levels
+        self.groups: list[_Group] = []
+        for depth, level in enumerate(levels):
+            if level.branchless:
+                self.groups[-1].last = depth
+            elif not level.full:
+                self.groups.append(_Group(depth, depth, self.b.fresh(f"{self.spec.name}_q{depth}")))
+        self.starts: dict[int, ir.Var] = {}
+
+    @property
+    def counting(self) -> bool:
+        return not self.low.values
+
+    def _slot(self, number: int) -> ir.Expr:
+        return ir.add(ir.mul(self.low.chunk, len(self.groups)), number)
+
+    def prologue(self) -> None:
+        begin = self.b.param(Param(f"{self.spec.name}_begin", "begin", self.spec.name))
+        for number, group in enumerate(self.groups):
+            self.b.emit(ir.Let(group.cursor, ir.Load(begin, self._slot(number))))
+
+    def epilogue(self) -> None:
+        if self.counting:
+            count = self.b.param(Param(f"{self.spec.name}_count", "count", self.spec.name))
+            for number, group in enumerate(self.groups):
+                self.b.emit(ir.Store(count, self._slot(number), group.cursor))
+
+    def _level(self, depth: int) -> Level:
+        return self.spec.format.levels[depth]
+
+    def _position(self, depth: int) -> ir.Expr:
+        """Position of the node at level `depth` that the loops are in."""
+        if depth < 0:
+            return ir.Const(0)
+        for group in self.groups:
+            if group.first <= depth <= group.last:
+                return group.cursor
+        at = self.arrays.at(depth, self.low.extent(self.path[depth]))
+        return self._level(depth).locate(at, self._position(depth - 1), self.low.env[self.path[depth]])  # type: ignore[no-any-return]
+
+    def _inner(self, depth: int) -> _Group | None:
+        """The group that starts right below level `depth`, across located levels."""
+        return next((g for g in self.groups if g.first > depth), None)
+
+    def before(self, index: str) -> None:
+        depth = self.path.index(index) if index in self.path else None
+        group = next((g for g in self.groups if g.last == depth), None)
+        inner = self._inner(group.last) if group else None
+        if group and inner:
+            self.starts[group.last] = self.b.fresh(f"{self.spec.name}_s{group.last}")
+            self.b.emit(ir.Let(self.starts[group.last], inner.cursor))
+
+    def after(self, index: str) -> None:
+        if index not in self.path:
+            return
+        depth = self.path.index(index)
+        for group in self.groups:
+            if group.first == depth + 1 and not self.counting:
+                self._store_all(group.first, self._level(group.first).store_end(self._position(depth), group.cursor))
+        mine = next((g for g in self.groups if g.last == depth), None)
+        if mine is None or depth == len(self.path) - 1:
+            return  # the last level is committed where its value is stored
+        inner = self._inner(depth)
+        if inner is None:
+            self._commit(mine)
+            return
+        with self.b.block() as body:
+            self._commit(mine)
+        self.b.emit(ir.If(ir.Binary(">", inner.cursor, self.starts[depth]), tuple(body)))
+
+    def _store_all(self, depth: int, stores: tuple[tuple[str, ir.Expr, ir.Expr], ...]) -> None:
+        for part, place, value in stores:
+            array = self.arrays.index(depth, part)
+            self.b.emit(ir.Store(array, place, ir.cast(value, array.dtype.removesuffix("[]"))))
+
+    def _commit(self, group: _Group) -> None:
+        """Store the node's coordinates and move the cursor on."""
+        if not self.counting:
+            for depth in range(group.first, group.last + 1):
+                self._store_all(depth, self._level(depth).store_coordinate(group.cursor, self.low.env[self.path[depth]]))
+        self.b.emit(ir.Let(group.cursor, ir.Const(1), "+"))
+
+    def write(self, reduce: str | None, value: Callable[[int | None], ir.Expr]) -> None:
+        last = len(self.path) - 1
+        group = next((g for g in self.groups if g.last == last), None)
+        if group is None:  # dense levels at the end: values are located below the last appended node
+            if not self.counting:
+                self.store(self._position(last), reduce, value(None))
+            return
+        if not self.low.kernel.assembly.filtered:
+            if not self.counting:
+                self.b.emit(ir.Store(self.arrays.vals, group.cursor, value(None)))
+            self._commit(group)
+            return
+        kept = self.b.let("value", value(None))
+        with self.b.block() as body:
+            if not self.counting:
+                self.b.emit(ir.Store(self.arrays.vals, group.cursor, kept))
+            self._commit(group)
+        self.b.emit(ir.If(ir.Binary("!=", kept, ir.Const(0, self.spec.dtype)), tuple(body)))
+
+    def count_entries(self) -> ir.Var | None:
+        """The cursor to which a count phase may add a whole row's number of entries at once, if nothing else hangs on it."""
+        group = self.groups[-1]
+        plain = group.first == group.last == len(self.path) - 1 and not self.low.kernel.assembly.filtered
+        return group.cursor if plain and self.counting else None
+
+
+_WRITERS: dict[str, type[Result]] = {"locate": _Located, "share": _Shared, "append": _Appended}
+
+
+def result_writer(lowering: Lowering) -> Result:
+    """The writer for a kernel's assembly."""
+    return _WRITERS[lowering.kernel.assembly.kind](lowering)

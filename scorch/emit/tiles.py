@@ -1,0 +1,43 @@
+"""The SIMD tile that a loop is in: vectors of lanes over one dense index, the last one perhaps only partly used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from scorch.ir import loops as ir
+
+__all__ = ["Lanes"]
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """`vectors` vectors of `lanes` values of `index`, from coordinate `base` on; `live`: lanes used in the last, None: all."""
+
+    index: str
+    base: ir.Expr
+    vectors: int
+    lanes: int
+    live: ir.Expr | None = None
+
+    def place(self, position: ir.Expr, t: int) -> ir.Expr:
+        """Position of vector t, given that of the tile."""
+        return ir.add(position, t * self.lanes)
+
+    def _partial(self, t: int) -> bool:
+        return self.live is not None and t == self.vectors - 1
+
+    def load(self, array: ir.Var, place: ir.Expr, t: int) -> ir.Expr:
+        """Vector t of an array."""
+        dtype = f"{array.dtype.removesuffix('[]')}x{self.lanes}"
+        lanes = ir.Const(self.lanes)
+        if self._partial(t):
+            assert self.live is not None
+            return ir.Call("vload_part", (array, place, lanes, self.live), dtype)
+        return ir.Call("vload", (array, place, lanes), dtype)
+
+    def store(self, array: ir.Var, place: ir.Expr, value: ir.Expr, t: int) -> ir.Stmt:
+        """The store of vector t to an array."""
+        if self._partial(t):
+            assert self.live is not None
+            return ir.Effect(ir.Call("vstore_part", (array, place, value, self.live), "none"))
+        return ir.Effect(ir.Call("vstore", (array, place, value), "none"))

@@ -1,0 +1,192 @@
+"""Lowering of `scorch.emit.vocabulary.memory`. Nothing here looks at the array's length."""
+
+from typing import Any
+
+from llvmlite import ir
+from numba.core import types
+
+from scorch.emit.vocabulary import memory
+from scorch.emit.vocabulary.compiled import vec
+from scorch.emit.vocabulary.compiled.vec import Builder, Definition, Value, Vec, lowers, sign
+
+
+@lowers(memory.vfull)
+def _vfull(_: Any, x: types.Type, n: types.Type) -> Definition:
+    scalar = vec.plain(x)
+    result = vec.make_vec(scalar, vec.width_of(n))
+
+    def generate(_: Any, builder: Builder, __: Any, values: tuple[Value, ...]) -> Value:
+        return vec.widen(builder, scalar, values[0], result)
+
+    return sign(result, scalar, n), generate
+
+
+def _count(n: types.Type, dtype: types.Type) -> Definition:
+    """Type and lower the lanes 0, 1, ... n - 1."""
+    result = vec.make_vec(dtype, vec.width_of(n))
+
+    def generate(*_: Any) -> Value:
+        return vec.constants(vec.lane_type(dtype), list(range(result.n)))
+
+    return sign(result, n), generate
+
+
+@lowers(memory.viota)
+def _viota(_: Any, n: types.Type) -> Definition:
+    return _count(n, types.int64)
+
+
+@lowers(memory.viota32)
+def _viota32(_: Any, n: types.Type) -> Definition:
+    return _count(n, types.int32)
+
+
+@lowers(memory.first_lanes)
+def _first_lanes(_: Any, v: types.Type, m: types.Type) -> Definition:
+    given = vec.vec_of(v)
+
+    def generate(_: Any, builder: Builder, __: Any, values: tuple[Value, ...]) -> Value:
+        return vec.from_mask(builder, vec.first_mask(builder, given.n, values[1]))
+
+    return sign(Vec(types.boolean, given.n), v, vec.index_of(m)), generate
+
+
+@lowers(memory.vload)
+def _vload(_: Any, a: types.Type, i: types.Type, n: types.Type) -> Definition:
+    array = vec.array_of(a)
+    result = vec.make_vec(array.dtype, vec.width_of(n))
+
+    def generate(context: Any, builder: Builder, _: Any, values: tuple[Value, ...]) -> Value:
+        place = _address(context, builder, array, values[0], values[1])
+        lanes = ir.VectorType(vec.lane_type(array.dtype), result.n)
+        return builder.load(builder.bitcast(place, lanes.as_pointer()), align=_align(array))
+
+    return sign(result, a, vec.index_of(i), n), generate
+
+
+@lowers(memory.vload_part)
+def _vload_part(_: Any, a: types.Type, i: types.Type, n: types.Type, m: types.Type) -> Definition:
+    array = vec.array_of(a)
+    result = vec.make_vec(array.dtype, vec.width_of(n))
+
+    def generate(context: Any, builder: Builder, _: Any, values: tuple[Value, ...]) -> Value:
+        place = _address(context, builder, array, values[0], values[1])
+        blank = vec.zeros(result)
+        mask = vec.first_mask(builder, result.n, values[3])
+        name = f"llvm.masked.load.{vec.mangled(result)}.p0"
+        return vec.call(
+            builder, name, blank.type, _opaque(builder, place), vec.INT32(_align(array)), mask, blank
+        )
+
+    return sign(result, a, vec.index_of(i), n, vec.index_of(m)), generate
+
+
+@lowers(memory.vstore)
+def _vstore(_: Any, a: types.Type, i: types.Type, v: types.Type) -> Definition:
+    array = _written(a, v)
+
+    def generate(context: Any, builder: Builder, _: Any, values: tuple[Value, ...]) -> Value:
+        place = _address(context, builder, array, values[0], values[1])
+        builder.store(values[2], builder.bitcast(place, values[2].type.as_pointer()), align=_align(array))
+        return context.get_dummy_value()
+
+    return sign(types.none, a, vec.index_of(i), v), generate
+
+
+@lowers(memory.vstore_part)
+def _vstore_part(_: Any, a: types.Type, i: types.Type, v: types.Type, m: types.Type) -> Definition:
+    array = _written(a, v)
+    given = vec.vec_of(v)
+
+    def generate(context: Any, builder: Builder, _: Any, values: tuple[Value, ...]) -> Value:
+        place = _opaque(builder, _address(context, builder, array, values[0], values[1]))
+        mask = vec.first_mask(builder, given.n, values[3])
+        name = f"llvm.masked.store.{vec.mangled(given)}.p0"
+        vec.call(builder, name, ir.VoidType(), values[2], place, vec.INT32(_align(array)), mask)
+        return context.get_dummy_value()
+
+    return sign(types.none, a, vec.index_of(i), v, vec.index_of(m)), generate
+
+
+def _gather(a: types.Type, idx: types.Type, *m: types.Type) -> Definition:
+    """Type and lower a gather of all lanes, or of the first m."""
+    array = vec.array_of(a)
+    index = vec.vec_of(idx)
+    if index.dtype not in (types.int32, types.int64):
+        raise vec.reject(f"vgather: indices are int32 or int64 lanes, not {index.dtype}")
+    result = vec.make_vec(array.dtype, index.n)
+
+    def generate(context: Any, builder: Builder, _: Any, values: tuple[Value, ...]) -> Value:
+        places = _addresses(context, builder, array, values[0], values[1])
+        mask: Value = vec.constants(vec.INT1, [1] * result.n)
+        if m:
+            mask = vec.first_mask(builder, result.n, values[2])
+        blank = vec.zeros(result)
+        name = f"llvm.masked.gather.{vec.mangled(result)}.v{result.n}p0"
+        return vec.call(builder, name, blank.type, places, vec.INT32(_align(array)), mask, blank)
+
+    return sign(result, a, idx, *map(vec.index_of, m)), generate
+
+
+@lowers(memory.vgather)
+def _vgather(_: Any, a: types.Type, idx: types.Type) -> Definition:
+    return _gather(a, idx)
+
+
+@lowers(memory.vgather_part)
+def _vgather_part(_: Any, a: types.Type, idx: types.Type, m: types.Type) -> Definition:
+    return _gather(a, idx, m)
+
+
+@lowers(memory.prefetch)
+def _prefetch(_: Any, a: types.Type, i: types.Type) -> Definition:
+    array = vec.array_of(a)
+
+    def generate(context: Any, builder: Builder, _: Any, values: tuple[Value, ...]) -> Value:
+        place = _opaque(builder, _address(context, builder, array, values[0], values[1]))
+        # Read access, into every cache level, data cache.
+        kind = vec.INT32(0), vec.INT32(3), vec.INT32(1)
+        vec.call(builder, "llvm.prefetch.p0", ir.VoidType(), place, *kind)
+        return context.get_dummy_value()
+
+    return sign(types.none, a, vec.index_of(i)), generate
+
+
+def _written(a: types.Type, v: types.Type) -> types.Array:
+    """Return the type of an array that the lanes v are stored to."""
+    array, given = vec.array_of(a, written=True), vec.vec_of(v)
+    if array.dtype != given.dtype:
+        raise vec.reject(f"{given} cannot be stored to {array}: convert with vcast")
+    return array
+
+
+def _address(context: Any, builder: Builder, array: types.Array, a: Value, i: Value) -> Value:
+    """Return the address of a[i]: one signed offset, without the wraparound of a Python index."""
+    data = context.make_array(array)(context, builder, a).data
+    return builder.gep(data, [i])
+
+
+def _addresses(context: Any, builder: Builder, array: types.Array, a: Value, idx: Value) -> Value:
+    """Return the vector of addresses of a[idx].
+
+    The scalar base and the vector index stay one getelementptr, the form that becomes one gather
+    instruction with 32-bit indices. llvmlite gives it the type of its base; the true one is set here.
+    """
+    data = context.make_array(array)(context, builder, a).data
+    places = ir.instructions.GEPInstr(
+        builder.block, _opaque(builder, data), [idx], False, "", source_etype=vec.lane_type(array.dtype)
+    )
+    places.type = ir.VectorType(vec.POINTER, idx.type.count)
+    builder._insert(places)
+    return places
+
+
+def _opaque(builder: Builder, place: Value) -> Value:
+    """Return an address as the untyped pointer that intrinsics are declared with."""
+    return builder.bitcast(place, vec.POINTER)
+
+
+def _align(array: types.Array) -> int:
+    """Return the alignment in bytes that the array's type promises for an element."""
+    dtype: Any = array.dtype
+    return dtype.bitwidth // 8 if array.aligned and not isinstance(dtype, types.Boolean) else 1

@@ -1,0 +1,235 @@
+"""Workspaces in loop IR: how a sparse row accumulator takes a value and gives its entries back in order.
+
+Each kind leaves its arrays as it found them (all zero, or all free), so that one allocation a thread serves every row.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+from scorch.emit.builder import Builder, Param
+from scorch.emit.values import combine, identity
+from scorch.ir import loops as ir
+from scorch.ir.plan import Workspace
+
+__all__ = ["Accumulator", "accumulator"]
+
+FREE = ir.Const(-1)
+
+
+class Accumulator(ABC):
+    """A sparse row accumulator over one (linearised) coordinate.
+
+    With `values` False only coordinates are recorded, for a count phase.
+    """
+
+    def __init__(self, builder: Builder, workspace: Workspace, extent: ir.Expr, values: bool) -> None:
+        self.b = builder
+        self.workspace = workspace
+        self.extent = extent
+        self.with_values = values
+
+    def array(self, part: str, dtype: str) -> ir.Var:
+        name = self.workspace.name
+        return self.b.param(Param(f"{name}_{part}", "workspace", name, 0, part, dtype))
+
+    @property
+    def vals(self) -> ir.Var:
+        return self.array("vals", self.workspace.dtype)
+
+    @property
+    def empty(self) -> ir.Const:
+        """The value of a place that holds nothing: the identity of the reduction, so that every value is reduced into it."""
+        return identity(self.workspace.reduce, self.workspace.dtype)
+
+    def accumulate(self, place: ir.Expr, value: ir.Expr) -> None:
+        """vals[place] = vals[place] (reduce) value."""
+        old = ir.Load(self.vals, place)
+        self.b.emit(
+            ir.Store(self.vals, place, combine(self.workspace.reduce, old, value, self.workspace.dtype))
+        )
+
+    def begin(self) -> None:
+        """Emit what must stand before the producer."""
+
+    @abstractmethod
+    def insert(self, key: ir.Expr, value: Callable[[], ir.Expr]) -> None:
+        """Emit: reduce the value into the entry of the key."""
+
+    @abstractmethod
+    def entries(self, visit: Callable[[ir.Expr, ir.Expr], None], ordered: bool = True) -> None:
+        """Emit: visit(key, value) for each entry, and free it."""
+
+    @abstractmethod
+    def count(self, counter: ir.Var) -> None:
+        """Emit: add the number of entries to the counter, and free them."""
+
+
+class _Bitmap(Accumulator):
+    """Dense values and one bit a coordinate; reading scans the words, so that entries come in order without a sort."""
+
+    @property
+    def bits(self) -> ir.Var:
+        return self.array("bits", "uint64")
+
+    def insert(self, key: ir.Expr, value: Callable[[], ir.Expr]) -> None:
+        key = self.b.let("w_key", key)
+        if self.with_values:
+            self.accumulate(key, value())
+        word = ir.Binary(">>", key, ir.Const(6))
+        marked = ir.Binary("|", ir.Load(self.bits, word), ir.Call("bit", (key,), "uint64"))
+        self.b.emit(ir.Store(self.bits, word, marked))
+
+    def _words(self) -> tuple[ir.Var, ir.Expr]:
+        return self.b.fresh("word"), ir.Binary(">>", ir.add(self.extent, 63), ir.Const(6))
+
+    def entries(self, visit: Callable[[ir.Expr, ir.Expr], None], ordered: bool = True) -> None:
+        word, words = self._words()
+        left = self.b.fresh("left", "uint64")
+        zero = ir.Const(0, "uint64")
+        with self.b.block() as scan:
+            self.b.emit(ir.Let(left, ir.Load(self.bits, word)))
+            with self.b.block() as each:
+                low = ir.Call("ctz", (left,), "int64")
+                key = self.b.let("w_key", ir.add(ir.Binary("<<", word, ir.Const(6)), low))
+                visit(key, ir.Load(self.vals, key))
+                self.b.emit(ir.Store(self.vals, key, self.empty))
+                self.b.emit(ir.Let(left, ir.Binary("&", left, ir.Binary("-", left, ir.Const(1, "uint64")))))
+            self.b.emit(ir.While(ir.Binary("!=", left, zero), tuple(each)))
+            self.b.emit(ir.Store(self.bits, word, zero))
+        self.b.emit(ir.For(word, ir.Const(0), words, tuple(scan)))
+
+    def count(self, counter: ir.Var) -> None:
+        word, words = self._words()
+        with self.b.block() as scan:
+            self.b.emit(ir.Let(counter, ir.Call("popcount", (ir.Load(self.bits, word),), "int64"), "+"))
+            self.b.emit(ir.Store(self.bits, word, ir.Const(0, "uint64")))
+        self.b.emit(ir.For(word, ir.Const(0), words, tuple(scan)))
+
+
+class _List(Accumulator):
+    """Dense values, a mark a coordinate, and the list of marked coordinates, sorted before it is read."""
+
+    @property
+    def marks(self) -> ir.Var:
+        return self.array("mark", "uint8")
+
+    @property
+    def list(self) -> ir.Var:
+        return self.array("list", "int64")
+
+    def begin(self) -> None:
+        self.length = self.b.fresh(f"{self.workspace.name}_len")
+        self.b.emit(ir.Let(self.length, ir.Const(0)))
+
+    def _append(self, key: ir.Expr) -> None:
+        self.b.emit(ir.Store(self.list, self.length, key), ir.Let(self.length, ir.Const(1), "+"))
+
+    def insert(self, key: ir.Expr, value: Callable[[], ir.Expr]) -> None:
+        key = self.b.let("w_key", key)
+        new = ir.Binary("==", ir.Load(self.marks, key), ir.Const(0, "uint8"))
+        with self.b.block() as first:
+            self.b.emit(ir.Store(self.marks, key, ir.Const(1, "uint8")))
+            self._append(key)
+        self.b.emit(ir.If(new, tuple(first)))
+        if self.with_values:
+            self.accumulate(key, value())
+
+    def entries(self, visit: Callable[[ir.Expr, ir.Expr], None], ordered: bool = True) -> None:
+        if ordered:
+            self.b.emit(ir.Effect(ir.Call("sort_range", (self.list, ir.Const(0), self.length), "none")))
+        q = self.b.fresh("q")
+        with self.b.block() as each:
+            key = self.b.let("w_key", ir.Load(self.list, q))
+            visit(key, ir.Load(self.vals, key))
+            self._free(key)
+        self.b.emit(ir.For(q, ir.Const(0), self.length, tuple(each)))
+
+    def _free(self, key: ir.Expr) -> None:
+        self.b.emit(ir.Store(self.marks, key, ir.Const(0, "uint8")))
+        if self.with_values:
+            self.b.emit(ir.Store(self.vals, key, self.empty))
+
+    def count(self, counter: ir.Var) -> None:
+        self.b.emit(ir.Let(counter, self.length, "+"))
+        q = self.b.fresh("q")
+        self.b.emit(
+            ir.For(
+                q,
+                ir.Const(0),
+                self.length,
+                (ir.Store(self.marks, ir.Load(self.list, q), ir.Const(0, "uint8")),),
+            )
+        )
+
+
+class _Hash(Accumulator):
+    """Open addressing with linear probing; the keys are listed in order of arrival, and sorted before they are read."""
+
+    @property
+    def keys(self) -> ir.Var:
+        return self.array("keys", "int64")
+
+    @property
+    def list(self) -> ir.Var:
+        return self.array("list", "int64")
+
+    @property
+    def slots(self) -> ir.Var:
+        return self.array("slots", "int64")
+
+    def begin(self) -> None:
+        self.length = self.b.fresh(f"{self.workspace.name}_len")
+        self.mask = self.b.let("w_mask", ir.Binary("-", ir.Call("len", (self.keys,), "int64"), ir.Const(1)))
+        self.b.emit(ir.Let(self.length, ir.Const(0)))
+
+    def _probe(self, key: ir.Expr) -> ir.Var:
+        """The slot of the key, or the free slot where it belongs. Fibonacci hashing spreads runs of keys."""
+        slot = self.b.fresh("slot")
+        hashed = ir.Binary(">>", ir.Binary("*", key, ir.Const(0x9E3779B1)), ir.Const(15))
+        self.b.emit(ir.Let(slot, ir.Binary("&", hashed, self.mask)))
+        here = ir.Load(self.keys, slot)
+        other = ir.Binary("and", ir.Binary("!=", here, key), ir.Binary("!=", here, FREE))
+        step = ir.Let(slot, ir.Binary("&", ir.add(slot, 1), self.mask))
+        self.b.emit(ir.While(other, (step,)))
+        return slot
+
+    def insert(self, key: ir.Expr, value: Callable[[], ir.Expr]) -> None:
+        key = self.b.let("w_key", key)
+        slot = self._probe(key)
+        with self.b.block() as first:
+            self.b.emit(ir.Store(self.keys, slot, key), ir.Store(self.list, self.length, key))
+            self.b.emit(ir.Store(self.slots, self.length, slot))
+            self.b.emit(ir.Let(self.length, ir.Const(1), "+"))
+        self.b.emit(ir.If(ir.Binary("==", ir.Load(self.keys, slot), FREE), tuple(first)))
+        if self.with_values:
+            self.accumulate(slot, value())
+
+    def entries(self, visit: Callable[[ir.Expr, ir.Expr], None], ordered: bool = True) -> None:
+        if ordered:
+            self.b.emit(ir.Effect(ir.Call("sort_range", (self.list, ir.Const(0), self.length), "none")))
+        q = self.b.fresh("q")
+        with self.b.block() as each:
+            key = self.b.let("w_key", ir.Load(self.list, q))
+            slot = self._probe(key)
+            visit(key, ir.Load(self.vals, slot))
+            self.b.emit(ir.Store(self.vals, slot, self.empty))
+        self.b.emit(ir.For(q, ir.Const(0), self.length, tuple(each)))
+        self._free_all()
+
+    def _free_all(self) -> None:
+        q = self.b.fresh("q")
+        self.b.emit(ir.For(q, ir.Const(0), self.length, (ir.Store(self.keys, ir.Load(self.slots, q), FREE),)))
+
+    def count(self, counter: ir.Var) -> None:
+        self.b.emit(ir.Let(counter, self.length, "+"))
+        self._free_all()
+
+
+_KINDS: dict[str, type[Accumulator]] = {"bitmap": _Bitmap, "list": _List, "hash": _Hash}
+
+
+def accumulator(builder: Builder, workspace: Workspace, extent: ir.Expr, values: bool) -> Accumulator:
+    """The accumulator of a workspace's kind."""
+    return _KINDS[workspace.kind](builder, workspace, extent, values)

@@ -1,0 +1,176 @@
+"""What torch and scipy see of a Storage: their own tensors and arrays, sharing memory where they can."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import torch
+
+from scorch.errors import ShapeError, UnsupportedError
+from scorch.formats import Format, Pattern, Storage, coo, csc, csr, dense
+from scorch.formats.coordinates import coordinates
+from scorch.formats.storage import Array, dense_pattern
+
+if TYPE_CHECKING:
+    import scipy.sparse
+
+    ScipyArray: TypeAlias = "scipy.sparse.csr_array | scipy.sparse.csc_array | scipy.sparse.coo_array"
+
+__all__ = ["dense_view", "permuted", "stored_order", "to_dense", "to_scipy", "to_torch"]
+
+_COMPRESSED = {torch.sparse_csr: csr, torch.sparse_csc: csc}
+
+
+def _reformat(storage: Storage, format: Format) -> Storage:
+    from scorch.convert import reformat  # the compiler, which most exchanges don't need
+
+    made: Storage = reformat(storage, format)
+    return made
+
+
+def dense_view(storage: Storage) -> torch.Tensor:
+    """The torch tensor of a dense Storage, without a copy."""
+    pattern, values = storage.pattern, storage.values
+    if tuple(values.shape) == pattern.shape:
+        return values
+    order = pattern.format.order
+    stored = values.reshape([pattern.shape[dimension] for dimension in order])
+    return stored.permute(tuple(np.argsort(order).tolist()))
+
+
+def stored_order(storage: Storage) -> torch.Tensor:
+    """The values as one dimension, in stored order, without a copy."""
+    values, format = storage.values, storage.pattern.format
+    if format.is_dense and values.ndim == format.ndim:
+        values = values.permute(format.order)
+    return values.reshape(-1)
+
+
+def permuted(storage: Storage, dims: Sequence[int]) -> Storage:
+    """The Storage with dimension dims[d] as its d-th, on the same memory: only the format's order changes."""
+    ndim = storage.pattern.format.ndim
+    order = tuple(dim + ndim if dim < 0 else dim for dim in dims)
+    if sorted(order) != list(range(ndim)):
+        raise ShapeError(f"{tuple(dims)} is no permutation of the tensor's {ndim} dimensions")
+    values = storage.values
+    if storage.pattern.format.is_dense:
+        values = dense_view(storage).permute(order)
+    return Storage(_permuted_pattern(storage.pattern, order), values, storage.fill)
+
+
+def _permuted_pattern(pattern: Pattern, dims: tuple[int, ...]) -> Pattern:
+    """The pattern over permuted dimensions: one object a permutation, so that its statistics are kept."""
+    if dims == tuple(range(len(dims))):
+        return pattern
+    known = pattern.cache.get(("permuted", dims))
+    if isinstance(known, Pattern):
+        return known
+    shape = tuple(pattern.shape[dim] for dim in dims)
+    order = tuple(dims.index(dim) for dim in pattern.format.order)
+    if pattern.format.is_dense:
+        return dense_pattern(shape, order)
+    made = Pattern(shape, pattern.format.with_order(order), pattern.arrays, validate=False)
+    pattern.cache["permuted", dims] = made
+    return made
+
+
+def to_dense(storage: Storage) -> torch.Tensor:
+    """A dense torch tensor; the memory of the Storage if its format is dense."""
+    if not storage.pattern.format.is_dense:
+        storage = _reformat(storage, dense(storage.pattern.format.ndim))
+    return dense_view(storage)
+
+
+def to_torch(storage: Storage, layout: torch.layout | None = None) -> torch.Tensor:
+    """The torch tensor of a layout; by default csr, csc and dense stay so, and other formats become coo."""
+    format = storage.pattern.format
+    if layout is None:
+        layout = _own_layout(format)
+    if layout is torch.strided:
+        return to_dense(storage)
+    _check_fill(storage, "torch.sparse")
+    if layout in _COMPRESSED:
+        return _to_torch_compressed(storage, layout)
+    if layout is not torch.sparse_coo:
+        raise UnsupportedError(
+            f"to_torch makes strided, sparse_coo, sparse_csr and sparse_csc tensors, not {layout}"
+        )
+    if format.ndim == 0:
+        return dense_view(storage).to_sparse()
+    storage = _sorted_by_dimension(storage)
+    indices = torch.from_numpy(coordinates(storage.pattern))
+    shape = storage.pattern.shape
+    return torch.sparse_coo_tensor(
+        indices, stored_order(storage), shape, is_coalesced=True, check_invariants=False
+    )
+
+
+def _own_layout(format: Format) -> torch.layout:
+    if format.is_dense:
+        return torch.strided
+    return next((layout for layout, known in _COMPRESSED.items() if format.sorted == known), torch.sparse_coo)
+
+
+def _check_fill(storage: Storage, library: str) -> None:
+    if storage.fill != 0:
+        raise UnsupportedError(
+            f"{library} has no fill value, and this tensor's is {storage.fill}; use to_dense()"
+        )
+
+
+def _sorted_by_dimension(storage: Storage) -> Storage:
+    """A Storage whose values are in the lexicographic order of their coordinates, each stored once."""
+    format = storage.pattern.format
+    if format.is_ordered and format.is_unique and format.order == tuple(range(format.ndim)):
+        return storage
+    return _reformat(storage, coo(format.ndim))
+
+
+def _to_torch_compressed(storage: Storage, layout: torch.layout) -> torch.Tensor:
+    target = _COMPRESSED[layout]
+    if storage.pattern.format.ndim != 2:
+        raise ShapeError(f"{layout} holds matrices; the tensor's shape is {storage.pattern.shape}")
+    if storage.pattern.format != target:
+        storage = _reformat(storage, target)
+    pos, crd = (torch.from_numpy(array) for array in _same_index_type(storage))
+    make = torch.sparse_csr_tensor if layout is torch.sparse_csr else torch.sparse_csc_tensor
+    return make(pos, crd, stored_order(storage), storage.pattern.shape, check_invariants=False)
+
+
+def _same_index_type(storage: Storage) -> tuple[Array, Array]:
+    """pos and crd of a csr or csc Storage in one integer type, that of crd if it can be."""
+    pos, crd = storage.pattern.arrays[1]["pos"], storage.pattern.arrays[1]["crd"]
+    if pos.dtype == crd.dtype:
+        return pos, crd
+    if storage.pattern.nnz <= np.iinfo(crd.dtype).max:
+        return pos.astype(crd.dtype), crd
+    return pos, crd.astype(pos.dtype)
+
+
+def to_scipy(storage: Storage) -> ScipyArray:
+    """A csr_array or csc_array for csr and csc, sorted or not, else a coo_array; gradients stay behind."""
+    import scipy.sparse
+
+    format = storage.pattern.format
+    _check_fill(storage, "scipy.sparse")
+    if format.is_dense:
+        raise UnsupportedError(
+            "scipy.sparse has no dense arrays; use to_dense().numpy(), or .to('csr') or .to('coo') first"
+        )
+    if format.sorted in (csr, csc):
+        kind = scipy.sparse.csr_array if format.sorted == csr else scipy.sparse.csc_array
+        result: Any = kind(storage.pattern.shape, dtype=storage.vals.dtype)
+        # Assigned, not passed to the constructor, which would copy 64-bit indices into 32-bit ones.
+        result.indptr, result.indices = _same_index_type(storage)
+    else:
+        storage = _sorted_by_dimension(storage)
+        result = scipy.sparse.coo_array(storage.pattern.shape, dtype=storage.vals.dtype)
+        result.coords = tuple(coordinates(storage.pattern))
+    result.data = storage.vals
+    if not (format.is_ordered and format.is_unique) and format.sorted in (csr, csc):
+        result.has_sorted_indices = result.has_canonical_format = False
+    else:
+        result.has_canonical_format = True
+    return result

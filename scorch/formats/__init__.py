@@ -1,0 +1,24 @@
+"""Formats: level types, the named formats, and the validated arrays of a tensor."""
+
+from scorch.formats.format import Format
+from scorch.formats.levels import Compressed, Dense, Level, Singleton
+from scorch.formats.named import coo, csc, csf, csr, dcsc, dcsr, dense, resolve
+from scorch.formats.storage import Pattern, Storage
+
+__all__ = [
+    "Compressed",
+    "Dense",
+    "Format",
+    "Level",
+    "Pattern",
+    "Singleton",
+    "Storage",
+    "coo",
+    "csc",
+    "csf",
+    "csr",
+    "dcsc",
+    "dcsr",
+    "dense",
+    "resolve",
+]

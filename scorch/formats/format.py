@@ -1,0 +1,120 @@
+"""A format: the level types of a tensor, outermost first, and which dimension each of them stores."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+from scorch.errors import FormatError
+from scorch.formats.levels import LEVELS, Level
+
+__all__ = ["Format"]
+
+_LEVEL = re.compile(r"\s*([a-z]+)\s*(?:\(([^()]*)\))?\s*(?:,|$)")
+_FLAGS = {"nonordered": "ordered", "nonunique": "unique"}
+
+
+def _parse(text: str) -> tuple[Level, ...]:
+    levels: list[Level] = []
+    start = 0
+    while start < len(text):
+        match = _LEVEL.match(text, start)
+        if match is None:
+            raise FormatError(f"cannot read {text[start:]!r} in the format {text!r}; write level types such as 'dense, compressed'")
+        name, flags = match.group(1), [flag.strip() for flag in (match.group(2) or "").split(",") if flag.strip()]
+        if name not in LEVELS:
+            raise FormatError(f"unknown level type {name!r} in the format {text!r}; there are {', '.join(LEVELS)}")
+        unknown = [flag for flag in flags if flag not in _FLAGS]
+        if unknown:
+            raise FormatError(f"unknown property {unknown[0]!r} of level {name!r}; there are {', '.join(_FLAGS)}")
+        levels.append(LEVELS[name](**{_FLAGS[flag]: False for flag in flags}))
+        start = match.end()
+    return tuple(levels)
+
+
+@dataclass(frozen=True, init=False)
+class Format:
+    """Level types outermost first, and the dimension that each stores.
+
+    `levels` is a string such as "dense, compressed" or Level objects; `order[d]` is the dimension that level d stores
+    (default: 0, 1, ...). FormatError if a name is unknown, `order` is no permutation, or a level cannot stand where it does.
+
+    >>> csc = Format("dense, compressed", order=(1, 0))
+    >>> csc.ndim, csc.order, str(csc)
+    (2, (1, 0), 'csc')
+    """
+
+    levels: tuple[Level, ...]
+    order: tuple[int, ...]
+
+    def __init__(self, levels: str | tuple[Level, ...] | list[Level], order: tuple[int, ...] | None = None) -> None:
+        parsed = _parse(levels) if isinstance(levels, str) else tuple(levels)
+        chosen = tuple(range(len(parsed))) if order is None else tuple(int(d) for d in order)
+        if sorted(chosen) != list(range(len(parsed))):
+            raise FormatError(f"order {chosen} is no permutation of the dimensions 0 ... {len(parsed) - 1}")
+        for above, level in zip((None, *parsed), parsed, strict=False):
+            if level.branchless and (above is None or above.full):
+                raise FormatError(f"a {level.name} level needs a compressed or singleton level above it")
+            if above is not None and not above.unique and not level.branchless:
+                raise FormatError(f"a {level.name} level cannot stand below {above}: only a singleton level can")
+        object.__setattr__(self, "levels", parsed)
+        object.__setattr__(self, "order", chosen)
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions."""
+        return len(self.levels)
+
+    @cached_property
+    def is_dense(self) -> bool:
+        """Whether every coordinate is stored."""
+        return all(level.full for level in self.levels)
+
+    @cached_property
+    def is_ordered(self) -> bool:
+        """Whether stored coordinates ascend lexicographically in level order."""
+        return all(level.ordered for level in self.levels)
+
+    @cached_property
+    def is_unique(self) -> bool:
+        """Whether no coordinate is stored twice (the last level decides)."""
+        return not self.levels or self.levels[-1].unique
+
+    @cached_property
+    def sorted(self) -> Format:
+        """The same format with every level ordered, and coordinates stored once.
+
+        >>> str(Format("dense, compressed(nonordered, nonunique)").sorted)
+        'csr'
+        """
+        last = len(self.levels) - 1
+        levels = tuple(
+            type(level)(ordered=True, unique=level.unique if depth < last and self.levels[depth + 1].branchless else True)
+            for depth, level in enumerate(self.levels)
+        )
+        return Format(levels, self.order)
+
+    def with_order(self, order: tuple[int, ...]) -> Format:
+        """The same levels over the dimensions in another order."""
+        return Format(self.levels, order)
+
+    @cached_property
+    def name(self) -> str:
+        """The usual name of the format, or its levels."""
+        from scorch.formats.named import usual_name
+
+        return usual_name(self) or self.spelling
+
+    @cached_property
+    def spelling(self) -> str:
+        """The levels in words, as the constructor takes them, and the order unless it is 0, 1, ..."""
+        text = ", ".join(map(str, self.levels))
+        return text if self.order == tuple(range(self.ndim)) else f"{text}; order={self.order}"
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __repr__(self) -> str:
+        order = "" if self.order == tuple(range(self.ndim)) else f", order={self.order}"
+        return f"Format({', '.join(map(str, self.levels))!r}{order})"

@@ -1,0 +1,203 @@
+"""The arrays of a tensor: its Pattern (which coordinates are stored, and how) and its values.
+
+Everything that can be computed once from the structure hangs on the Pattern's `cache` (statistics, permutations,
+partitions), which all tensors that share the structure share. Values are never cached.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+
+from scorch.errors import FormatError, ShapeError, UnsupportedError
+from scorch.formats import dtypes
+from scorch.formats.format import Format
+from scorch.formats.levels import Arrays, Nodes
+from scorch.formats.named import dense
+
+__all__ = ["Pattern", "Storage", "bindable", "checked_size", "dense_pattern"]
+
+Array: TypeAlias = np.ndarray[Any, Any]
+
+_tokens = itertools.count()
+INDEX_LIMIT = 2**63 - 1
+
+
+class _Borrowed:
+    """Offers the memory of a read-only array as writable, which Numba types as it types every other array."""
+
+    def __init__(self, array: Array) -> None:
+        self.owner = array
+        interface = dict(array.__array_interface__)
+        interface["data"] = (interface["data"][0], False)
+        self.__array_interface__ = interface
+
+
+def bindable(array: Array) -> Array:
+    """The array as kernels take it: contiguous, aligned, native byte order, not flagged read-only. Shares memory if it can.
+
+    Kernels never write to an operand, so lifting the flag is safe; with it, Numba would compile each kernel twice.
+    """
+    plain = np.ascontiguousarray(array)
+    if not plain.dtype.isnative:
+        plain = plain.astype(plain.dtype.newbyteorder("="))
+    if not plain.flags.aligned:
+        plain = plain.copy()
+    if not plain.flags.writeable:
+        plain = np.asarray(_Borrowed(plain)) if plain.size else plain.copy()
+    return plain
+
+
+def checked_size(shape: Sequence[int]) -> int:
+    """The product of the extents; ShapeError if one is negative or the product is over 2^63 - 1."""
+    total = 1
+    for extent in shape:
+        if extent < 0:
+            raise ShapeError(f"an extent cannot be negative: shape {tuple(shape)}")
+        total *= int(extent)
+    if total > INDEX_LIMIT:
+        raise ShapeError(f"shape {tuple(shape)} has {total} places, over the limit of 2^63 - 1 for a dense tensor")
+    return total
+
+
+class Pattern:
+    """Shape, format and level arrays: a tensor without its values.
+
+    `arrays[d]` maps the array names of level d (pos, crd) to 1-d integer arrays. `positions[d]` is the number of positions of
+    level d. With `validate`, FormatError tells what the arrays claim and don't hold. Not changed after construction.
+
+    >>> import numpy as np
+    >>> from scorch.formats import csr
+    >>> p = Pattern((2, 3), csr, [{}, {"pos": np.array([0, 2, 3]), "crd": np.array([0, 2, 1])}])
+    >>> p.nnz, p.positions
+    (3, (2, 3))
+    """
+
+    __slots__ = ("__dict__", "__weakref__", "arrays", "cache", "format", "positions", "shape", "token")
+
+    def __init__(self, shape: Sequence[int], format: Format, arrays: Sequence[Arrays], validate: bool = True) -> None:
+        self.shape = tuple(int(extent) for extent in shape)
+        self.format = format
+        self.cache: dict[Any, Any] = {}
+        self.token = next(_tokens)  # never reused, unlike id()
+        if len(self.shape) != format.ndim or len(arrays) != format.ndim:
+            raise FormatError(f"format {format} has {format.ndim} levels; shape {self.shape} and {len(arrays)} sets of level arrays don't fit")
+        if any(extent < 0 for extent in self.shape):
+            raise ShapeError(f"an extent cannot be negative: shape {self.shape}")
+        self.arrays = tuple({name: bindable(np.asarray(level[name])) for name in kind.arrays} for kind, level in self._levels(arrays))
+        self.positions = self._validated() if validate else self._counted()
+
+    def _levels(self, arrays: Sequence[Arrays]) -> list[tuple[Any, Arrays]]:
+        for depth, (kind, level) in enumerate(zip(self.format.levels, arrays, strict=True)):
+            if set(kind.arrays) != set(level):
+                raise FormatError(f"level {depth} ({kind}) needs the arrays {kind.arrays}, got {tuple(level)}")
+        return list(zip(self.format.levels, arrays, strict=True))
+
+    def extent(self, depth: int) -> int:
+        """The extent of the dimension that level `depth` stores."""
+        return self.shape[self.format.order[depth]]
+
+    def _counted(self) -> tuple[int, ...]:
+        counts: list[int] = []
+        for depth, level in enumerate(self.format.levels):
+            counts.append(level.positions(counts[-1] if counts else 1, self.extent(depth), self.arrays[depth]))
+        return tuple(counts)
+
+    def _validated(self) -> tuple[int, ...]:
+        nodes, counts = Nodes(1), []
+        for depth, level in enumerate(self.format.levels):
+            try:
+                nodes = level.validate(nodes, self.extent(depth), self.arrays[depth])
+            except FormatError as error:
+                raise FormatError(f"level {depth} (dimension {self.format.order[depth]}) of a {self.format} tensor: {error}") from None
+            counts.append(nodes.count)
+        return tuple(counts)
+
+    @property
+    def nnz(self) -> int:
+        """Number of stored values."""
+        return self.positions[-1] if self.positions else 1
+
+    @cached_property
+    def nbytes(self) -> int:
+        """Bytes of the level arrays."""
+        return sum(array.nbytes for level in self.arrays for array in level.values())
+
+    @cached_property
+    def size(self) -> int:
+        """Number of places of the dense tensor (a Python int, of any size)."""
+        total = 1
+        for extent in self.shape:
+            total *= extent
+        return total
+
+    def __repr__(self) -> str:
+        return f"Pattern(shape={self.shape}, format={self.format}, nnz={self.nnz})"
+
+
+@lru_cache(maxsize=4096)
+def dense_pattern(shape: tuple[int, ...], order: tuple[int, ...]) -> Pattern:
+    """The pattern of a dense tensor, one object for each shape and dimension order, so that its identity can be a key."""
+    checked_size(shape)
+    return Pattern(shape, dense(len(shape), order), [{}] * len(shape), validate=False)
+
+
+class Storage:
+    """A Pattern with its values: `values`, a torch tensor, and `vals`, the same memory as a flat numpy array for kernels.
+
+    `fill` is the value of every coordinate that isn't stored. ShapeError if the number of values isn't that of the pattern.
+    """
+
+    __slots__ = ("fill", "pattern", "vals", "values")
+
+    def __init__(self, pattern: Pattern, values: torch.Tensor, fill: bool | int | float | complex = 0) -> None:
+        if values.numel() != pattern.nnz:
+            raise ShapeError(f"{pattern} stores {pattern.nnz} values, got {values.numel()}")
+        self.pattern = pattern
+        self.values = values
+        self.vals = flat(values, pattern)
+        self.fill = fill
+
+    @property
+    def dtype(self) -> str:
+        """Name of the number type."""
+        return dtypes.name_of(self.values.dtype)
+
+    @classmethod
+    def from_dense(cls, tensor: torch.Tensor) -> Storage:
+        """Wrap a dense CPU torch tensor: no copy if it is contiguous in some order of its dimensions."""
+        if tensor.device.type != "cpu":
+            raise UnsupportedError(f"Scorch runs on CPU; the operand is on {tensor.device}: pass tensor.cpu()")
+        order = dense_order(tensor)
+        if order is None:
+            tensor, order = tensor.contiguous(), tuple(range(tensor.ndim))
+        return cls(dense_pattern(tuple(tensor.shape), order), tensor)
+
+    def __repr__(self) -> str:
+        return f"Storage({self.pattern}, dtype={self.dtype})"
+
+
+def dense_order(tensor: torch.Tensor) -> tuple[int, ...] | None:
+    """The dimension order in which a strided tensor is contiguous, or None if it is in no order."""
+    natural = tuple(range(tensor.ndim))
+    if tensor.is_contiguous():
+        return natural
+    strides = tensor.stride()
+    order = tuple(sorted(natural, key=lambda d: (-strides[d], d)))
+    return order if tensor.permute(order).is_contiguous() else None
+
+
+def flat(values: torch.Tensor, pattern: Pattern) -> Array:
+    """A flat numpy view of `values` in storage order."""
+    plain = values.detach()
+    if plain.is_conj() or plain.is_neg():
+        plain = plain.resolve_conj().resolve_neg()
+    if pattern.format.is_dense and values.ndim == pattern.format.ndim:
+        plain = plain.permute(pattern.format.order)
+    array: Array = plain.reshape(-1).numpy()
+    return array

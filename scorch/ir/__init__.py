@@ -1,0 +1,1 @@
+"""WHAT is computed: index notation, operators, iteration graph, merge lattice, the plan and the loop IR."""

@@ -1,0 +1,71 @@
+"""The iteration graph: the index variables of a statement, and the order that the operands' level trees force on them.
+
+A level that locates (dense) can be entered whenever its index is known. Any other level is reached only from its parent's
+position, so the indices of all levels above it must be bound before its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from scorch.formats import Format
+from scorch.ir.notation import Access, Assign, accesses
+
+__all__ = ["IterationGraph", "build_graph", "level_indices"]
+
+
+@dataclass(frozen=True, slots=True)
+class IterationGraph:
+    """Index variables with their extents, and edges (before, after, access that wants it).
+
+    >>> from scorch.formats import csr
+    >>> from scorch.ir.einsum import parse_einsum
+    >>> s = parse_einsum("ik,kj->ij", [(2, 3), (3, 4)])
+    >>> g = build_graph(s, {"A": csr, "B": csr}, {"i": 2, "j": 4, "k": 3})
+    >>> print(g)
+    i -> k (A[i,k])
+    k -> j (B[k,j])
+    >>> list(g.orders())
+    [('i', 'k', 'j')]
+    """
+
+    indices: tuple[str, ...]
+    extents: tuple[tuple[str, int], ...]
+    edges: tuple[tuple[str, str, Access], ...]
+
+    def conflicts(self, order: tuple[str, ...]) -> tuple[Access, ...]:
+        """The accesses whose level tree forbids this loop order."""
+        rank = {v: n for n, v in enumerate(order)}
+        return tuple(dict.fromkeys(access for before, after, access in self.edges if rank[before] > rank[after]))
+
+    def orders(self) -> Iterator[tuple[str, ...]]:
+        """Every loop order that respects all edges; none if they form a cycle."""
+        yield from self._extend((), frozenset(self.indices))
+
+    def _extend(self, done: tuple[str, ...], left: frozenset[str]) -> Iterator[tuple[str, ...]]:
+        if not left:
+            yield done
+        for v in self.indices:
+            if v in left and not any(after == v and before in left for before, after, _ in self.edges):
+                yield from self._extend((*done, v), left - {v})
+
+    def __str__(self) -> str:
+        return "\n".join(f"{before} -> {after} ({access})" for before, after, access in self.edges)
+
+
+def level_indices(access: Access, format: Format) -> tuple[str, ...]:
+    """The index of each level of an access, outermost first."""
+    return tuple(access.indices[d] for d in format.order)
+
+
+def build_graph(statement: Assign, formats: Mapping[str, Format], extents: Mapping[str, int]) -> IterationGraph:
+    """The graph of a statement over operands of these formats."""
+    edges: list[tuple[str, str, Access]] = []
+    for access in dict.fromkeys(accesses(statement.expr)):
+        format = formats[access.tensor]
+        path = level_indices(access, format)
+        for depth, level in enumerate(format.levels):
+            if not level.locates:
+                edges += [(above, path[depth], access) for above in path[:depth]]
+    return IterationGraph(statement.indices, tuple((v, extents[v]) for v in statement.indices), tuple(edges))

@@ -1,0 +1,121 @@
+"""Index notation: WHAT is computed, with no word on how. Four node kinds and a statement.
+
+    C[i,j] += A[i,k] * B[k,j]
+
+An index on the right that is not on the left is summed (or reduced by the statement's operator).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from scorch.errors import NotationError, ShapeError
+from scorch.ir.operators import operator
+
+__all__ = ["Access", "Apply", "Assign", "Expr", "Literal", "accesses", "check_extents"]
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A tensor indexed by one index variable a dimension."""
+
+    tensor: str
+    indices: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.tensor}[{','.join(self.indices)}]" if self.indices else self.tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A constant."""
+
+    value: Any
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """A scalar operator, by name, applied to expressions."""
+
+    op: str
+    args: tuple[Expr, ...]
+
+    def __str__(self) -> str:
+        symbol = operator(self.op).symbol
+        parts = [f"({a})" if isinstance(a, Apply) and a.op != self.op else str(a) for a in self.args]
+        return f"{symbol}({', '.join(parts)})" if symbol.isalpha() else f" {symbol} ".join(parts)
+
+
+Expr: TypeAlias = Access | Literal | Apply
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    """One statement: target (op)= expr. `reduce` names the operator over the indices that the target lacks.
+
+    `equal` pairs an index with the one that it must equal: A[i,i] reads A[i,i2] with i2 equal to i, so that every level of
+    an access has an index of its own.
+
+    >>> s = Assign(Access("C", ("i",)), Apply("mul", (Access("A", ("i", "k")), Access("x", ("k",)))), "add")
+    >>> print(s, "| reduced:", *s.reduced)
+    C[i] += A[i,k] * x[k] | reduced: k
+    """
+
+    target: Access
+    expr: Expr
+    reduce: str = "add"
+    equal: tuple[tuple[str, str], ...] = field(default=())
+
+    @property
+    def indices(self) -> tuple[str, ...]:
+        """Every index in order of appearance, the target's first."""
+        seen = dict.fromkeys(self.target.indices)
+        for access in accesses(self.expr):
+            seen.update(dict.fromkeys(access.indices))
+        return tuple(seen)
+
+    @property
+    def reduced(self) -> tuple[str, ...]:
+        """The indices that are reduced (a copy that must equal another index takes one value, and isn't)."""
+        copies = {first for first, _ in self.equal}
+        return tuple(v for v in self.indices if v not in self.target.indices and v not in copies)
+
+    def __str__(self) -> str:
+        symbol = operator(self.reduce).symbol if self.reduced else ""
+        rule = "".join(f", {a} == {b}" for a, b in self.equal)
+        return f"{self.target} {symbol}= {self.expr}{rule}"
+
+
+def accesses(expr: Expr) -> Iterator[Access]:
+    """The tensor accesses of an expression, left to right."""
+    if isinstance(expr, Access):
+        yield expr
+    elif isinstance(expr, Apply):
+        for arg in expr.args:
+            yield from accesses(arg)
+
+
+def check_extents(statement: Assign, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
+    """The extent of each index; ShapeError names the two operands that disagree, NotationError an unbound result index."""
+    extents: dict[str, int] = {}
+    owner: dict[str, str] = {}
+    for access in accesses(statement.expr):
+        shape = shapes[access.tensor]
+        if len(shape) != len(access.indices):
+            raise ShapeError(f"operand {access.tensor} has {len(shape)} dimensions, but the notation gives it {len(access.indices)}: {access}")
+        for index, extent in zip(access.indices, shape, strict=True):
+            if extents.setdefault(index, extent) != extent:
+                raise ShapeError(f"index {index} is {extents[index]} in {owner[index]} but {extent} in {access}")
+            owner.setdefault(index, str(access))
+    for first, second in statement.equal:
+        if extents[first] != extents[second]:
+            raise ShapeError(f"the repeated index {second} needs equal extents; they are {extents[second]} and {extents[first]}")
+    for index in statement.target.indices:
+        if index not in extents:
+            raise NotationError(f"index {index} of the result {statement.target} is in no operand")
+    return extents

@@ -1,0 +1,259 @@
+"""The plan: HOW a statement is computed, as the schedule decided it. The lowering reads it and decides nothing.
+
+A kernel's loops are a tree of four statement kinds (Compute, Loop, Where, Block), which is concrete index notation in the
+sense of Kjolstad et al., *Tensor Algebra Compilation with Workspaces* (CGO 2019): `Where` computes a workspace and then
+uses it. A register accumulator, a row of SIMD registers and a sparse row accumulator are all workspaces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal as OneOf
+from typing import TypeAlias
+
+from scorch.formats import Format
+from scorch.ir.notation import Access, Assign, Expr
+from scorch.ir.operators import operator
+
+__all__ = [
+    "Alternative",
+    "Assembly",
+    "Block",
+    "Compute",
+    "Kernel",
+    "Loop",
+    "Partition",
+    "Plan",
+    "Stmt",
+    "TensorSpec",
+    "Tile",
+    "Where",
+    "Workspace",
+    "walk",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """A tensor as a kernel sees it: its name, format and number type."""
+
+    name: str
+    format: Format
+    dtype: str
+    index_bits: tuple[tuple[int, ...], ...] = ()  # bits of the integer arrays of each level, in the level's array order
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.format} {self.dtype}"
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A dense loop taken `vectors` SIMD vectors of `lanes` values at a time, held in registers.
+
+    After the full tiles comes one of `rest` vectors (0: none); with `masked` its last vector is partly used. `count` is the
+    number of full tiles if that is 0 or 1 and known, so that no loop is needed, else None. `prefetch`: how many nonzeros
+    ahead of the one in hand the rows that it selects are fetched into cache (0: not).
+    """
+
+    lanes: int
+    vectors: int
+    rest: int = 0
+    masked: bool = False
+    count: int | None = None
+    prefetch: int = 0
+
+    def __str__(self) -> str:
+        parts = []
+        if self.count != 0:
+            parts.append(f"{self.vectors} x {self.lanes} lanes" + (", once" if self.count == 1 else ""))
+        if self.rest:
+            parts.append(f"rest {self.rest} x {self.lanes}" + (" masked" if self.masked else ""))
+        if self.prefetch:
+            parts.append(f"prefetch {self.prefetch} ahead")
+        return "tile(" + "; ".join(parts) + ")"
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A temporary of one kernel.
+
+    `kind`: "register" (a scalar, or the lanes of a tile), or a sparse row accumulator over `indices`: "list" (dense values
+    and a list of occupied coordinates, sorted when read), "bitmap" (dense values and one bit a coordinate, scanned in
+    order), "hash" (open addressing, keys sorted when read).
+    """
+
+    name: str
+    indices: tuple[str, ...]
+    kind: OneOf["register", "list", "bitmap", "hash"]
+    dtype: str
+    reduce: str = "add"
+
+    def __str__(self) -> str:
+        return f"{self.name}[{','.join(self.indices)}]: {self.kind} {self.dtype}"
+
+
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """target op= expr at the innermost point; `reduce` None assigns."""
+
+    target: Access
+    reduce: str | None
+    expr: Expr
+
+    def __str__(self) -> str:
+        return f"{self.target} {operator(self.reduce).symbol if self.reduce else ''}= {self.expr}"
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """A loop over one index, tiled or not. `equals`: only the coordinate of that other index is taken."""
+
+    index: str
+    body: Stmt
+    tile: Tile | None = None
+    equals: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Fill the workspace with the producer, then run the consumer, which reads it."""
+
+    workspace: Workspace
+    producer: Stmt
+    consumer: Stmt
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Statements in sequence."""
+
+    stmts: tuple[Stmt, ...]
+
+
+Stmt: TypeAlias = Compute | Loop | Where | Block
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """How the result's coordinates come about.
+
+    "locate": a dense result, written in place; `owned` if the loops write each value once (else it starts at the identity).
+    "share": the result has the level arrays of operand `source`, and only values are computed.
+    "append": coordinates come in order; a count phase sizes the arrays, a fill phase writes them. `filtered`: values equal
+    to the fill are left out.
+    """
+
+    kind: OneOf["locate", "share", "append"]
+    owned: bool = False
+    source: Access | None = None
+    filtered: bool = False
+
+    def __str__(self) -> str:
+        match self.kind:
+            case "locate":
+                return "dense, each value written once" if self.owned else "dense, accumulated in place"
+            case "share":
+                return f"the pattern of {self.source} is shared, values only"
+        return "appended in order, counted first" + (", fill values left out" if self.filtered else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """How a phase's work is divided among threads.
+
+    `unit`: "coordinates" of the outermost index, "positions" of the single sparse level it iterates, "tiles" of it,
+    "merge-path" (positions of the second level, rows split), or "serial". `weight`: the access whose nonzeros a unit holds
+    (equal work, not equal counts). `private`: each chunk accumulates into its own copy of the result, summed at the end.
+    """
+
+    unit: OneOf["serial", "coordinates", "positions", "tiles", "merge-path"]
+    index: str | None = None
+    weight: Access | None = None
+    chunks: int = 1
+    private: bool = False
+
+    def __str__(self) -> str:
+        if self.unit == "serial":
+            return "serial"
+        by = f", weighted by the nonzeros of {self.weight}" if self.weight else ""
+        own = ", a private result each" if self.private else ", taken dynamically"
+        return f"{self.chunks} chunks of {self.unit} of {self.index}{by}{own}"
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """Everything that the emitted source depends on: two operations with equal kernels share machine code."""
+
+    operands: tuple[TensorSpec, ...]
+    result: TensorSpec
+    statement: Assign
+    root: Stmt
+    assembly: Assembly
+    unit: str = "serial"
+    private: bool = False
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """The functions that are run one after the other."""
+        return ("count", "fill") if self.assembly.kind == "append" else ("compute",)
+
+    def __str__(self) -> str:
+        return "\n".join(_lines(self.root))
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """One way that was considered, with its estimated time in microseconds."""
+
+    description: str
+    cost: float
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The schedule's whole answer: conversions first, then one kernel, and why."""
+
+    kernel: Kernel
+    conversions: tuple[tuple[str, Format], ...]
+    partition: Partition
+    extents: tuple[tuple[str, int], ...]
+    cost: float
+    reasons: tuple[str, ...] = ()
+    alternatives: tuple[Alternative, ...] = field(default=())
+
+    def __str__(self) -> str:
+        kernel = self.kernel
+        lines = [str(kernel.statement), "operands  " + "; ".join(map(str, kernel.operands)), f"result    {kernel.result}"]
+        lines += [f"convert   {name} to {format}" for name, format in self.conversions]
+        lines += ["assembly  " + str(kernel.assembly), "parallel  " + str(self.partition), "loops"]
+        lines += ["  " + line for line in str(kernel).splitlines()]
+        lines += ["because   " + reason for reason in self.reasons]
+        return "\n".join(lines)
+
+
+def walk(stmt: Stmt) -> Iterator[Stmt]:
+    """The statement and all statements inside it, outermost first."""
+    yield stmt
+    match stmt:
+        case Loop(_, body):
+            yield from walk(body)
+        case Where(_, producer, consumer):
+            yield from walk(producer)
+            yield from walk(consumer)
+        case Block(stmts):
+            for inner in stmts:
+                yield from walk(inner)
+
+
+def _lines(stmt: Stmt, indent: str = "") -> list[str]:
+    match stmt:
+        case Loop(index, body, tile, equals):
+            suffix = (f" in {tile}" if tile else "") + (f" where {index} == {equals}" if equals else "")
+            return [f"{indent}for {index}{suffix}", *_lines(body, indent + "  ")]
+        case Where(workspace, producer, consumer):
+            return [f"{indent}workspace {workspace}", *_lines(producer, indent), *_lines(consumer, indent)]
+        case Block(stmts):
+            return [line for inner in stmts for line in _lines(inner, indent)]
+    return [f"{indent}{stmt}"]

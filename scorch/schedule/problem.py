@@ -1,0 +1,107 @@
+"""What the schedule is asked: a statement, its operands' structure, and how the result is wanted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from scorch.formats import Format, Pattern
+from scorch.ir.graph import level_indices
+from scorch.ir.notation import Access, Assign, accesses
+from scorch.ir.plan import TensorSpec
+from scorch.schedule.statistics import Statistics, expected_distinct, product, statistics
+
+__all__ = ["Operand", "Problem"]
+
+
+@dataclass(frozen=True)
+class Operand:
+    """An operand's name, structure and number type."""
+
+    name: str
+    pattern: Pattern
+    dtype: str
+
+    @property
+    def format(self) -> Format:
+        return self.pattern.format
+
+    @cached_property
+    def statistics(self) -> Statistics:
+        return statistics(self.pattern)
+
+    def spec(self, format: Format | None = None) -> TensorSpec:
+        """The operand as a kernel sees it, as it is or converted to another format."""
+        if format is None or format == self.format:
+            bits = tuple(tuple(level[name].itemsize * 8 for name in kind.arrays) for kind, level in self._levels())
+            return TensorSpec(self.name, self.format, self.dtype, bits)
+        return TensorSpec(self.name, format, self.dtype, appended_bits(format, self.pattern.shape))
+
+    def _levels(self):  # type: ignore[no-untyped-def]
+        return zip(self.format.levels, self.pattern.arrays, strict=True)
+
+
+def appended_bits(format: Format, shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+    """Bits of the index arrays that a kernel writes: coordinates as narrow as the extent allows, positions 64."""
+    out = []
+    for level, dimension in zip(format.levels, format.order, strict=True):
+        narrow = 32 if shape[dimension] <= 2**31 - 1 else 64
+        out.append(tuple(narrow if part == "crd" else 64 for part in level.arrays))
+    return tuple(out)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One statement over operands, with the extents of its indices; `wanted` is the result's format, None: choose."""
+
+    statement: Assign
+    operands: tuple[Operand, ...]
+    extents: dict[str, int]
+    dtype: str
+    threads: int
+    wanted: Format | None = None
+    by_name: dict[str, Operand] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "by_name", {operand.name: operand for operand in self.operands})
+
+    @cached_property
+    def accesses(self) -> tuple[Access, ...]:
+        return tuple(dict.fromkeys(accesses(self.statement.expr)))
+
+    @cached_property
+    def sparse(self) -> tuple[Access, ...]:
+        """The accesses to operands that are not dense."""
+        return tuple(a for a in self.accesses if not self.by_name[a.tensor].format.is_dense)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the result."""
+        return tuple(self.extents[v] for v in self.statement.target.indices)
+
+    def format(self, access: Access) -> Format:
+        return self.by_name[access.tensor].format
+
+    def distinct(self, access: Access, indices: frozenset[str]) -> float:
+        """Estimated number of different coordinates of an access, projected on some of its indices."""
+        operand = self.by_name[access.tensor]
+        mine = [v for v in access.indices if v in indices]
+        places = product(self.extents[v] for v in mine)
+        if not mine or operand.format.is_dense:
+            return places
+        path = level_indices(access, operand.format)
+        known = operand.statistics.distinct
+        if set(path[: len(mine)]) == set(mine):
+            return float(known[len(mine) - 1])
+        return expected_distinct(float(known[-1]), places)
+
+    def visits(self, indices: tuple[str, ...]) -> float:
+        """Estimated number of coordinate tuples of these indices that the (multiplied) operands have in common."""
+        bound = frozenset(indices)
+        total = product(self.extents[v] for v in indices)
+        for access in self.sparse:
+            mine = bound & set(access.indices)
+            places = product(self.extents[v] for v in mine)
+            if places:
+                total *= min(1.0, self.distinct(access, mine) / places)
+        return total

@@ -1,0 +1,106 @@
+"""Statistics of a tensor's structure: cheap, exact where the level arrays tell, computed once and kept on the Pattern."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from scorch.formats import Pattern
+
+__all__ = ["Statistics", "statistics"]
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What the schedule knows of an operand.
+
+    `positions[d]`: positions of level d. `distinct[d]`: different coordinate tuples down to level d. `row_*`: children of
+    the parents of the last level (mean over all of them, most, standard deviation). `spread`: mean distance between the
+    first and last coordinate below one parent of the last level, as a share of the extent (1: everywhere, small: banded).
+    """
+
+    nnz: int
+    positions: tuple[int, ...]
+    distinct: tuple[int, ...]
+    row_mean: float
+    row_max: int
+    row_deviation: float
+    spread: float
+
+    def __str__(self) -> str:
+        return (
+            f"nnz {self.nnz}, row mean {self.row_mean:.3g} max {self.row_max} deviation {self.row_deviation:.3g}, "
+            f"spread {self.spread:.2g}, levels {' > '.join(map(str, self.distinct))}"
+        )
+
+
+def statistics(pattern: Pattern) -> Statistics:
+    """The statistics of a pattern, from its cache if they were asked for before.
+
+    >>> from scorch.formats import Pattern, csr
+    >>> p = Pattern((2, 4), csr, [{}, {"pos": np.array([0, 3, 4]), "crd": np.array([0, 1, 3, 2])}])
+    >>> statistics(p).row_mean, statistics(p).row_max
+    (2.0, 3)
+    """
+    found = pattern.cache.get("statistics")
+    if found is None:
+        found = pattern.cache["statistics"] = _measure(pattern)
+    return found  # type: ignore[no-any-return]
+
+
+def _measure(pattern: Pattern) -> Statistics:
+    distinct = tuple(_distinct(pattern, depth) for depth in range(pattern.format.ndim))
+    mean, most, deviation, spread = _rows(pattern)
+    return Statistics(pattern.nnz, pattern.positions, distinct, mean, most, deviation, spread)
+
+
+def _distinct(pattern: Pattern, depth: int) -> int:
+    """Positions, less the repetitions of a level that allows them (counted where its coordinates are one sorted list)."""
+    level = pattern.format.levels[depth]
+    count = pattern.positions[depth]
+    if level.unique or count == 0:
+        return count
+    if depth == 0 and level.ordered:
+        crd = pattern.arrays[0]["crd"]
+        return int(np.count_nonzero(crd[1:] != crd[:-1])) + 1
+    places = math.prod(pattern.extent(d) for d in range(depth + 1))
+    return max(1, round(expected_distinct(count, places)))
+
+
+def _rows(pattern: Pattern) -> tuple[float, int, float, float]:
+    """Mean, largest and deviation of the last level's children per parent, and how far they spread."""
+    depth = pattern.format.ndim - 1
+    if depth < 0:
+        return 1.0, 1, 0.0, 1.0
+    extent = max(1, pattern.extent(depth))
+    arrays = pattern.arrays[depth]
+    if "pos" not in arrays:
+        parents = pattern.positions[depth - 1] if depth and pattern.format.levels[depth].full else _parents(pattern)
+        return pattern.nnz / max(1, parents), extent, 0.0, 1.0
+    pos, crd = arrays["pos"], arrays["crd"]
+    lengths = np.diff(pos)
+    if not len(lengths) or not len(crd):
+        return 0.0, 0, 0.0, 0.0
+    filled = np.flatnonzero(lengths)
+    sample = filled[:: max(1, len(filled) // 4096)]
+    width = np.abs(crd[pos[sample + 1] - 1].astype(np.int64) - crd[pos[sample]]) + 1
+    return float(lengths.mean()), int(lengths.max()), float(lengths.std()), float(width.mean() / extent)
+
+
+def _parents(pattern: Pattern) -> int:
+    return _distinct(pattern, 0) if pattern.format.ndim > 1 else 1
+
+
+def expected_distinct(count: float, places: float) -> float:
+    """How many of `places` are hit by `count` independent uniform draws."""
+    if places <= 0:
+        return 0.0
+    return -places * math.expm1(-count / places)
+
+
+def product(values: Iterable[int]) -> float:
+    """Product as a float: extents multiply far beyond 2^63 here."""
+    return math.prod(map(float, values))
