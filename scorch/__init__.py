@@ -1,1 +1,50 @@
-"""Sparse deep learning on CPUs."""
+"""Scorch: sparse tensor algebra on CPUs, compiled from index notation by Python and Numba.
+
+    >>> import scorch, torch
+    >>> A = scorch.tensor(torch.eye(3).to_sparse_csr())
+    >>> scorch.einsum("ik,kj->ij", A, torch.ones(3, 2)).shape
+    torch.Size([3, 2])
+"""
+
+from scorch import formats
+from scorch.api import einsum, explain, kernel
+from scorch.config import config
+from scorch.errors import (
+    CacheError,
+    DtypeError,
+    FormatError,
+    NotationError,
+    ScheduleError,
+    ScorchError,
+    ShapeError,
+    UnsupportedError,
+)
+from scorch.formats import Format
+from scorch.io import read, write
+from scorch.runtime.diagnose import diagnose
+from scorch.tensor import Tensor, from_coo, tensor
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CacheError",
+    "DtypeError",
+    "Format",
+    "FormatError",
+    "NotationError",
+    "ScheduleError",
+    "ScorchError",
+    "ShapeError",
+    "Tensor",
+    "UnsupportedError",
+    "config",
+    "diagnose",
+    "einsum",
+    "explain",
+    "formats",
+    "from_coo",
+    "kernel",
+    "read",
+    "tensor",
+    "write",
+]

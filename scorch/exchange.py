@@ -18,12 +18,15 @@ if TYPE_CHECKING:
 
     ScipyArray: TypeAlias = "scipy.sparse.csr_array | scipy.sparse.csc_array | scipy.sparse.coo_array"
 
-__all__ = ["dense_view", "permuted", "stored_order", "to_dense", "to_scipy", "to_torch"]
+__all__ = ["dense_view", "permuted", "reformatted", "stored_order", "to_dense", "to_scipy", "to_torch"]
 
 _COMPRESSED = {torch.sparse_csr: csr, torch.sparse_csc: csc}
 
 
-def _reformat(storage: Storage, format: Format) -> Storage:
+def reformatted(storage: Storage, format: Format) -> Storage:
+    """The Storage in another format; itself if it has that format."""
+    if storage.pattern.format == format:
+        return storage
     from scorch.convert import reformat  # the compiler, which most exchanges don't need
 
     made: Storage = reformat(storage, format)
@@ -79,7 +82,7 @@ def _permuted_pattern(pattern: Pattern, dims: tuple[int, ...]) -> Pattern:
 def to_dense(storage: Storage) -> torch.Tensor:
     """A dense torch tensor; the memory of the Storage if its format is dense."""
     if not storage.pattern.format.is_dense:
-        storage = _reformat(storage, dense(storage.pattern.format.ndim))
+        storage = reformatted(storage, dense(storage.pattern.format.ndim))
     return dense_view(storage)
 
 
@@ -125,15 +128,14 @@ def _sorted_by_dimension(storage: Storage) -> Storage:
     format = storage.pattern.format
     if format.is_ordered and format.is_unique and format.order == tuple(range(format.ndim)):
         return storage
-    return _reformat(storage, coo(format.ndim))
+    return reformatted(storage, coo(format.ndim))
 
 
 def _to_torch_compressed(storage: Storage, layout: torch.layout) -> torch.Tensor:
     target = _COMPRESSED[layout]
     if storage.pattern.format.ndim != 2:
         raise ShapeError(f"{layout} holds matrices; the tensor's shape is {storage.pattern.shape}")
-    if storage.pattern.format != target:
-        storage = _reformat(storage, target)
+    storage = reformatted(storage, target)
     pos, crd = (torch.from_numpy(array) for array in _same_index_type(storage))
     make = torch.sparse_csr_tensor if layout is torch.sparse_csr else torch.sparse_csc_tensor
     return make(pos, crd, stored_order(storage), storage.pattern.shape, check_invariants=False)

@@ -35,7 +35,7 @@ class _Block:
 
 
 def read_frostt(file: IO[bytes], shape: Sequence[int] | None = None) -> Tensor:
-    """A coo Tensor of float64 from an open .tns file.
+    """A coo Tensor of float64 (integers are exact up to 2^53) from an open .tns file.
 
     Lines that start with # are comments; values of repeated indices are summed. The extents are the largest
     indices unless `shape` gives them; an empty file needs it. Raises FormatError with the number of the line
@@ -109,7 +109,7 @@ def _unreadable(text: bytes, first_line: int) -> str:
             try:
                 float(word)
             except ValueError:
-                return f"line {number}: {word[:60]!r} is no number"
+                return f"line {number}: {word[:60].decode(errors='replace')!r} is no number"
     return f"line {first_line} or after: cannot be read as numbers"
 
 

@@ -154,7 +154,9 @@ def _read_smtx(file: IO[bytes], shape: Sequence[int] | None) -> Tensor:
     first = file.readline().replace(b",", b" ")
     extents = _integers(first, 1)
     if len(extents) != 3 or (extents < 0).any():
-        raise FormatError(f"line 1 must be 'rows, columns, nonzeros', got {first[:60]!r}")
+        raise FormatError(
+            f"line 1 must be 'rows, columns, nonzeros', got {first[:60].decode(errors='replace')!r}"
+        )
     rows, columns, nnz = (int(extent) for extent in extents)
     pos, crd = _integers(file.readline(), 2), _integers(file.read(), 3)
     for line, found, expected in ((2, len(pos), rows + 1), (3, len(crd), nnz)):
@@ -173,7 +175,9 @@ def _integers(text: bytes, line: int) -> Array:
         return np.fromstring(text, dtype=np.int64, sep=" ") if text.strip() else np.empty(0, dtype=np.int64)
     except ValueError:
         bad = next((word for word in text.split() if not word.lstrip(b"+-").isdigit()), text[:60])
-        raise FormatError(f"line {line}: expected integers, got {bad[:60]!r}") from None
+        raise FormatError(
+            f"line {line}: expected integers, got {bad[:60].decode(errors='replace')!r}"
+        ) from None
 
 
 def _write_smtx(file: IO[bytes], x: Tensor) -> None:

@@ -93,7 +93,7 @@ def _from_torch(x: torch.Tensor) -> Storage:
         return _with_values(x, known.packing)
     _check_torch(x)
     if x.layout is torch.strided:
-        return Storage.from_dense(x.resolve_conj().resolve_neg())
+        return Storage.from_dense(x.resolve_conj().resolve_neg() if x.is_conj() or x.is_neg() else x)
     if x.layout is torch.sparse_coo and not x.is_coalesced() and x.requires_grad:
         x = x.coalesce()  # torch gives the values of an uncoalesced tensor no gradient
     packing = _pattern_of_torch(x)

@@ -370,13 +370,7 @@ def from_coo(
 
 
 def _reformatted(storage: Storage, format: Format | str) -> Storage:
-    target = resolve(format, storage.pattern.format.ndim)
-    if target == storage.pattern.format:
-        return storage
-    from scorch.convert import reformat  # the compiler, which a tensor in its own layout doesn't need
-
-    made: Storage = reformat(storage, target)
-    return made
+    return exchange.reformatted(storage, resolve(format, storage.pattern.format.ndim))
 
 
 def _retyped(storage: Storage, dtype: str) -> Storage:

@@ -34,7 +34,7 @@ def test_is_stored_without_outputs(path):
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_runs(path, tmp_path):
     # A cache of its own: the notebook traces the files in it. No proxy leads out, so a download would fail.
-    nowhere = {name: "http://127.0.0.1:9" for name in ("http_proxy", "https_proxy")}
+    nowhere = dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")
     root = str(FOLDER.parent)
     environment = {**os.environ, **nowhere, "SCORCH_CACHE_DIR": str(tmp_path), "PYTHONPATH": root}
     client = nbclient.NotebookClient(_read(path), timeout=120, kernel_name="python3")

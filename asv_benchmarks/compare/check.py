@@ -58,6 +58,8 @@ def rows_unsorted(result: Any) -> bool:
     """Whether a sparse result leaves the columns of some row out of order."""
     if isinstance(result, torch.Tensor):
         return result.layout == torch.sparse_csr and not _from_torch(result).has_sorted_indices
+    if hasattr(result, "to_scipy"):
+        result = result.to_scipy()
     return sparse.issparse(result) and result.format == "csr" and not result.has_sorted_indices
 
 

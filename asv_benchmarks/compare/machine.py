@@ -76,8 +76,14 @@ def describe() -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()}",
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
         "commit": _commit(),
-        "command": "python -m asv_benchmarks.compare " + " ".join(sys.argv[1:]),
+        "command": " ".join(("python -m asv_benchmarks.compare", *map(_short, sys.argv[1:]))),
     }
+
+
+def _short(word: str) -> str:
+    """A word of the command without the folders of this machine."""
+    name, equals, value = word.rpartition("=")
+    return f"{name}{equals}{Path(value).name}" if os.path.isabs(value) else word
 
 
 def _cores() -> int:

@@ -94,7 +94,7 @@ def _families(text: str) -> tuple[str, ...]:
     unknown = [name for name in names if name not in FAMILIES]
     if unknown or not names:
         raise argparse.ArgumentTypeError(
-            f"no family {', '.join(unknown) or text!r}; there are {', '.join(FAMILIES)}"
+            f"no family {', '.join(unknown or [text])!r}; there are {', '.join(FAMILIES)}"
         )
     return names
 

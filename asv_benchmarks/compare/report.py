@@ -89,7 +89,7 @@ def _sections(results: Sequence[CaseResult], render: Callable[[Rows], str], titl
 
 def _legend() -> str:
     return (
-        "Medians of interleaved calls. Ratios are to the best of torch.sparse (any layout) and scipy; above 1, "
+        "Medians of interleaved calls. Ratios are to the best of torch.sparse and scipy; above 1, "
         "scorch is ahead. ~ marks unsorted rows, - what did not run."
     )
 

@@ -149,6 +149,6 @@ def _retire(runners: Sequence[Runner]) -> None:
 
 
 def _notes(result: CaseResult) -> list[str]:
-    unsorted = [outcome.label for outcome in result.outcomes if outcome.unsorted]
+    unsorted = any(outcome.unsorted for outcome in result.outcomes)
     wrong = [f"{outcome.label} WRONG: {outcome.wrong}" for outcome in result.outcomes if outcome.wrong]
-    return wrong + ([f"rows left unsorted by {', '.join(unsorted)}"] if unsorted else [])
+    return wrong + (["~ leaves rows unsorted"] if unsorted else [])

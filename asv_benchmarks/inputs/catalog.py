@@ -78,6 +78,8 @@ def _generated() -> tuple[Matrix, ...]:
         Matrix("uniform-20000-1e-3", "generated", partial(generate.uniform, 20_000, 20_000, 1e-3)),
         Matrix("uniform-10000-1e-3", "generated", partial(generate.uniform, 10_000, 10_000, 1e-3)),
         Matrix("powerlaw-50k", "generated", partial(generate.power_law, 50_000, 1_000_000)),
+        # Flatter, so that even its square is of a sensible size.
+        Matrix("powerlaw-20k", "generated", partial(generate.power_law, 20_000, 200_000, 0.7)),
         *(
             Matrix(f"pruned-2048x1024-{round(100 * s)}", "pruned", partial(generate.pruned, 2048, 1024, s))
             for s in sparsities

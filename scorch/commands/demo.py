@@ -27,7 +27,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "file", nargs="?", metavar="FILE", help=".mtx, .tns, .smtx (each also .gz) or scipy's .npz"
     )
-    parser.add_argument("--k", type=positive, default=None, help="columns of the dense factors (default: 64, and 16 beside a tensor)")
+    parser.add_argument(
+        "--k",
+        type=positive,
+        default=None,
+        help="columns of the dense factors (default: 64, and 16 beside a tensor)",
+    )
     parser.add_argument(
         "--rounds", type=positive, default=7, help="timed rounds, the median counts (default: 7)"
     )

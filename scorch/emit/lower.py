@@ -35,8 +35,10 @@ def lower(kernel: Kernel, phase: str) -> tuple[ir.Function, tuple[Param, ...]]:
     """The loop IR function of one phase of a kernel, verified, and what its parameters after (chunk, lo, hi) bind to."""
     lowering = Lowering(kernel, phase)
     lowering.run()
-    params = tuple(lowering.b.params.values())
-    function = ir.Function(phase, (CHUNK, LO, HI, *(p.var for p in params)), lowering.b.finish())
+    body = lowering.b.finish()
+    used = ir.variables(body)
+    params = tuple(p for p in lowering.b.params.values() if p.name in used)
+    function = ir.Function(phase, (CHUNK, LO, HI, *(p.var for p in params)), body)
     ir.verify(function)
     return function, params
 

@@ -61,8 +61,9 @@ class Merge:
         first, last = cursor.bounds(self.low.extent(index))
         if clip is not None:
             array = cursor.arrays.index(depth, "crd")
+            element = array.dtype.removesuffix("[]")
             first, last = (
-                ir.Call("lower_bound", (array, first, last, bound), "int64") for bound in clip
+                ir.Call("lower_bound", (array, first, last, ir.cast(bound, element)), "int64") for bound in clip
             )
         position, run = self.b.fresh(f"{name}_p{depth}"), self.b.fresh(f"{name}_r{depth}")
         coordinate = self.b.fresh(f"{name}_{index}")

@@ -19,13 +19,18 @@ def print_expr(expr: ir.Expr, outer: int = 0) -> str:
         case ir.Var(name, _):
             return name
         case ir.Load(array, index):
-            return f"{array.name}[{print_expr(index)}]"
+            return f"{array.name}[{_subscript(index)}]"
         case ir.Call(function, args, _):
             return f"{function}({', '.join(map(print_expr, args))})"
         case ir.Binary(op, left, right):
             level = _BINDING[op]
             text = f"{print_expr(left, level)} {op} {print_expr(right, level + 1)}"
             return f"({text})" if level < outer or (outer and op in _MIXED) else text
+
+
+def _subscript(index: ir.Expr) -> str:
+    """Positions are never negative: `at`, an unsigned type, spares Numba's test for wraparound."""
+    return str(index.value) if isinstance(index, ir.Const) else f"at({print_expr(index)})"
 
 
 def _constant(value: object, dtype: str) -> str:
@@ -50,7 +55,7 @@ def _stmt(stmt: ir.Stmt, indent: str) -> list[str]:
         case ir.Let(var, value, op):
             return [f"{indent}{var.name} {op}= {print_expr(value)}"]
         case ir.Store(array, index, value, op):
-            return [f"{indent}{array.name}[{print_expr(index)}] {op}= {print_expr(value)}"]
+            return [f"{indent}{array.name}[{_subscript(index)}] {op}= {print_expr(value)}"]
         case ir.Effect(call):
             return [indent + print_expr(call)]
         case ir.Comment(text):

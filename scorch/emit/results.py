@@ -145,14 +145,10 @@ class _Appended(Result):
         at = self.arrays.at(depth, self.low.extent(self.path[depth]))
         return self._level(depth).locate(at, self._position(depth - 1), self.low.env[self.path[depth]])  # type: ignore[no-any-return]
 
-    def _inner(self, depth: int) -> _Group | None:
-        """The group that starts right below level `depth`, across located levels."""
-        return next((g for g in self.groups if g.first > depth), None)
-
     def before(self, index: str) -> None:
         depth = self.path.index(index) if index in self.path else None
         group = next((g for g in self.groups if g.last == depth), None)
-        inner = self._inner(group.last) if group else None
+        inner = next((g for g in self.groups if group and g.first == group.last + 1), None)
         if group and inner:
             self.starts[group.last] = self.b.fresh(f"{self.spec.name}_s{group.last}")
             self.b.emit(ir.Let(self.starts[group.last], inner.cursor))
@@ -161,19 +157,24 @@ class _Appended(Result):
         if index not in self.path:
             return
         depth = self.path.index(index)
-        for group in self.groups:
-            if group.first == depth + 1 and not self.counting:
-                self._store_all(group.first, self._level(group.first).store_end(self._position(depth), group.cursor))
+        inner = next((g for g in self.groups if g.first == depth + 1), None)
         mine = next((g for g in self.groups if g.last == depth), None)
-        if mine is None or depth == len(self.path) - 1:
-            return  # the last level is committed where its value is stored
-        inner = self._inner(depth)
-        if inner is None:
-            self._commit(mine)
+        if mine is None or depth == len(self.path) - 1:  # the last level is committed where its value is stored
+            self._close(inner)
             return
         with self.b.block() as body:
+            self._close(inner)
             self._commit(mine)
-        self.b.emit(ir.If(ir.Binary(">", inner.cursor, self.starts[depth]), tuple(body)))
+        if inner is None:
+            self.b.emit(*body)  # dense levels below: their places are taken already
+        else:
+            self.b.emit(ir.If(ir.Binary(">", inner.cursor, self.starts[depth]), tuple(body)))
+
+    def _close(self, group: _Group | None) -> None:
+        """The node above a group has all its positions: say where they end."""
+        if group is not None and not self.counting:
+            stores = self._level(group.first).store_end(self._position(group.first - 1), group.cursor)
+            self._store_all(group.first, stores)
 
     def _store_all(self, depth: int, stores: tuple[tuple[str, ir.Expr, ir.Expr], ...]) -> None:
         for part, place, value in stores:

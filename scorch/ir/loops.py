@@ -7,7 +7,7 @@ conversion is explicit: Numba and plain Python disagree on mixed widths, so `ver
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, TypeAlias
 
 from scorch.errors import ScheduleError
@@ -33,6 +33,7 @@ __all__ = [
     "cast",
     "const",
     "mul",
+    "variables",
     "verify",
 ]
 
@@ -218,6 +219,21 @@ def cast(expr: Expr, dtype: str) -> Expr:
     if isinstance(expr, Const):
         return Const(expr.value, dtype)
     return Call(f"np.{dtype}_" if dtype == "bool" else f"np.{dtype}", (expr,), dtype)
+
+
+def variables(body: Iterable[Stmt]) -> set[str]:
+    """Names of all variables that a block reads or writes."""
+    found: set[str] = set()
+    stack: list[Any] = list(body)
+    while stack:
+        node = stack.pop()
+        if isinstance(node, Var):
+            found.add(node.name)
+        elif isinstance(node, tuple):
+            stack.extend(node)
+        elif is_dataclass(node):
+            stack.extend(getattr(node, part.name) for part in fields(node))
+    return found
 
 
 def verify(function: Function) -> None:

@@ -141,13 +141,14 @@ class Assembly:
     "locate": a dense result, written in place; `owned` if the loops write each value once (else it starts at the identity).
     "share": the result has the level arrays of operand `source`, and only values are computed.
     "append": coordinates come in order; a count phase sizes the arrays, a fill phase writes them. `filtered`: values equal
-    to the fill are left out.
+    to the fill are left out. `gaps`: the loops skip places of a dense level above, whose position ends are filled in later.
     """
 
     kind: OneOf["locate", "share", "append"]
     owned: bool = False
     source: Access | None = None
     filtered: bool = False
+    gaps: bool = False
 
     def __str__(self) -> str:
         match self.kind:
@@ -222,6 +223,7 @@ class Plan:
     cost: float
     reasons: tuple[str, ...] = ()
     alternatives: tuple[Alternative, ...] = field(default=())
+    wanted: Format | None = None  # the result's format, where the kernel writes another that is then sorted
 
     def __str__(self) -> str:
         kernel = self.kernel

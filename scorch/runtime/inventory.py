@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,11 +19,9 @@ from typing import NoReturn
 __all__ = ["Entry", "Inventory", "clear", "kind_of", "survey", "writable"]
 
 _INDEX, _CODE, _SOURCE, _OTHER = "index", "machine code", "source", "other"
-_KINDS = {".nbi": _INDEX, ".nbc": _CODE, ".pyc": _OTHER}
-# The head of a generated module imports the vocabulary, so the word is there; a stranger's script is left
-# alone.
-_MARK = b"scorch"
-_HEAD = 4096
+# A generated module is <readable name>_<16 digits of its hash>.py; the names of Numba's files begin alike.
+_OURS = re.compile(r".+_[0-9a-f]{16}(?P<rest>\..+)")
+_KINDS = {".py": _SOURCE, ".nbi": _INDEX, ".nbc": _CODE, ".pyc": _OTHER, ".tmp": _OTHER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +119,12 @@ def _takes_files(folder: Path) -> bool:
 
 
 def kind_of(path: Path) -> str | None:
-    """Which sort of cache file a path is, None if the cache did not write it."""
-    if path.suffix == ".py":
-        return _SOURCE if _MARK in _head(path) else None
-    if path.suffix == ".pyc":
-        # Python's own: ours only beside Numba's entries or a generated source of that name.
-        source = path.parent.parent / f"{path.name.split('.')[0]}.py"
-        return _OTHER if kind_of(source) else None
-    return _KINDS.get(path.suffix)
+    """Which sort of cache file a path is, None if the cache did not write it; known by the name alone.
+
+    >>> kind_of(Path("spmm_0123456789abcdef.py")), kind_of(Path("thesis.py"))
+    ('source', None)
+    """
+    return _KINDS.get(path.suffix) if _OURS.fullmatch(path.name) else None
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, str]]:
@@ -137,14 +134,6 @@ def _files(folder: Path) -> Iterator[tuple[Path, str]]:
             kind = kind_of(path)
             if kind is not None:
                 yield path, kind
-
-
-def _head(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(_HEAD)
-    except OSError:
-        return b""
 
 
 def _size(path: Path) -> int:

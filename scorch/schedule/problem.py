@@ -60,6 +60,7 @@ class Problem:
     dtype: str
     threads: int
     wanted: Format | None = None
+    convert: bool = True  # whether operands may be converted and the result sorted
     by_name: dict[str, Operand] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -105,3 +106,13 @@ class Problem:
             if places:
                 total *= min(1.0, self.distinct(access, mine) / places)
         return total
+
+    @cached_property
+    def products(self) -> float:
+        """Estimated number of terms: coordinate tuples of all indices at which every operand has a value."""
+        return self.visits(self.statement.indices)
+
+    def entries(self, indices: tuple[str, ...]) -> float:
+        """Estimated number of different coordinates of the result, projected on some of its indices."""
+        places = product(self.extents[v] for v in indices)
+        return min(self.visits(indices), expected_distinct(self.products, places))

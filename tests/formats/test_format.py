@@ -33,7 +33,9 @@ def test_names(format: Format, name: str, spelling: str | None) -> None:
         assert format.spelling == spelling
 
 
-@pytest.mark.parametrize("format", [csr, csc, coo(3), csf(2), dense(0), Format("dense, compressed(nonordered, nonunique)")])
+@pytest.mark.parametrize(
+    "format", [csr, csc, coo(3), csf(2), dense(0), Format("dense, compressed(nonordered, nonunique)")]
+)
 def test_equality_hash_repr_and_pickle(format: Format) -> None:
     assert str(format)  # fills the cached properties
     again = pickle.loads(pickle.dumps(format))

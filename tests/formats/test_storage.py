@@ -25,13 +25,25 @@ def csr_arrays(pos: Any, crd: Any) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("pos", "crd", "message"),
     [
-        ([0, 2, 3], [0, 3, 1], "level 1 (dimension 1) of a csr tensor: coordinate 3 at position 1 is outside"),
+        (
+            [0, 2, 3],
+            [0, 3, 1],
+            "level 1 (dimension 1) of a csr tensor: coordinate 3 at position 1 is outside",
+        ),
         ([0, 2, 3], [0, -1, 1], "coordinate -1 at position 1 is outside the dimension's extent 3"),
-        ([0, 2, 1, 3][:3], [0, 2, 1], "pos must run from 0 to the number of coordinates 3; it runs from 0 to 1"),
+        (
+            [0, 2, 1, 3][:3],
+            [0, 2, 1],
+            "pos must run from 0 to the number of coordinates 3; it runs from 0 to 1",
+        ),
         ([0, 4, 3], [0, 2, 1], "pos runs backwards: pos[1] = 4 but pos[2] = 3"),
         ([1, 2, 3], [0, 2, 1], "it runs from 1 to 3"),
         ([0, 3], [0, 2, 1], "pos must have 3 entries, one more than there are parents; it has 2"),
-        ([0, 2, 3], [2, 0, 1], "claims strictly ascending coordinates below one parent, but position 1 holds 0 after 2"),
+        (
+            [0, 2, 3],
+            [2, 0, 1],
+            "claims strictly ascending coordinates below one parent, but position 1 holds 0 after 2",
+        ),
         ([0, 2, 3], [2, 2, 1], "but position 1 holds 2 after 2"),
         ([0.0, 2.0, 3.0], [0, 2, 1], "pos and crd must be one-dimensional integer arrays, got float64"),
         ([0, 2, 3], [0.0, 2.0, 1.0], "coordinates must be integers, got float64"),
@@ -60,8 +72,14 @@ def test_unsorted_is_legal_where_declared(pos: list[int], crd: list[int]) -> Non
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (([0, 1, 0], [0, 0, 0]), "claims ascending coordinates below one parent, but position 2 holds 0 after 1"),
-        (([0, 0, 1], [1, 0, 0]), "claims strictly ascending coordinates below one parent, but position 1 holds 0 after 1"),
+        (
+            ([0, 1, 0], [0, 0, 0]),
+            "claims ascending coordinates below one parent, but position 2 holds 0 after 1",
+        ),
+        (
+            ([0, 0, 1], [1, 0, 0]),
+            "claims strictly ascending coordinates below one parent, but position 1 holds 0 after 1",
+        ),
         (([0, 1, 1], [0, 2, 2]), "position 2 holds 2 after 2"),
         (([0, 1], [0, 2, 2]), "crd of a singleton level must have one entry for each of 2 parents"),
         (([0, 1, 2], [0, 2, 5]), "coordinate 5 at position 2"),

@@ -63,7 +63,15 @@ def test_a_look_that_fails_is_a_problem_and_no_exception(monkeypatch):
     def broken():
         raise OSError("broken\ninstallation")
 
-    for name in ("_versions", "_cpu", "_cpu_model", "_usable_cores", "_torch_threads", "find_layer", "_settings"):
+    for name in (
+        "_versions",
+        "_cpu",
+        "_cpu_model",
+        "_usable_cores",
+        "_torch_threads",
+        "find_layer",
+        "_settings",
+    ):
         monkeypatch.setattr(module, name, broken)
     monkeypatch.setattr(module, "survey", lambda folder: broken())
     found = diagnose()
@@ -121,7 +129,7 @@ def test_a_cache_that_cannot_be_written_to(tmp_path):
 
 
 def test_damaged_entries_are_named(cache_dir):
-    (cache_dir / "kernel.body-1.py311.1.nbc").write_bytes(b"")
+    (cache_dir / "spmm_0123456789abcdef.body-1.py311.1.nbc").write_bytes(b"")
     text = _problems(diagnose())
     assert "damaged" in text
     assert "scorch cache clear" in text

@@ -13,15 +13,17 @@ __all__ = ["run"]
 
 _ROOT = Path(__file__).resolve().parents[3]
 _TIMEOUT = 300
+# This source tree comes last on the path: where a build of Scorch is installed, the child measures that one.
+_START = f"""import runpy, sys
+sys.path.append({str(_ROOT)!r})
+runpy.run_module("asv_benchmarks.compare.child", run_name="__main__", alter_sys=True)"""
 
 
 def run(*arguments: str, environment: dict[str, str] | None = None) -> Any:
     """What `python -m asv_benchmarks.compare.child ARGUMENTS` prints; RuntimeError with its last words."""
-    path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
     done = subprocess.run(
-        [sys.executable, "-m", "asv_benchmarks.compare.child", *arguments],
-        cwd=_ROOT,
-        env={**os.environ, "PYTHONPATH": path, **(environment or {})},
+        [sys.executable, "-P", "-c", _START, *arguments],
+        env={**os.environ, **(environment or {})},
         capture_output=True,
         text=True,
         timeout=_TIMEOUT,

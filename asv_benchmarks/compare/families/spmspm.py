@@ -18,7 +18,7 @@ from .operands import chosen
 __all__ = ["FAMILY"]
 
 # Multiply-adds of a product; beyond, results take gigabytes.
-_MOST_PRODUCTS = 600_000_000
+_MOST_PRODUCTS = 200_000_000
 
 
 def _operands(matrix: Matrix) -> tuple[Any, ...]:

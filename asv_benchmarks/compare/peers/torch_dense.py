@@ -17,7 +17,7 @@ _ELEMENTS = 2**26
 
 def _dense(a: Any) -> torch.Tensor:
     if a.shape[0] * a.shape[1] > _ELEMENTS:
-        raise LeftOut(f"dense, it would take {a.shape[0] * a.shape[1] * 4 / 2**20:.0f} MiB")
+        raise LeftOut(f"it would take {a.shape[0] * a.shape[1] * 4 / 2**20:.0f} MiB")
     return torch.from_numpy(a.toarray())
 
 

@@ -33,7 +33,6 @@ from scorch.emit.vocabulary.arithmetic import (
     vsqrt,
     vsub,
 )
-from scorch.emit.vocabulary.launch import run_chunks, run_numbered_chunks
 from scorch.emit.vocabulary.memory import (
     prefetch,
     vfull,
@@ -47,7 +46,7 @@ from scorch.emit.vocabulary.memory import (
     vstore_part,
 )
 from scorch.emit.vocabulary.reduce import vhmax, vhmin, vprod, vsum
-from scorch.emit.vocabulary.scalar import atomic_add, bit, ctz, fetch_add, lower_bound, popcount
+from scorch.emit.vocabulary.scalar import atomic_add, bit, ctz, fetch_add, lower_bound, popcount, sort_range
 
 __all__ = [
     "atomic_add",
@@ -59,8 +58,7 @@ __all__ = [
     "popcount",
     "prefetch",
     "register",
-    "run_chunks",
-    "run_numbered_chunks",
+    "sort_range",
     "vabs",
     "vadd",
     "vcast",

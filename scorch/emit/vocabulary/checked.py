@@ -31,7 +31,6 @@ from scorch.emit.vocabulary.arithmetic import (
     vsub,
 )
 from scorch.emit.vocabulary.lanes import Lanes
-from scorch.emit.vocabulary.launch import run_chunks, run_numbered_chunks
 from scorch.emit.vocabulary.memory import prefetch, vfull, viota, viota32
 from scorch.emit.vocabulary.reduce import vhmax, vhmin, vprod, vsum
 from scorch.emit.vocabulary.scalar import bit, ctz, popcount
@@ -44,8 +43,7 @@ __all__ = [
     "lower_bound",
     "popcount",
     "prefetch",
-    "run_chunks",
-    "run_numbered_chunks",
+    "sort_range",
     "vabs",
     "vadd",
     "vcast",
@@ -84,6 +82,7 @@ _vload, _vload_part = memory.vload, memory.vload_part
 _vstore, _vstore_part = memory.vstore, memory.vstore_part
 _vgather, _vgather_part, _first_lanes = memory.vgather, memory.vgather_part, memory.first_lanes
 _fetch_add, _atomic_add, _lower_bound = scalar.fetch_add, scalar.atomic_add, scalar.lower_bound
+_sort_range = scalar.sort_range
 
 
 def vload(a: Lanes, i: int, n: int) -> Lanes:
@@ -151,3 +150,10 @@ def lower_bound(a: Lanes, lo: int, hi: int, x: Any) -> Any:
     if lo < hi and (lo < 0 or hi > len(a)):
         raise IndexError("lower_bound: a range outside the array")
     return _lower_bound(a, lo, hi, x)
+
+
+def sort_range(a: Lanes, lo: int, hi: int) -> None:
+    """As `scalar.sort_range`; IndexError unless lo .. hi lies in a."""
+    if lo < hi and (lo < 0 or hi > len(a)):
+        raise IndexError("sort_range: a range outside the array")
+    _sort_range(a, lo, hi)

@@ -1,4 +1,4 @@
-"""Scalars: atomic updates, bits of a uint64 word, search in an ordered array."""
+"""Scalars: atomic updates, bits of a uint64 word, search in an ordered array, sorting a range."""
 
 from typing import Any
 
@@ -79,6 +79,17 @@ def lower_bound(a: Lanes, lo: int, hi: int, x: Any) -> np.int64:
         return np.int64(hi)
     check_range("lower_bound", a, lo, hi - lo)
     return np.int64(lo + np.searchsorted(a[lo:hi], x))
+
+
+def sort_range(a: Lanes, lo: int, hi: int) -> None:
+    """Sort a[lo:hi] in place, ascending, without allocating.
+
+    >>> a = np.array([9, 3, 1, 2])
+    >>> sort_range(a, 0, 3); a
+    array([1, 3, 9, 2])
+    """
+    check_range("sort_range", a, int(lo), max(0, int(hi) - int(lo)))
+    a[lo:hi].sort()
 
 
 def _word(x: np.uint64) -> int:

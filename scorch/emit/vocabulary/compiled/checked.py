@@ -27,5 +27,6 @@ for _function in (
     checked.fetch_add,
     checked.atomic_add,
     checked.lower_bound,
+    checked.sort_range,
 ):
     _bind(_function)

@@ -1,0 +1,136 @@
+"""The front doors: einsum, kernel, explain. They wrap operands, enrich errors, and hand over to the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import torch
+
+from scorch import engine
+from scorch.errors import ScorchError
+from scorch.explain import Explanation
+from scorch.formats import Format, Storage, resolve
+from scorch.ir.einsum import parse_einsum
+from scorch.ir.notation import Assign
+from scorch.operand import as_storage
+from scorch.tensor import Tensor
+
+__all__ = ["einsum", "explain", "kernel"]
+
+Result: TypeAlias = "torch.Tensor | Tensor"
+
+
+@lru_cache(maxsize=4096)
+def _statement(notation: str, shapes: tuple[tuple[int, ...], ...]) -> Assign:
+    return parse_einsum(notation, shapes)
+
+
+def einsum(notation: str, *operands: Any, out_format: Format | str | None = None) -> Result:
+    """Evaluate an einsum over sparse and dense operands.
+
+    `notation` is numpy's: "ik,kj->ij", repeated indices, "...", implicit result. Operands are scorch, torch (dense or
+    sparse), scipy.sparse or numpy tensors of any rank; their memory is read in place and never changed. The result has
+    the promoted number type; it is a torch.Tensor where the expression makes it structurally dense, else a scorch.Tensor,
+    unless `out_format` asks for a format.
+
+    Raises NotationError, ShapeError, FormatError or DtypeError, each with the operands and the way out.
+
+    >>> import torch
+    >>> A = torch.tensor([[0.0, 2.0], [1.0, 0.0]]).to_sparse_csr()
+    >>> einsum("ik,kj->ij", A, torch.eye(2))
+    tensor([[0., 2.],
+            [1., 0.]])
+    """
+    try:
+        storages = [as_storage(x) for x in operands]
+        wanted = None if out_format is None else _wanted(notation, storages, out_format)
+        key = engine.program_key(notation, storages, wanted, None)
+        program = engine._programs.get(key)
+        if program is None:
+            statement = _statement(notation, tuple(s.pattern.shape for s in storages))
+            program = engine.prepare(statement, storages, wanted)
+            engine.remember(key, program, storages)
+        return _given(program(storages))
+    except ScorchError as error:
+        raise error.explain_with(_context(notation, operands)) from None
+
+
+def _wanted(notation: str, storages: list[Storage], out_format: Format | str) -> Format:
+    statement = _statement(notation, tuple(s.pattern.shape for s in storages))
+    return resolve(out_format, len(statement.target.indices))
+
+
+def _given(result: Storage | torch.Tensor) -> Result:
+    return result if isinstance(result, torch.Tensor) else Tensor(result)
+
+
+def _context(notation: str, operands: tuple[Any, ...]) -> str:
+    """The expression and a line for each operand."""
+    lines = [f"  in einsum({notation!r})"]
+    for number, x in enumerate(operands):
+        shape = tuple(getattr(x, "shape", ())) if hasattr(x, "shape") else "?"
+        kind = getattr(x, "format", None) or getattr(x, "layout", None) or type(x).__name__
+        lines.append(f"  operand {number}: {type(x).__module__.split('.')[0]} {kind}, shape {shape}, {getattr(x, 'dtype', '?')}")
+    return "\n".join(lines)
+
+
+def kernel(notation: str, *operands: Any, out_format: Format | str | None = None) -> Callable[..., Result]:
+    """Plan and compile an einsum once for operands like these; the function that is returned is the cheapest call there is.
+
+    It takes operands with the same patterns (the same sparse structure object, dense tensors of the same shape) and
+    raises ShapeError for others.
+
+    >>> import scorch, torch
+    >>> A = scorch.tensor(torch.eye(3).to_sparse_csr())
+    >>> f = scorch.kernel("ik,k->i", A, torch.ones(3))
+    >>> f(A, torch.tensor([1.0, 2.0, 3.0]))
+    tensor([1., 2., 3.])
+    """
+    try:
+        storages = [as_storage(x) for x in operands]
+        wanted = None if out_format is None else _wanted(notation, storages, out_format)
+        statement = _statement(notation, tuple(s.pattern.shape for s in storages))
+        program = engine.prepare(statement, storages, wanted)
+    except ScorchError as error:
+        raise error.explain_with(_context(notation, operands)) from None
+    return BoundKernel(notation, program, storages, wanted)
+
+
+class BoundKernel:
+    """What `scorch.kernel` returns."""
+
+    def __init__(self, notation: str, program: engine.Program, storages: list[Storage], wanted: Format | None) -> None:
+        self.notation = notation
+        self.program = program
+        self._tokens = [s.pattern.token for s in storages]
+        self._dtypes = [s.values.dtype for s in storages]
+        self._wanted = wanted
+
+    def __call__(self, *operands: Any) -> Result:
+        storages = [as_storage(x) for x in operands]
+        if [s.pattern.token for s in storages] != self._tokens or [s.values.dtype for s in storages] != self._dtypes:
+            return einsum(self.notation, *operands, out_format=self._wanted)
+        return _given(self.program(storages))
+
+    def __repr__(self) -> str:
+        return f"kernel({self.notation!r})\n{self.program.plan}"
+
+
+def explain(notation: str, *operands: Any, out_format: Format | str | None = None) -> Explanation:
+    """What `einsum` would do with these operands, and why: the plan, its alternatives with estimated costs, the source.
+
+    >>> import torch
+    >>> e = explain("ik,k->i", torch.eye(3).to_sparse_csr(), torch.ones(3))
+    >>> print(e.notation)
+    C[i] += A[i,k] * B[k]
+    """
+    try:
+        storages = [as_storage(x) for x in operands]
+        wanted = None if out_format is None else _wanted(notation, storages, out_format)
+        statement = _statement(notation, tuple(s.pattern.shape for s in storages))
+        program = engine.prepare(statement, storages, wanted)
+    except ScorchError as error:
+        raise error.explain_with(_context(notation, operands)) from None
+    return Explanation.of(program.plan, program.compiled, storages)

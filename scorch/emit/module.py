@@ -1,0 +1,97 @@
+"""The text of a kernel module: one self-contained Python file with a `body` and a `kernel` for each phase."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from scorch.emit import vocabulary
+from scorch.emit.builder import Param
+from scorch.emit.lower import lower
+from scorch.emit.printer import print_function
+from scorch.ir.plan import Kernel
+
+__all__ = ["Module", "Phase", "emit"]
+
+_WORD = re.compile(r"[A-Za-z_]\w*")
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One phase of a module: the names of its functions, and what their parameters bind to."""
+
+    name: str
+    body: str
+    kernel: str
+    params: tuple[Param, ...]
+
+
+@dataclass(frozen=True)
+class Module:
+    """Python source with its phases, in the order in which they run."""
+
+    source: str
+    phases: tuple[Phase, ...]
+    slug: str
+
+
+def emit(kernel: Kernel, checked: bool = False) -> Module:
+    """The module of a kernel; `checked` takes the SIMD vocabulary that tests its bounds."""
+    phases: list[Phase] = []
+    functions: list[str] = []
+    for name in kernel.phases:
+        function, params = lower(kernel, name)
+        suffix = f"_{name}" if len(kernel.phases) > 1 else ""
+        phase = Phase(name, f"body{suffix}", f"kernel{suffix}", params)
+        phases.append(phase)
+        functions += ["", "", *print_function(function, phase.body)]
+        if kernel.unit != "serial":
+            functions += ["", "", *_parallel(phase)]
+    source = "\n".join([*_header(kernel, functions, checked), *functions]) + "\n"
+    return Module(source, tuple(phases), _slug(kernel))
+
+
+def _parallel(phase: Phase) -> list[str]:
+    """Threads that take the next chunk until none is left: rows are skewed, a fixed share each would leave one waiting."""
+    outer = ", ".join(p.name for p in phase.params)
+    inner = ", ".join(f"{p.name}[t]" if p.kind == "workspace" else p.name for p in phase.params)
+    call = f"{phase.body}(chunk, bounds[chunk], bounds[chunk + 1], {inner})"
+    return [
+        f"def {phase.kernel}(threads, chunks, cursor, bounds, {outer}):",
+        "    for t in prange(threads):",
+        "        chunk = fetch_add(cursor, 0, 1)",
+        "        while chunk < chunks:",
+        f"            {call}",
+        "            chunk = fetch_add(cursor, 0, 1)",
+    ]
+
+
+def _header(kernel: Kernel, functions: list[str], checked: bool) -> list[str]:
+    words = set(_WORD.findall("\n".join(functions)))
+    names = sorted(words & set(vocabulary.__all__))
+    home = "scorch.emit.vocabulary.checked" if checked else "scorch.emit.vocabulary"
+    lines = ['"""' + str(kernel.statement), ""]
+    lines += ["operands  " + "; ".join(map(str, kernel.operands)), f"result    {kernel.result}", f"assembly  {kernel.assembly}"]
+    lines += ["loops"] + ["  " + line for line in str(kernel).splitlines()]
+    lines += ["", "Written by Scorch. `body` takes the units lo ... hi - 1 of one chunk" + _unit(kernel), '"""', ""]
+    lines += ["import numpy as np"]
+    lines += ["from numba import prange"] if "prange" in words else []
+    lines += ["", f"from {home} import {', '.join(names)}"] if names else []
+    lines += ["", "at = np.uint64  # positions are never negative: an unsigned subscript spares a test for wraparound"]
+    return lines
+
+
+def _unit(kernel: Kernel) -> str:
+    return "." if kernel.unit == "serial" else f" ({kernel.unit}); `kernel` shares the chunks among threads."
+
+
+def _slug(kernel: Kernel) -> str:
+    """A short readable name: the indices of each tensor, as in an einsum string."""
+    text = "_".join(["".join(a) for a in _indices(kernel)])
+    return re.sub(r"\W", "", text)[:40] or "scalar"
+
+
+def _indices(kernel: Kernel) -> list[tuple[str, ...]]:
+    from scorch.ir.notation import accesses
+
+    return [a.indices for a in accesses(kernel.statement.expr)] + [kernel.statement.target.indices]

@@ -1,0 +1,198 @@
+"""evaluate(statement, storages): plan, compile, run. Knows nothing of gradients or of the classes that users see."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+
+from scorch.config import config
+from scorch.emit.jit import Compiled, compile_kernel
+from scorch.errors import UnsupportedError
+from scorch.formats import Format, Pattern, Storage, coo, dtypes
+from scorch.formats.coordinates import pack
+from scorch.formats.storage import dense_pattern
+from scorch.ir.einsum import operand_names
+from scorch.ir.notation import Access, Assign, check_extents
+from scorch.ir.plan import Plan
+from scorch.runtime import threads
+from scorch.runtime.launch import Launcher
+from scorch.schedule.assembly import unsorted_coo
+from scorch.schedule.planner import schedule
+from scorch.schedule.problem import Operand, Problem
+
+__all__ = ["Program", "evaluate", "prepare", "reformat", "reorder"]
+
+Result: TypeAlias = "Storage | torch.Tensor"
+KEPT = 2048  # programs; the least recently used goes first
+
+
+@dataclass(frozen=True)
+class Reordering:
+    """A pattern in another format, and how its values follow (None: as they are)."""
+
+    pattern: Pattern
+    gather: Callable[[torch.Tensor], torch.Tensor] | None
+
+    def values(self, storage: Storage) -> torch.Tensor:
+        stored = storage.values.reshape(-1)
+        return stored if self.gather is None else self.gather(stored)
+
+
+class Program:
+    """A plan that is compiled and bound to operand patterns; called with Storages that have those patterns."""
+
+    def __init__(self, plan: Plan, compiled: Compiled, operands: Sequence[Storage]) -> None:
+        self.plan = plan
+        self.compiled = compiled
+        names = [spec.name for spec in plan.kernel.operands]
+        targets = dict(plan.conversions)
+        self.reorderings = [
+            (n, reorder(storage.pattern, targets[name])) for n, (name, storage) in enumerate(zip(names, operands, strict=True)) if name in targets
+        ]
+        patterns = [storage.pattern for storage in operands]
+        for n, reordering in self.reorderings:
+            patterns[n] = reordering.pattern
+        self.launch = Launcher(plan, compiled, dict(zip(names, patterns, strict=True)))
+        wanted = plan.wanted
+        self.wanted = wanted if wanted is not None and wanted != plan.kernel.result.format else None
+
+    def __call__(self, operands: Sequence[Storage]) -> Result:
+        vals = [storage.vals for storage in operands]
+        for n, reordering in self.reorderings:
+            vals[n] = reordering.values(operands[n]).detach().numpy()
+        result = self.launch(vals)
+        if self.wanted is not None:
+            assert isinstance(result, Storage)
+            return reformat(result, self.wanted)
+        return result
+
+
+_programs: OrderedDict[Any, Program] = OrderedDict()
+_lock = threading.RLock()
+
+
+def program_key(statement: object, operands: Sequence[Storage], wanted: Format | None, dtype: str | None) -> tuple[Any, ...]:
+    """What a program depends on."""
+    parts = tuple([(storage.pattern.token, storage.values.dtype) for storage in operands])
+    return statement, parts, wanted, dtype, config.jit, config.check, config.cache_dir, threads.available()
+
+
+def prepare(statement: Assign, operands: Sequence[Storage], wanted: Format | None = None, dtype: str | None = None) -> Program:
+    """The program of a statement over operands A, B, ... in this order, from the cache if it was made before."""
+    key = program_key(statement, operands, wanted, dtype)
+    found = _programs.get(key)
+    if found is not None:
+        return found
+    plan = plan_for(statement, operands, wanted, dtype)
+    made = Program(plan, compile_kernel(plan.kernel), operands)
+    remember(key, made, operands)
+    return made
+
+
+def remember(key: tuple[Any, ...], program: Program, operands: Sequence[Storage]) -> None:
+    """Keep a program under a key for as long as its operands' patterns live."""
+    with _lock:
+        _programs[key] = program
+        while len(_programs) > KEPT:
+            _programs.popitem(last=False)
+    for storage in operands:
+        if not storage.pattern.format.is_dense:
+            weakref.finalize(storage.pattern, _programs.pop, key, None)  # a program holds the pattern's arrays
+
+
+def plan_for(
+    statement: Assign, operands: Sequence[Storage], wanted: Format | None = None, dtype: str | None = None, convert: bool = True
+) -> Plan:
+    """The schedule's plan; ShapeError and NotationError if the operands don't fit the statement."""
+    names = operand_names(len(operands))
+    extents = check_extents(statement, {name: s.pattern.shape for name, s in zip(names, operands, strict=False)})
+    described = tuple(Operand(name, s.pattern, s.dtype) for name, s in zip(names, operands, strict=False))
+    result = dtype or dtypes.promote(*(operand.dtype for operand in described))
+    if any(s.fill != 0 for s in operands):
+        raise UnsupportedError("operands with a fill other than 0 are not supported in an expression yet; pass A.to_dense()")
+    return schedule(Problem(statement, described, extents, result, threads.available(), wanted, convert))
+
+
+def evaluate(statement: Assign, operands: Sequence[Storage], wanted: Format | None = None, dtype: str | None = None) -> Result:
+    """Compute a statement: a torch tensor if the result is structurally dense, else a Storage."""
+    return prepare(statement, operands, wanted, dtype)(operands)
+
+
+# -- formats -------------------------------------------------------------------------------------------------------
+
+
+def reformat(storage: Storage, format: Format) -> Storage:
+    """The tensor in another format; duplicates are summed and order established where the format asks for it."""
+    if storage.pattern.format == format:
+        return storage
+    if format.is_dense or storage.pattern.format.is_dense:
+        result = evaluate(_copy(format.ndim), [storage], format)
+        if isinstance(result, torch.Tensor):
+            return Storage(dense_pattern(tuple(result.shape), format.order), result, storage.fill)
+        return Storage(result.pattern, result.values, storage.fill)
+    reordering = reorder(storage.pattern, format)
+    return Storage(reordering.pattern, reordering.values(storage), storage.fill)
+
+
+def _copy(ndim: int) -> Assign:
+    """B[i0,i1,...] = A[i0,i1,...]."""
+    indices = tuple(f"i{d}" for d in range(ndim))
+    return Assign(Access("B", indices), Access("A", indices))
+
+
+def reorder(pattern: Pattern, format: Format) -> Reordering:
+    """A sparse pattern in another sparse format, kept on the pattern: only values are gathered at each use."""
+    key = ("reorder", format)
+    found = pattern.cache.get(key)
+    if found is None:
+        found = pattern.cache[key] = _reorder(pattern, format)
+    return found  # type: ignore[no-any-return]
+
+
+def _reorder(pattern: Pattern, format: Format) -> Reordering:
+    if pattern.format == format:
+        return Reordering(pattern, None)
+    kept = (pattern.format.is_ordered and pattern.format.is_unique) or format == unsorted_coo(format.order)
+    if kept and pattern.format.order == format.order:
+        return Reordering(_rewritten(pattern, format), None)
+    return _sorted(pattern, format)
+
+
+def _rewritten(pattern: Pattern, format: Format) -> Pattern:
+    """The same coordinates in the same order under other levels."""
+    numbers = Storage(pattern, torch.zeros(pattern.nnz, dtype=torch.bool))
+    program = Program(plan := plan_for(_copy(format.ndim), [numbers], format, None, convert=False), compile_kernel(plan.kernel), [numbers])
+    result = program([numbers])
+    assert isinstance(result, Storage)
+    return result.pattern
+
+
+def _sorted(pattern: Pattern, format: Format) -> Reordering:
+    """List the coordinates, sort them in the new order, and build its levels from the sorted list."""
+    order = format.order
+    listed = _listed(pattern)
+    coordinates = torch.from_numpy(np.stack([listed[d] for d in order]) if order else listed)
+    packing = pack(coordinates, [pattern.shape[d] for d in order])
+    arrays = [_narrowed(level, pattern.shape[d]) for level, d in zip(packing.pattern.arrays, order, strict=True)]
+    sorted_coo = Pattern(pattern.shape, coo(format.ndim, order), arrays, validate=False)
+    final = reorder(sorted_coo, format).pattern
+    return Reordering(final, None if packing.is_direct else packing.gather)
+
+
+def _narrowed(level: dict[str, Any], extent: int) -> dict[str, Any]:
+    """Level arrays as a kernel would have written them: coordinates in 32 bits where the extent allows."""
+    index = np.int32 if extent <= 2**31 - 1 else np.int64
+    return {name: array.astype(index if name == "crd" else np.int64, copy=False) for name, array in level.items()}
+
+
+def _listed(pattern: Pattern) -> np.ndarray[Any, Any]:
+    from scorch.formats.coordinates import coordinates
+
+    return coordinates(pattern)

@@ -1,0 +1,1 @@
+"""Running kernels: binding arrays, dividing work, threads and fork, sorting, diagnosis."""

@@ -1,0 +1,62 @@
+"""The units of a phase, and chunk bounds that give every chunk about the same number of nonzeros."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from scorch.formats import Pattern
+
+__all__ = ["chunk_bounds", "unit_count"]
+
+ROW = 2  # a unit costs about as much as this many nonzeros, whatever it holds
+
+
+def unit_count(unit: str, extent: int, pattern: Pattern | None, width: int) -> int:
+    """How many units there are: coordinates of the index, positions of the pattern's first level, or tiles of `width`."""
+    if unit == "positions":
+        assert pattern is not None
+        return pattern.positions[0]
+    if unit == "tiles":
+        return -(-extent // width)
+    return extent
+
+
+def chunk_bounds(unit: str, units: int, chunks: int, pattern: Pattern | None) -> np.ndarray[Any, Any]:
+    """Bounds b of `chunks` chunks b[c] ... b[c + 1] - 1 of the units, ascending int64, some perhaps empty.
+
+    With a pattern, chunks hold equal numbers of its nonzeros, and runs of one coordinate are not divided.
+    """
+    ends = _second_level_ends(pattern, units) if pattern is not None else None
+    if ends is None:
+        bounds = np.linspace(0, units, chunks + 1).astype(np.int64)
+    else:
+        total = int(ends[units]) + ROW * units
+        bounds = _search(ends, units, np.linspace(0, total, chunks + 1))
+    bounds[0], bounds[-1] = 0, units
+    if unit == "positions" and pattern is not None and not pattern.format.levels[0].unique and pattern.format.levels[0].ordered:
+        crd = pattern.arrays[0]["crd"]
+        inner = bounds[1:-1]
+        inside = inner[inner < units]
+        inner[inner < units] = np.searchsorted(crd, crd[inside], side="left")
+    return bounds
+
+
+def _second_level_ends(pattern: Pattern, units: int) -> np.ndarray[Any, Any] | None:
+    if pattern.format.ndim < 2 or "pos" not in pattern.arrays[1]:
+        return None
+    pos = pattern.arrays[1]["pos"]
+    return pos if len(pos) == units + 1 else None
+
+
+def _search(ends: np.ndarray[Any, Any], units: int, wanted: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """For each wanted weight the first unit u with ends[u] + ROW * u >= wanted, by bisection of all at once."""
+    low = np.zeros(len(wanted), dtype=np.int64)
+    high = np.full(len(wanted), units, dtype=np.int64)
+    while (low < high).any():
+        middle = (low + high) >> 1
+        reached = ends[middle] + ROW * middle >= wanted
+        high = np.where(reached, middle, high)
+        low = np.where(reached, low, np.minimum(middle + 1, high))
+    return low

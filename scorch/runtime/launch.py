@@ -1,0 +1,221 @@
+"""Running the phases of a compiled kernel: what each parameter binds to, chunks, allocation between phases."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+
+from scorch.emit.builder import Param
+from scorch.emit.jit import Compiled
+from scorch.emit.module import Phase
+from scorch.emit.values import identity
+from scorch.errors import ShapeError
+from scorch.formats import Format, Pattern, Storage, dtypes
+from scorch.formats.storage import checked_size, dense_pattern
+from scorch.ir.plan import Loop, Partition, Plan, walk
+from scorch.runtime import threads
+from scorch.runtime.chunks import chunk_bounds, unit_count
+from scorch.runtime.scratch import Scratch
+
+__all__ = ["Launcher"]
+
+Array: TypeAlias = "np.ndarray[Any, Any]"
+WHOLE = 0  # the number of the only chunk of a serial run
+
+
+class Launcher:
+    """A plan bound to the patterns of its operands: called with their values, it gives the result.
+
+    `patterns` are those that the kernel reads, after conversion. One launcher may be called by several threads at once.
+    """
+
+    def __init__(self, plan: Plan, compiled: Compiled, patterns: Mapping[str, Pattern]) -> None:
+        self.plan = plan
+        self.kernel = plan.kernel
+        self.compiled = compiled
+        self.patterns = dict(patterns)
+        self.extents = dict(plan.extents)
+        self.result = self.kernel.result
+        self.shape = tuple(self.extents[v] for v in self.kernel.statement.target.indices)
+        self.order = {spec.name: n for n, spec in enumerate(self.kernel.operands)}
+        self.partition = plan.partition
+        weight = self.partition.weight
+        self.weights = self.patterns[weight.tensor] if weight else None
+        self.units = self._units()
+        self._bounds: Array | None = None
+        self._local = threading.local()
+        self.scratch = Scratch(self.kernel, self.patterns, self.extents)
+        self._fixed = [self._fixed_arguments(phase) for phase in compiled.phases]
+
+    def _units(self) -> int:
+        index = self.partition.index
+        if index is None:
+            return 0
+        tile = next((s.tile for s in walk(self.kernel.root) if isinstance(s, Loop) and s.index == index), None)
+        width = tile.vectors * tile.lanes if tile else 1
+        return unit_count(self.partition.unit, self.extents[index], self.weights, width)
+
+    def _fixed_arguments(self, phase: Phase) -> tuple[list[Any], list[tuple[int, Param]]]:
+        """The arguments that are the same at every call, and the places of those that are not."""
+        arguments: list[Any] = []
+        varying: list[tuple[int, Param]] = []
+        for place, param in enumerate(phase.params):
+            if param.kind == "extent":
+                arguments.append(self.extents[param.owner])
+            elif param.kind == "level" and param.owner != self.result.name:
+                arguments.append(self.patterns[param.owner].arrays[param.depth][param.part])
+            else:
+                arguments.append(None)
+                varying.append((place, param))
+        return arguments, varying
+
+    def __call__(self, vals: list[Array]) -> Storage | torch.Tensor:
+        """Run with the operands' flat values, in the kernel's operand order: a torch tensor if the result is dense."""
+        kind = self.kernel.assembly.kind
+        if kind == "locate":
+            return self._dense(vals)
+        if kind == "share":
+            assert self.kernel.assembly.source is not None
+            pattern = self.patterns[self.kernel.assembly.source.tensor]
+            values = torch.empty(pattern.nnz, dtype=dtypes.to_torch(self.result.dtype))
+            self._run(0, vals, {"vals": values.numpy()}, self._chunks())
+            return Storage(pattern, values)
+        return self._appended(vals)
+
+    # -- results -----------------------------------------------------------------------------------------------
+
+    def _dense(self, vals: list[Array]) -> torch.Tensor:
+        order = self.result.format.order
+        stored = [self.shape[d] for d in order]
+        dtype = dtypes.to_torch(self.result.dtype)
+        chunks = self._chunks()
+        if self.kernel.private:
+            copies = torch.zeros([chunks, *stored], dtype=dtype)
+            self._run(0, vals, {"vals": copies.numpy().reshape(-1), "size": 0}, chunks)
+            out = copies.sum(0, dtype=dtype) if chunks > 1 else copies[0]
+        else:
+            out = torch.empty(stored, dtype=dtype) if self.kernel.assembly.owned else self._start(stored)
+            self._run(0, vals, {"vals": out.numpy().reshape(-1)}, chunks)
+        return out if order == tuple(range(len(order))) else out.permute(tuple(np.argsort(order).tolist()))
+
+    def _start(self, stored: list[int]) -> torch.Tensor:
+        reduce = self.kernel.statement.reduce if self.kernel.statement.reduced else "add"
+        value = identity(reduce, self.result.dtype).value
+        return torch.full(stored, value, dtype=dtypes.to_torch(self.result.dtype)) if value else torch.zeros(
+            stored, dtype=dtypes.to_torch(self.result.dtype)
+        )
+
+    def _appended(self, vals: list[Array]) -> Storage:
+        """Count, find out where each chunk's positions begin, allocate, fill."""
+        format = self.result.format
+        groups = sum(not (level.full or level.branchless) for level in format.levels)
+        chunks = self._chunks()
+        counts = np.zeros((chunks, groups), dtype=np.int64)
+        self._run(0, vals, {"begin": np.zeros(chunks * groups, dtype=np.int64), "count": counts.reshape(-1)}, chunks)
+        begin = np.zeros_like(counts)
+        np.cumsum(counts[:-1], axis=0, out=begin[1:])
+        arrays, positions = self._allocate(format, counts.sum(axis=0))
+        values = torch.zeros(positions, dtype=dtypes.to_torch(self.result.dtype)) if format.levels[-1].full else torch.empty(
+            positions, dtype=dtypes.to_torch(self.result.dtype)
+        )
+        self._run(1, vals, {"vals": values.numpy(), "begin": begin.reshape(-1), "arrays": arrays}, chunks)
+        self._finish(format, arrays)
+        return Storage(Pattern(self.shape, format, arrays, validate=False), values)
+
+    def _allocate(self, format: Format, totals: Array) -> tuple[list[dict[str, Array]], int]:
+        arrays: list[dict[str, Array]] = []
+        parents, group = 1, 0
+        for depth, level in enumerate(format.levels):
+            if level.full:
+                positions = checked_size((parents, self.shape[format.order[depth]]))
+            elif level.branchless:
+                positions = parents
+            else:
+                positions = int(totals[group])
+                group += 1
+            index = np.dtype(f"int{dict(zip(level.arrays, self.result.index_bits[depth], strict=True)).get('crd', 64)}")
+            plan = level.allocate(parents, positions, index)
+            arrays.append({name: _array(name, length, dtype) for name, (length, dtype) in plan.items()})
+            parents = positions
+        return arrays, parents
+
+    def _finish(self, format: Format, arrays: list[dict[str, Array]]) -> None:
+        """Position ends that no loop wrote: the whole of a first level, and places that the loops skipped."""
+        for depth, level in enumerate(arrays):
+            if "pos" not in level:
+                continue
+            if depth == 0:
+                level["pos"][1] = len(level["crd"])
+            elif self.kernel.assembly.gaps and format.levels[depth - 1].full:
+                np.maximum.accumulate(level["pos"], out=level["pos"])
+
+    # -- running -----------------------------------------------------------------------------------------------
+
+    def _parallel(self) -> bool:
+        return self.partition.unit != "serial" and self.compiled.kernels[0] is not None and threads.available() > 1
+
+    def _chunks(self) -> int:
+        """How many chunks this run has; the phases of one run share them."""
+        return self.partition.chunks if self._parallel() else 1
+
+    def _run(self, number: int, vals: list[Array], made: dict[str, Any], chunks: int) -> None:
+        fixed, varying = self._fixed[number]
+        arguments = list(fixed)
+        parallel = chunks > 1
+        scratch = self.scratch.take(threads.available() if parallel else 1) if self.scratch.needed else None
+        for place, param in varying:
+            arguments[place] = self._argument(param, vals, made, scratch, parallel)
+        try:
+            if parallel:
+                self._run_chunks(number, chunks, arguments)
+            else:
+                self.compiled.bodies[number](WHOLE, 0, self.units, *arguments)
+        except BaseException:
+            scratch = None  # may be left half filled
+            raise
+        finally:
+            if scratch is not None:
+                self.scratch.give_back(scratch)
+
+    def _argument(self, param: Param, vals: list[Array], made: dict[str, Any], scratch: Any, parallel: bool) -> Any:
+        match param.kind:
+            case "vals":
+                return made["vals"] if param.owner == self.result.name else vals[self.order[param.owner]]
+            case "level":
+                return made["arrays"][param.depth][param.part]
+            case "workspace":
+                array = scratch[param.owner, param.part]
+                return array if parallel else array[0]
+        return made[param.kind]
+
+    def _run_chunks(self, number: int, chunks: int, arguments: list[Any]) -> None:
+        kernel = self.compiled.kernels[number]
+        assert kernel is not None
+        if self._bounds is None:
+            self._bounds = chunk_bounds(self.partition.unit, self.units, self.partition.chunks, self.weights)
+        workers = threads.enter(threads.available())
+        lock = threads.lock_if_needed()
+        cursor = np.zeros(1, dtype=np.int64)
+        if lock is None:
+            kernel(workers, chunks, cursor, self._bounds, *arguments)
+        else:
+            with lock:
+                kernel(workers, chunks, cursor, self._bounds, *arguments)
+
+
+def _array(name: str, length: int, dtype: np.dtype[Any]) -> Array:
+    if length > 2**62:
+        raise ShapeError(f"the result would need {length} entries of {name}")
+    return np.zeros(length, dtype=dtype) if name == "pos" else np.empty(length, dtype=dtype)
+
+
+def dense_result(values: torch.Tensor, order: tuple[int, ...]) -> Storage:
+    """A dense torch tensor as a Storage."""
+    return Storage(dense_pattern(tuple(values.shape), order), values)
+
+
+Runner: TypeAlias = Callable[[list[Array]], Storage | torch.Tensor]

@@ -1,0 +1,117 @@
+"""Choosing how a loop order writes a result format: in place, on a shared pattern, in order, by rows, or unsorted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from scorch.formats import Compressed, Format, Singleton
+from scorch.ir.graph import level_indices
+from scorch.ir.notation import Access, Apply, Expr
+from scorch.ir.plan import Assembly
+from scorch.schedule.problem import Problem
+
+__all__ = ["Writing", "choose_assembly", "unsorted_coo"]
+
+
+@dataclass(frozen=True)
+class Writing:
+    """How a kernel writes: its assembly, the format that it writes, and the outer loops of a row accumulator, if it has one.
+
+    A `format` that differs from the wanted one is reordered after the kernel.
+    """
+
+    assembly: Assembly
+    format: Format
+    scatter: str | None = None
+    split: int = 0
+
+
+def unsorted_coo(order: tuple[int, ...]) -> Format:
+    """Coordinate lists in the order of arrival: every loop order can append to them."""
+    first = Compressed(ordered=False, unique=False)
+    return Format((first, *(Singleton(ordered=False, unique=False) for _ in order[1:])), order)
+
+
+def choose_assembly(problem: Problem, order: tuple[str, ...], wanted: Format, formats: dict[str, Format]) -> Writing:
+    """The cheapest way in which loops in this order can write a result that is wanted in a format.
+
+    `order` has every index; `formats` the operands' formats after conversion.
+    """
+    target = problem.statement.target
+    path = level_indices(target, wanted)
+    if wanted.is_dense:
+        return Writing(Assembly("locate", owned=_owned(problem, formats)), wanted)
+    source = _shared(problem, wanted, formats)
+    if source is not None:
+        return Writing(Assembly("share", source=source), wanted)
+    filtered = all(formats[a.tensor].is_dense for a in problem.accesses)
+    assembly = Assembly("append", filtered=filtered, gaps=_gaps(problem, path, wanted, formats))
+    ranks = [order.index(v) for v in path]
+    firsts = [order.index(v) for v in order if v not in path]
+    ascending = ranks == sorted(ranks)
+    if ascending and ranks and all(r > ranks[-1] for r in firsts) and _distinct_and_sorted(problem, path, wanted, formats):
+        return Writing(assembly, wanted)
+    *outer, last = path
+    in_place = ranks[:-1] == list(range(len(outer)))
+    if in_place and not wanted.levels[-1].full and not wanted.levels[-1].branchless and not filtered:
+        return Writing(assembly, wanted, scatter=last, split=len(outer))
+    return Writing(replace(assembly, gaps=False), unsorted_coo(wanted.order))
+
+
+def _gaps(problem: Problem, path: tuple[str, ...], wanted: Format, formats: dict[str, Format]) -> bool:
+    """Whether some places of a dense level above an appended one are never visited, since a loop outside walks sparsely."""
+    last = max((n for n, level in enumerate(wanted.levels[:-1]) if level.full), default=-1)
+    if last < 0 or all(level.full for level in wanted.levels[last + 1 :]):
+        return False
+    return any(_walked(problem, v, formats) for v in path[: last + 1])
+
+
+def _walked(problem: Problem, index: str, formats: dict[str, Format]) -> bool:
+    for access in problem.accesses:
+        levels = formats[access.tensor].levels
+        if index in access.indices and not levels[level_indices(access, formats[access.tensor]).index(index)].locates:
+            return True
+    return False
+
+
+def _owned(problem: Problem, formats: dict[str, Format]) -> bool:
+    """Whether every place of a dense result is written: no result index is walked sparsely, whatever is inside it."""
+    for access in problem.accesses:
+        format = formats[access.tensor]
+        for index, level in zip(level_indices(access, format), format.levels, strict=True):
+            if index in problem.statement.target.indices and not level.locates:
+                return False
+    return not problem.statement.equal
+
+
+def _shared(problem: Problem, wanted: Format, formats: dict[str, Format]) -> Access | None:
+    """The one sparse operand whose coordinates the result has, if the result may take its very pattern."""
+    target = problem.statement.target
+    if not _is_product(problem.statement.expr) or problem.statement.equal:
+        return None
+    sparse = [a for a in problem.accesses if not formats[a.tensor].is_dense]
+    if len(sparse) != 1 or set(sparse[0].indices) != set(target.indices):
+        return None
+    (source,) = sparse
+    format = formats[source.tensor]
+    same = level_indices(source, format) == level_indices(target, wanted) and format.levels == wanted.levels
+    return source if same else None
+
+
+def _is_product(expr: Expr) -> bool:
+    return isinstance(expr, Access) or (isinstance(expr, Apply) and expr.op == "mul" and all(map(_is_product, expr.args)))
+
+
+def _distinct_and_sorted(problem: Problem, path: tuple[str, ...], wanted: Format, formats: dict[str, Format]) -> bool:
+    """Whether what the operands yield has the order and uniqueness that the result format claims."""
+    for access in problem.accesses:
+        for index, level in zip(level_indices(access, formats[access.tensor]), formats[access.tensor].levels, strict=True):
+            if index in path and ((wanted.is_ordered and not level.ordered) or (wanted.is_unique and _repeats(access, index, formats))):
+                return False
+    return True
+
+
+def _repeats(access: Access, index: str, formats: dict[str, Format]) -> bool:
+    """Whether a loop over the index can meet one coordinate twice: the last level of a format that allows duplicates."""
+    format = formats[access.tensor]
+    return level_indices(access, format)[-1] == index and not format.is_unique

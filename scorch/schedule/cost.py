@@ -1,0 +1,126 @@
+"""Estimated time of a loop nest, in nanoseconds: iterations of each loop prefix times what one iteration costs.
+
+The prices are those of a current x86 core, measured on kernels of this compiler; they need to rank plans, not to predict.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from scorch.formats import Format, dtypes
+from scorch.ir.graph import level_indices
+from scorch.ir.notation import Access
+from scorch.schedule.problem import Problem
+
+__all__ = ["Prices", "conversion_cost", "nest_cost", "scatter_cost"]
+
+
+@dataclass(frozen=True)
+class Prices:
+    """Nanoseconds."""
+
+    loop: float = 0.6  # one more iteration of a plain loop
+    sparse: float = 1.0  # fetch a coordinate and a value
+    merge: float = 2.5  # one step of a merge, mispredicted branch included
+    scalar: float = 0.6  # a multiply and an add
+    vector: float = 0.45  # the same on a SIMD register, data in cache
+    near: float = 1.5  # random access within the second cache
+    far: float = 8.0  # random access beyond it
+    line: float = 1.6  # stream one cache line from beyond the second cache
+    scatter: float = 2.0  # add to a sparse row accumulator
+    sort: float = 2.5  # times log2 of the row length, an entry
+    word: float = 0.7  # test one word of a bitmap
+    append: float = 1.5  # write one coordinate and value of a sparse result
+    convert: float = 12.0  # reorder one nonzero, its share of counting and prefix sums included
+    launch: float = 5_000.0  # enter a parallel region
+    near_bytes: float = 1 << 20
+    far_bytes: float = 32 << 20
+
+
+PRICES = Prices()
+
+
+def conversion_cost(problem: Problem, access: Access) -> float:
+    """Reordering an operand once; its permutation is kept, so that later calls only gather the values."""
+    return 20_000.0 + PRICES.convert * problem.by_name[access.tensor].statistics.nnz
+
+
+def nest_cost(problem: Problem, order: tuple[str, ...], tiled: str | None, formats: dict[str, Format]) -> float:
+    """Loops and arithmetic of a nest with the tiled index innermost."""
+    total = 0.0
+    for depth, index in enumerate(order):
+        visits = problem.visits(order[: depth + 1])
+        walkers = [a for a in problem.sparse if _walks(problem, a, index, formats)]
+        total += visits * (PRICES.sparse if walkers else PRICES.loop)
+        if len(walkers) > 1:
+            before = problem.visits(order[:depth])
+            steps = sum(problem.distinct(a, _upto(a, order, depth)) / max(1.0, problem.distinct(a, _upto(a, order, depth - 1))) for a in walkers)
+            total += before * steps * PRICES.merge
+    inner = problem.visits(order)
+    if tiled is None:
+        return total + inner * (PRICES.scalar + _access_cost(problem, order, formats))
+    lanes = 64 // dtypes.itemsize(problem.dtype)
+    vectors = max(1.0, math.ceil(problem.extents[tiled] / lanes))
+    return total + inner * (vectors * PRICES.vector + _row_cost(problem, order, tiled, formats))
+
+
+def _upto(access: Access, order: tuple[str, ...], depth: int) -> frozenset[str]:
+    return frozenset(v for v in order[: depth + 1] if v in access.indices)
+
+
+def _walks(problem: Problem, access: Access, index: str, formats: dict[str, Format]) -> bool:
+    if index not in access.indices:
+        return False
+    format = formats[access.tensor]
+    return not format.levels[level_indices(access, format).index(index)].locates
+
+
+def _access_cost(problem: Problem, order: tuple[str, ...], formats: dict[str, Format]) -> float:
+    """Scalar reads of dense operands (and updates of a dense result) that jump in memory at each innermost iteration."""
+    total = 0.0
+    for access in [a for a in problem.accesses if a not in problem.sparse]:
+        total += _jump(problem, access, level_indices(access, formats[access.tensor]), order)
+    return total + _jump(problem, problem.statement.target, problem.statement.target.indices, order)
+
+
+def _jump(problem: Problem, access: Access, path: tuple[str, ...], order: tuple[str, ...]) -> float:
+    innermost = order[-1] if order else None
+    if innermost not in path:
+        return 0.0
+    size = dtypes.itemsize(problem.dtype) * math.prod(problem.extents[v] for v in path)
+    strided = path[-1] != innermost or any(_is_walked(problem, innermost) for _ in (0,))
+    if not strided:
+        return 0.2
+    return PRICES.far if size > PRICES.far_bytes else PRICES.near if size > PRICES.near_bytes else 0.5
+
+
+def _is_walked(problem: Problem, index: str | None) -> bool:
+    return any(index in a.indices for a in problem.sparse)
+
+
+def _row_cost(problem: Problem, order: tuple[str, ...], tiled: str, formats: dict[str, Format]) -> float:
+    """Bringing rows of dense operands to the core, by how far away they can be expected."""
+    total = 0.0
+    innermost = order[-1] if order else None
+    for access in problem.accesses:
+        if tiled not in access.indices or innermost not in access.indices:
+            continue
+        bytes_ = dtypes.itemsize(problem.dtype) * math.prod(problem.extents[v] for v in access.indices)
+        lines = problem.extents[tiled] * dtypes.itemsize(problem.dtype) / 64
+        total += lines * (PRICES.line if bytes_ > PRICES.near_bytes else 0.0)
+    target = problem.statement.target
+    if innermost not in target.indices or tiled not in target.indices:
+        return total
+    lines = problem.extents[tiled] * dtypes.itemsize(problem.dtype) / 64
+    return total + lines * PRICES.line  # a reduction outside: the result row is read and written at each step
+
+
+def scatter_cost(kind: str, products: float, entries: float, rows: float, width: float) -> float:
+    """A sparse row accumulator: products added, entries read back in order."""
+    per_row = entries / max(1.0, rows)
+    if kind == "bitmap":
+        return products * PRICES.scatter + rows * PRICES.word * width / 64 + entries * PRICES.append
+    sorting = entries * PRICES.sort * math.log2(max(2.0, per_row))
+    probe = 2.0 if kind == "hash" else 0.6
+    return products * (PRICES.scatter + probe) + entries * (PRICES.append + probe) + sorting

@@ -1,0 +1,139 @@
+"""From a loop order to a loop tree: where accumulators go, which factors leave a reduction, which loop becomes a tile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from scorch.ir.notation import Access, Apply, Assign, Expr, accesses
+from scorch.ir.operators import operator
+from scorch.ir.plan import Compute, Loop, Stmt, Tile, Where, Workspace
+
+__all__ = ["Nest", "build_nest"]
+
+
+@dataclass(frozen=True)
+class Nest:
+    """What a loop tree is built from.
+
+    `order`: every index but the tiled one, outermost first. `tile`: the tiled index with its shape. `scatter`: the index
+    over which a sparse row accumulator of kind `accumulator` collects, or None.
+    """
+
+    statement: Assign
+    order: tuple[str, ...]
+    dtype: str
+    tile: tuple[str, Tile] | None = None
+    scatter: str | None = None
+    accumulator: str = "bitmap"
+    split: int = 0  # how many outermost loops stand outside the sparse row accumulator
+    repeats: bool = False  # an operand may store a coordinate twice
+
+
+def build_nest(nest: Nest) -> Stmt:
+    """The loop tree of a nest."""
+    if nest.scatter is not None:
+        return _scattered(nest)
+    target = nest.statement.target
+    outer, inner = _split(nest)
+    tiled = nest.tile[0] if nest.tile else None
+    kept = tiled in target.indices
+    if not inner and (tiled is None or kept):
+        reduce = nest.statement.reduce if _revisits(nest) else None
+        return _loops(nest, outer, Compute(target, reduce, nest.statement.expr), tile_last=True)
+    body = _reduced(nest, inner, target, _revisits(nest))
+    return _loops(nest, outer, body, tile_last=kept)
+
+
+def _split(nest: Nest) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The loops up to the innermost result index, and the reductions inside it."""
+    target = nest.statement.target.indices
+    last = max((n for n, v in enumerate(nest.order) if v in target), default=-1)
+    return nest.order[: last + 1], nest.order[last + 1 :]
+
+
+def _revisits(nest: Nest) -> bool:
+    """Whether results are updated more than once: a reduction stands outside a result index, or coordinates repeat."""
+    outer, _ = _split(nest)
+    return nest.repeats or any(v not in nest.statement.target.indices for v in outer)
+
+
+def _equals(nest: Nest, index: str) -> str | None:
+    return dict(nest.statement.equal).get(index)
+
+
+def _loops(nest: Nest, order: tuple[str, ...], body: Stmt, tile_last: bool) -> Stmt:
+    """Loops around a body; a tiled result index goes innermost of them."""
+    if nest.tile and tile_last:
+        body = Loop(nest.tile[0], body, nest.tile[1])
+    for index in reversed(order):
+        body = Loop(index, body, equals=_equals(nest, index))
+    return body
+
+
+def _reduced(nest: Nest, inner: tuple[str, ...], target: Access, revisits: bool) -> Stmt:
+    """A register accumulator around the inner reductions, and the store of what it collected."""
+    tile = nest.tile
+    along = (tile[0],) if tile and tile[0] in target.indices else ()
+    order = inner if tile is None or along else (*inner, tile[0])
+    reduce = nest.statement.reduce
+    constant, varying = _factor(nest.statement.expr, frozenset(order), reduce)
+    register = Workspace("acc", along, "register", nest.dtype, reduce)
+    made = Access("acc", along)
+    producer = _producer(nest, order, varying, register, 0)
+    consumer = Compute(target, reduce if revisits else None, _times(constant, made))
+    return Where(register, producer, consumer)
+
+
+def _producer(nest: Nest, order: tuple[str, ...], expr: Expr, register: Workspace, depth: int) -> Stmt:
+    """Loops over `order` that add `expr` to the register; factors that only an outer loop changes are multiplied there."""
+    made = Access(register.name, register.indices)
+    index, rest = order[0], order[1:]
+    tile = nest.tile[1] if nest.tile and nest.tile[0] == index else None
+    constant, varying = _factor(expr, frozenset(rest), register.reduce) if rest else ((), expr)
+    heavy = [factor for factor in constant if _is_work(factor, index, nest)]
+    if rest and heavy:
+        inner = Workspace(f"{register.name}_{rest[0]}", register.indices, "register", register.dtype, register.reduce)
+        total = Compute(made, register.reduce, _times(constant, Access(inner.name, inner.indices)))
+        body: Stmt = Where(inner, _producer(nest, rest, varying, inner, depth + 1), total)
+    elif rest:
+        body = _producer(nest, rest, expr, register, depth + 1)
+    else:
+        body = Compute(made, register.reduce, expr)
+    return Loop(index, body, tile, equals=_equals(nest, index))
+
+
+def _is_work(factor: Expr, index: str, nest: Nest) -> bool:
+    """Whether a factor that `index` changes is worth taking out of the loops inside: a vector load and multiply."""
+    tiled = nest.tile[0] if nest.tile else None
+    return any(index in a.indices and (tiled is None or tiled in a.indices) for a in accesses(factor))
+
+
+def _factor(expr: Expr, inside: frozenset[str], reduce: str) -> tuple[tuple[Expr, ...], Expr]:
+    """Factors without an index of `inside`, and the rest, where the product distributes over the reduction."""
+    if reduce != "add" or not isinstance(expr, Apply) or expr.op != "mul":
+        return (), expr
+    constant = tuple(f for f in expr.args if not any(inside & set(a.indices) for a in accesses(f)))
+    varying = tuple(f for f in expr.args if f not in constant)
+    if not varying:
+        return (), expr
+    return constant, varying[0] if len(varying) == 1 else Apply("mul", varying)
+
+
+def _times(constant: tuple[Expr, ...], value: Expr) -> Expr:
+    return Apply("mul", (*constant, value)) if constant else value
+
+
+def _scattered(nest: Nest) -> Stmt:
+    """Outer loops, then a sparse row accumulator filled by the inner loops and read in order."""
+    assert nest.scatter is not None
+    operator(nest.statement.reduce)
+    row = Workspace("w", (nest.scatter,), nest.accumulator, nest.dtype, nest.statement.reduce)  # type: ignore[arg-type]
+    made = Access("w", (nest.scatter,))
+    producer: Stmt = Compute(made, nest.statement.reduce, nest.statement.expr)
+    for index in reversed(nest.order[nest.split :]):
+        producer = Loop(index, producer, equals=_equals(nest, index))
+    consumer = Loop(nest.scatter, Compute(nest.statement.target, None, made))
+    body: Stmt = Where(row, producer, consumer)
+    for index in reversed(nest.order[: nest.split]):
+        body = Loop(index, body, equals=_equals(nest, index))
+    return body

@@ -1,0 +1,77 @@
+"""Dividing the work among threads: by which unit, weighted by what, into how many chunks."""
+
+from __future__ import annotations
+
+from scorch.formats import Format
+from scorch.ir.graph import level_indices
+from scorch.ir.notation import Access
+from scorch.ir.plan import Partition, Tile
+from scorch.schedule.problem import Problem
+
+__all__ = ["choose_partition"]
+
+SERIAL_BELOW = 20_000.0  # nanoseconds of work for which waking a thread does not pay
+CHUNK = 15_000.0  # nanoseconds: small enough to balance, large enough to hide the cursor
+PRIVATE_BYTES = 4 << 20  # of private results in all
+
+
+def choose_partition(
+    problem: Problem, outermost: str | None, tiled: tuple[str, Tile] | None, formats: dict[str, Format], cost: float, appends: bool
+) -> Partition:
+    """The partition of the outermost loop; serial where it is small or where chunks would write the same places."""
+    if outermost is None or cost < SERIAL_BELOW or problem.threads == 1:
+        return Partition("serial")
+    chunks = int(max(problem.threads, min(cost / CHUNK, problem.threads * 16)))
+    if tiled is not None and tiled[0] == outermost:
+        if outermost not in problem.statement.target.indices or tiled[1].count is not None:
+            return Partition("serial")
+        return Partition("tiles", outermost, None, chunks)
+    if outermost not in problem.statement.target.indices:
+        return _private(problem, outermost, formats, appends)
+    walkers = [a for a in problem.accesses if _walks(a, outermost, formats[a.tensor])]
+    weight = _weight(problem, outermost, formats)
+    if not walkers:
+        return Partition("coordinates", outermost, weight, chunks)
+    if len(walkers) == 1:
+        level = formats[walkers[0].tensor].levels[0]
+        if not level.unique and not level.ordered and not appends:
+            return Partition("serial")  # one coordinate may turn up in several chunks
+        return Partition("positions", outermost, walkers[0], chunks)
+    return Partition("coordinates", outermost, None, chunks)
+
+
+def _private(problem: Problem, outermost: str, formats: dict[str, Format], appends: bool) -> Partition:
+    """A reduction outermost: each thread collects in a result of its own, if those are small."""
+    size = 8
+    for extent in problem.shape:
+        size *= extent
+    if appends or size * problem.threads > PRIVATE_BYTES or problem.statement.reduce != "add" or problem.dtype == "bool":
+        return Partition("serial")
+    walkers = [a for a in problem.accesses if _walks(a, outermost, formats[a.tensor])]
+    if len(walkers) > 1:
+        return Partition("serial")
+    unit = "positions" if walkers else "coordinates"
+    weight = walkers[0] if walkers else _weight(problem, outermost, formats)
+    return Partition(unit, outermost, weight, problem.threads, private=True)  # type: ignore[arg-type]
+
+
+def _walks(access: Access, index: str, format: Format) -> bool:
+    if index not in access.indices:
+        return False
+    return not format.levels[level_indices(access, format).index(index)].locates
+
+
+def _weight(problem: Problem, index: str, formats: dict[str, Format]) -> Access | None:
+    """The largest sparse operand whose second level lists the nonzeros of each unit."""
+    found: Access | None = None
+    for access in problem.accesses:
+        format = formats[access.tensor]
+        if format.ndim < 2 or level_indices(access, format)[0] != index or "pos" not in format.levels[1].arrays:
+            continue
+        if found is None or _nnz(problem, access) > _nnz(problem, found):
+            found = access
+    return found
+
+
+def _nnz(problem: Problem, access: Access) -> int:
+    return problem.by_name[access.tensor].statistics.nnz

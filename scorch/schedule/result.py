@@ -1,0 +1,72 @@
+"""The result's format: dense or sparse from the expression and the operands' formats only, its levels from statistics."""
+
+from __future__ import annotations
+
+from scorch.formats import Compressed, Dense, Format, Level, csr, dense
+from scorch.ir.graph import level_indices
+from scorch.schedule.problem import Problem
+
+__all__ = ["candidate_formats", "is_sparse_result"]
+
+DENSE_SHARE = 0.1  # of the rows of a leading dimension must hold something for a dense level to pay
+
+
+def is_sparse_result(problem: Problem) -> bool:
+    """Whether the result is a sparse tensor.
+
+    It is if one of its indices is stored sparsely by an operand; but not if it has just one index from sparse operands and
+    they are reduced over another: a product with a sparse matrix, or its row sums, fill the rows that they touch.
+    """
+    target = set(problem.statement.target.indices)
+    stored_sparsely = set()
+    for access in problem.sparse:
+        format = problem.format(access)
+        for index, level in zip(level_indices(access, format), format.levels, strict=True):
+            if index in target and not level.full:
+                stored_sparsely.add(index)
+    if not stored_sparsely:
+        return False
+    shared = target & {v for a in problem.sparse for v in a.indices}
+    if len(shared) > 1:
+        return True
+    return all(set(a.indices) <= target for a in problem.sparse if shared & set(a.indices))
+
+
+def candidate_formats(problem: Problem) -> list[Format]:
+    """Formats that the result may take, the preferred one first."""
+    if problem.wanted is not None:
+        return [problem.wanted]
+    target = problem.statement.target
+    if not is_sparse_result(problem):
+        return [dense(len(target.indices))]
+    natural = tuple(range(len(target.indices)))
+    found = [Format(_levels(problem, natural), natural)]
+    for access in problem.sparse:
+        if set(access.indices) == set(target.indices):
+            format = problem.format(access)
+            order = tuple(target.indices.index(v) for v in level_indices(access, format))
+            found.insert(0, Format(format.levels, order))
+    return list(dict.fromkeys(found))
+
+
+def _levels(problem: Problem, order: tuple[int, ...]) -> tuple[Level, ...]:
+    """A level a dimension: dense where most coordinates will be there, compressed elsewhere."""
+    indices = [problem.statement.target.indices[d] for d in order]
+    levels: list[Level] = []
+    for depth, index in enumerate(indices):
+        walked = any(
+            not problem.format(a).levels[level_indices(a, problem.format(a)).index(index)].full
+            for a in problem.sparse
+            if index in a.indices
+        )
+        if not walked and all(level.full for level in levels):
+            levels.append(Dense())
+        elif not any(index in a.indices for a in problem.sparse):
+            levels.append(Dense())
+        else:
+            here = problem.entries((index,)) / max(1, problem.extents[index])
+            leading = depth == 0 and len(indices) > 1 and here > DENSE_SHARE
+            levels.append(Dense() if leading else Compressed())
+    if all(level.full for level in levels):
+        return csr.levels if len(levels) == 2 else (*levels[:-1], Compressed())
+    return tuple(levels)

@@ -1,0 +1,300 @@
+"""The side-by-side comparison: options, arithmetic, tables, checks, and a tiny case end to end. No times."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import json
+import pkgutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse
+
+import asv_benchmarks
+import scorch
+from asv_benchmarks.compare import check, families, machine, peers, ratios, report, table, timing
+from asv_benchmarks.compare.__main__ import main, run
+from asv_benchmarks.compare.model import Case, CaseResult, Contender, LeftOut, Options, Outcome, Peer
+from asv_benchmarks.compare.options import parse
+from asv_benchmarks.inputs import Matrix, load, matrices
+
+needs_scorch = pytest.mark.skipif(not hasattr(scorch, "einsum"), reason="scorch has no einsum yet")
+MODULES = [
+    module.name
+    for module in pkgutil.walk_packages(asv_benchmarks.__path__, "asv_benchmarks.")
+    if not module.name.endswith("__main__")
+]
+
+
+@pytest.fixture(autouse=True)
+def no_real_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SCORCH_DATA", raising=False)
+
+
+def outcome(label: str, value: float | None, peer: str = "torch.sparse", **more: Any) -> Outcome:
+    return Outcome(label, peer, more.pop("counted", True), value, **more)
+
+
+def result(*outcomes: Outcome, matrix: str = "m", real: bool = False) -> CaseResult:
+    return CaseResult(f"spmm/{matrix}/K=16", "spmm", matrix, "K=16", real, "2x2 nnz 2", list(outcomes))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_doctests(name: str) -> None:
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+def test_options_have_their_defaults() -> None:
+    options = parse([])
+    assert (options.rounds, options.budget, options.families, options.case) == (200, 2.0, (), "*")
+    assert options.data is None
+    assert parse(["--quick"]).rounds < options.rounds
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--family", "spmm,nonsense"], "no family 'nonsense'; there are spmm"),
+        (["--family", ","], "no family"),
+        (["--rounds", "0"], "0 is less than 1"),
+        (["--threads", "-2"], "-2 is less than 1"),
+        (["--budget", "nan"], "no number of seconds"),
+        (["--data", "not/a/folder"], "not/a/folder is not there"),
+    ],
+)
+def test_mistakes_on_the_command_line(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse(words)
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_data_folder_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SCORCH_DATA", str(tmp_path))
+    assert parse([]).data == tmp_path.resolve()
+
+
+def test_files_in_the_data_folder_become_cases(tmp_path: Path) -> None:
+    (tmp_path / "matrices").mkdir()
+    sparse.save_npz(tmp_path / "matrices" / "cora.npz", sparse.csr_matrix(np.eye(3, dtype=np.int8)))
+    (found,) = [matrix for matrix in matrices(tmp_path, quick=True) if matrix.real]
+    assert found.name == "cora"
+    assert load(found).dtype == np.float32
+
+
+def test_cases_have_unique_ids_and_can_be_found() -> None:
+    ids = [case.id for _, case in families.select(Options())]
+    assert len(ids) == len(set(ids))
+    assert families.find("spmm/powerlaw-50k/K=32", Options()).variant == "K=32"
+    with pytest.raises(KeyError):
+        families.find("spmm/none/K=32", Options())
+
+
+@pytest.mark.parametrize("pattern", ["powerlaw*", "spmm/powerlaw*/K=16"])
+def test_case_pattern_matches_matrix_or_id(pattern: str) -> None:
+    found = [case for _, case in families.select(Options(case=pattern, quick=True))]
+    assert found
+    assert all(case.matrix == "powerlaw-2k" for case in found)
+
+
+def test_ratio_is_the_best_counted_rival_over_scorch() -> None:
+    mine = outcome("scorch", 2.0, "scorch")
+    case = result(
+        mine, outcome("a", 6.0), outcome("b", 5.0), outcome("c", None), outcome("d", 1.0, counted=False)
+    )
+    assert ratios.ratio(case) == 2.5
+    assert ratios.best_rival(case).label == "b"  # type: ignore[union-attr]
+    assert ratios.best_other(case).label == "d"  # type: ignore[union-attr]
+
+
+def test_no_ratio_without_scorch_or_a_rival() -> None:
+    assert ratios.ratio(result(outcome("a", 6.0))) is None
+    assert ratios.ratio(result(outcome("scorch", None, "scorch"), outcome("a", 6.0))) is None
+    assert ratios.ratio(result(outcome("scorch", 1.0, "scorch"), outcome("a", None))) is None
+
+
+def test_summary_has_geometric_mean_and_worst() -> None:
+    cases = [
+        result(outcome("scorch", 1.0, "scorch"), outcome("a", value), matrix=name)
+        for name, value in (("x", 8.0), ("y", 0.5), ("z", None))
+    ]
+    summary = ratios.summarise("spmm", cases)
+    assert (summary.cases, summary.missing, summary.worst, summary.worst_case) == (2, 1, 0.5, "spmm/y/K=16")
+    assert summary.mean == pytest.approx(2.0)
+    assert ratios.summarise("none", []).mean is None
+
+
+def test_table_shows_times_marks_and_notes() -> None:
+    case = result(
+        outcome("scorch", 2e6, "scorch"),
+        outcome("torch csr32", 3e6, unsorted=True),
+        outcome("torch bsr", None, error="left out: no block size is half full"),
+        outcome("torch csc", None, wrong="differs by 1 at (0, 0)"),
+        outcome("dense", 1e6, "torch dense", counted=False),
+    )
+    rows = table.family_rows(families.FAMILIES["spmm"], [case])
+    row = dict(zip(*rows, strict=True))
+    assert "torch bsr" not in row
+    assert row == {
+        "case": "m K=16",
+        "operands": "2x2 nnz 2",
+        "scorch": "2.00",
+        "torch csr32": "3.00~",
+        "torch csc": "WRONG",
+        "dense": "1.00",
+        "best rival": "torch csr32",
+        "ratio": "1.50",
+        "notes": "dense takes 1.00 ms",
+    }
+    assert len(set(map(len, table.markdown(rows).splitlines()))) > 1
+    assert report.failures([case]) == [
+        "spmm: torch bsr: left out: no block size is half full (spmm/m/K=16)",
+        "spmm: torch csc: WRONG: differs by 1 at (0, 0) (spmm/m/K=16)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("layout", "wrong"), [("csr", 0.0), ("csc", 0.0), ("coo", 0.0), ("csr", 1.0), ("csr", np.nan)]
+)
+def test_check_of_sparse_results(layout: str, wrong: float) -> None:
+    right = sparse.csr_array(np.array([[1.0, 0.0, 2.0], [0.0, 3.0, 0.0]], np.float32))
+    dense = torch.from_numpy(right.toarray())
+    dense[0, 0] += wrong
+    found = dense.to_sparse(layout=getattr(torch, f"sparse_{layout}"))
+    said = check.mistake(check.canonical(found), (right, abs(right)))
+    assert said == ("" if wrong == 0 else "differs by more than 0.0001 of its terms at (0, 0)")
+
+
+@pytest.mark.parametrize("bad", [1e-2, np.nan, np.inf])
+def test_check_of_dense_results(bad: float) -> None:
+    right = np.ones((5, 4), np.float32)
+    found = right.copy()
+    assert check.mistake(found, (right, right)) == ""
+    found[3, 2] += bad
+    assert check.mistake(found, (right, right)).endswith("at (3, 2)")
+    assert check.mistake(found[:4], (right, right)) == "shape (4, 4), expected (5, 4)"
+
+
+def test_unsorted_rows_are_noticed() -> None:
+    matrix = sparse.csr_array((np.ones(2), np.array([1, 0]), np.array([0, 2])), shape=(1, 2))
+    assert check.rows_unsorted(matrix)
+    matrix.sort_indices()
+    assert not check.rows_unsorted(matrix)
+
+
+def test_checking_leaves_the_operands_alone() -> None:
+    case = families.find("convert/powerlaw-2k/shuffled COO->CSR", Options(quick=True))
+    (operand,) = case.load()
+    before = [axis.copy() for axis in operand.coords]
+    check.expect(case.reference, (operand,))
+    assert all(np.array_equal(*pair) for pair in zip(before, operand.coords, strict=True))
+
+
+def test_failing_and_wrong_contenders_are_outcomes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def declines() -> Any:
+        raise LeftOut("too large")
+
+    def fails() -> Any:
+        raise RuntimeError("no kernel\nfor this")
+
+    made = (
+        Contender("right", lambda: lambda: np.ones(3, np.float32)),
+        Contender("wrong", lambda: lambda: np.zeros(3, np.float32)),
+        Contender("declines", declines),
+        Contender("fails", lambda: fails),
+    )
+    peer = Peer("some", {"work": lambda _: made}, ())
+    monkeypatch.setattr(peers, "available", lambda: (peer,))
+    case = Case("spmm", "m", "", "work", lambda: (np.ones(3, np.float32),), abs)
+    right, wrong, declined, failed = timing.measure(case, Options(rounds=4, budget=0)).outcomes
+    assert right.rounds == 3
+    assert right.value is not None
+    assert wrong.value is None
+    assert wrong.wrong == "differs by 1 at (0,)"
+    assert declined.error == "left out: too large"
+    assert failed.error == "not available: RuntimeError: no kernel"
+
+
+def test_rounds_are_interleaved_and_the_hopeless_sit_out() -> None:
+    order: list[str] = []
+
+    def runner(name: str, median: float) -> Any:
+        def call() -> Any:
+            return lambda: None
+
+        return SimpleNamespace(
+            call=call,
+            sample=lambda: order.append(name),
+            active=True,
+            outcome=outcome(name, None),
+            median=median,
+            close=lambda: None,
+        )
+
+    timing.interleave([runner("a", 1.0), runner("b", 3.0), runner("c", 9.0)], rounds=4, budget=60)
+    assert "".join(order) == "abc" * 3 + "ab"
+
+
+def test_every_layout_agrees_on_a_tiny_matrix() -> None:
+    tiny = Matrix("tiny", "generated", lambda: sparse.csr_array(np.eye(6, dtype=np.float32)[::-1]))
+    case = Case(
+        "spmm", "tiny", "", "spmm", lambda: (load(tiny), np.ones((6, 2), np.float32)), lambda a, b: a @ b
+    )
+    found = {
+        o.label: o for o in timing.measure(case, Options(rounds=3, budget=0)).outcomes if o.peer != "scorch"
+    }
+    for label in ("torch coo", "torch csr32", "torch csr64", "torch csc", "scipy", "dense"):
+        assert found[label].value is not None, found[label]
+
+
+def test_machine_is_described() -> None:
+    described = machine.describe()
+    assert {"cpu", "cores", "caches", "versions", "commit", "command"} <= set(described)
+    assert torch.__version__ in described["versions"]
+
+
+def test_no_case_is_status_two(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--case", "no-such-matrix", "--quick"]) == 2
+    assert "no case matches" in capsys.readouterr().err
+
+
+def test_list_names_the_cases(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--list", "--quick", "--family", "spmv"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "spmv/uniform-1000-1e-2"
+
+
+def test_whole_run_writes_its_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--quick", "--family", "spmv,convert", "--case", "powerlaw-2k", "--rounds", "3", "--budget", "0"]
+    status = main([*words, "--json", str(tmp_path / "r.json"), "--markdown", str(tmp_path / "r.md")])
+    assert status == 0
+    text = capsys.readouterr().out
+    assert "SpMV: sparse x vector (us)" in text
+    assert "Summary" in text
+    document = json.loads((tmp_path / "r.json").read_text())
+    assert len(document["results"]) == 6
+    assert "| powerlaw-2k CSR->CSC |" in (tmp_path / "r.md").read_text()
+
+
+@needs_scorch
+@pytest.mark.compiled
+@pytest.mark.parametrize("family", ["spmm", "spmv", "spmspm", "sddmm", "convert", "overhead"])
+def test_scorch_is_right_and_rated(family: str) -> None:
+    case = "*window-256*" if family == "sddmm" else "*"
+    found = run(Options(quick=True, rounds=3, budget=0, families=(family,), case=case))
+    assert found
+    for each in found:
+        assert ratios.ratio(each) is not None, (each.case, each.outcomes)
+
+
+@needs_scorch
+@pytest.mark.compiled
+def test_children_measure_scorch() -> None:
+    for each in run(Options(quick=True, families=("latency", "memory"))):
+        assert ratios.ours(each) is not None, (each.case, each.outcomes)
