@@ -11,10 +11,10 @@ import torch
 from scorch import engine
 from scorch.errors import ScorchError
 from scorch.explain import Explanation
-from scorch.formats import Format, Storage, resolve
+from scorch.formats import Format, resolve
 from scorch.ir.einsum import parse_einsum
 from scorch.ir.notation import Assign
-from scorch.operand import as_storage
+from scorch.operand import as_storage, bind
 from scorch.tensor import Tensor
 
 __all__ = ["einsum", "explain", "kernel"]
@@ -44,26 +44,28 @@ def einsum(notation: str, *operands: Any, out_format: Format | str | None = None
             [1., 0.]])
     """
     try:
-        storages = [as_storage(x) for x in operands]
-        wanted = None if out_format is None else _wanted(notation, storages, out_format)
-        key = engine.program_key(notation, storages, wanted, None)
-        program = engine._programs.get(key)
+        bound = [bind(x) for x in operands]
+        key = (notation, out_format, tuple([part for part, _ in bound]), engine.settings())
+        program = engine.find(key)
         if program is None:
-            statement = _statement(notation, tuple(s.pattern.shape for s in storages))
-            program = engine.prepare(statement, storages, wanted)
-            engine.remember(key, program, storages)
-        return _given(program(storages))
+            program = _prepared(notation, operands, out_format, key)
+        result = program([vals for _, vals in bound])
     except ScorchError as error:
         raise error.explain_with(_context(notation, operands)) from None
-
-
-def _wanted(notation: str, storages: list[Storage], out_format: Format | str) -> Format:
-    statement = _statement(notation, tuple(s.pattern.shape for s in storages))
-    return resolve(out_format, len(statement.target.indices))
-
-
-def _given(result: Storage | torch.Tensor) -> Result:
     return result if isinstance(result, torch.Tensor) else Tensor(result)
+
+
+def _prepared(
+    notation: str, operands: tuple[Any, ...], out_format: Format | str | None, key: object = None
+) -> engine.Program:
+    """The program of an einsum, planned and compiled unless an equal one is kept; kept under `key` too."""
+    storages = [as_storage(x) for x in operands]
+    statement = _statement(notation, tuple(s.pattern.shape for s in storages))
+    wanted = None if out_format is None else resolve(out_format, len(statement.target.indices))
+    program = engine.prepare(statement, storages, wanted)
+    if key is not None:
+        engine.remember(key, program, storages)
+    return program
 
 
 def _context(notation: str, operands: tuple[Any, ...]) -> str:
@@ -79,8 +81,7 @@ def _context(notation: str, operands: tuple[Any, ...]) -> str:
 def kernel(notation: str, *operands: Any, out_format: Format | str | None = None) -> Callable[..., Result]:
     """Plan and compile an einsum once for operands like these; the function that is returned is the cheapest call there is.
 
-    It takes operands with the same patterns (the same sparse structure object, dense tensors of the same shape) and
-    raises ShapeError for others.
+    Operands of another structure, shape or number type are legal too, and take the way of `einsum`.
 
     >>> import scorch, torch
     >>> A = scorch.tensor(torch.eye(3).to_sparse_csr())
@@ -89,30 +90,30 @@ def kernel(notation: str, *operands: Any, out_format: Format | str | None = None
     tensor([1., 2., 3.])
     """
     try:
-        storages = [as_storage(x) for x in operands]
-        wanted = None if out_format is None else _wanted(notation, storages, out_format)
-        statement = _statement(notation, tuple(s.pattern.shape for s in storages))
-        program = engine.prepare(statement, storages, wanted)
+        program = _prepared(notation, operands, out_format)
+        return BoundKernel(notation, program, out_format, tuple([bind(x)[0] for x in operands]))
     except ScorchError as error:
         raise error.explain_with(_context(notation, operands)) from None
-    return BoundKernel(notation, program, storages, wanted)
 
 
 class BoundKernel:
-    """What `scorch.kernel` returns."""
+    """What `scorch.kernel` returns: a program with the keys of the operands that it takes."""
 
-    def __init__(self, notation: str, program: engine.Program, storages: list[Storage], wanted: Format | None) -> None:
+    def __init__(self, notation: str, program: engine.Program, out_format: Format | str | None, keys: tuple[object, ...]) -> None:
         self.notation = notation
         self.program = program
-        self._tokens = [s.pattern.token for s in storages]
-        self._dtypes = [s.values.dtype for s in storages]
-        self._wanted = wanted
+        self._keys = keys
+        self._out_format = out_format
 
     def __call__(self, *operands: Any) -> Result:
-        storages = [as_storage(x) for x in operands]
-        if [s.pattern.token for s in storages] != self._tokens or [s.values.dtype for s in storages] != self._dtypes:
-            return einsum(self.notation, *operands, out_format=self._wanted)
-        return _given(self.program(storages))
+        try:
+            bound = [bind(x) for x in operands]
+        except ScorchError as error:
+            raise error.explain_with(_context(self.notation, operands)) from None
+        if tuple([part for part, _ in bound]) != self._keys:
+            return einsum(self.notation, *operands, out_format=self._out_format)
+        result = self.program([vals for _, vals in bound])
+        return result if isinstance(result, torch.Tensor) else Tensor(result)
 
     def __repr__(self) -> str:
         return f"kernel({self.notation!r})\n{self.program.plan}"
@@ -127,10 +128,7 @@ def explain(notation: str, *operands: Any, out_format: Format | str | None = Non
     C[i] += A[i,k] * B[k]
     """
     try:
-        storages = [as_storage(x) for x in operands]
-        wanted = None if out_format is None else _wanted(notation, storages, out_format)
-        statement = _statement(notation, tuple(s.pattern.shape for s in storages))
-        program = engine.prepare(statement, storages, wanted)
+        program = _prepared(notation, operands, out_format)
+        return Explanation.of(program.plan, program.compiled, [as_storage(x) for x in operands])
     except ScorchError as error:
         raise error.explain_with(_context(notation, operands)) from None
-    return Explanation.of(program.plan, program.compiled, storages)

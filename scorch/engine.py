@@ -27,10 +27,10 @@ from scorch.schedule.assembly import unsorted_coo
 from scorch.schedule.planner import schedule
 from scorch.schedule.problem import Operand, Problem
 
-__all__ = ["Program", "evaluate", "prepare", "reformat", "reorder"]
+__all__ = ["Program", "evaluate", "find", "prepare", "reformat", "remember", "reorder", "settings"]
 
 Result: TypeAlias = "Storage | torch.Tensor"
-KEPT = 2048  # programs; the least recently used goes first
+KEPT = 2048  # programs; the oldest goes first
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Reordering:
 
 
 class Program:
-    """A plan that is compiled and bound to operand patterns; called with Storages that have those patterns."""
+    """A plan that is compiled and bound to operand patterns; called with the values of operands that have those patterns."""
 
     def __init__(self, plan: Plan, compiled: Compiled, operands: Sequence[Storage]) -> None:
         self.plan = plan
@@ -63,10 +63,11 @@ class Program:
         wanted = plan.wanted
         self.wanted = wanted if wanted is not None and wanted != plan.kernel.result.format else None
 
-    def __call__(self, operands: Sequence[Storage]) -> Result:
-        vals = [storage.vals for storage in operands]
+    def __call__(self, vals: list[np.ndarray[Any, Any]]) -> Result:
+        """Run with the operands' flat values, which the call may replace in the list."""
         for n, reordering in self.reorderings:
-            vals[n] = reordering.values(operands[n]).detach().numpy()
+            if reordering.gather is not None:
+                vals[n] = reordering.gather(torch.from_numpy(vals[n])).numpy()
         result = self.launch(vals)
         if self.wanted is not None:
             assert isinstance(result, Storage)
@@ -78,25 +79,28 @@ _programs: OrderedDict[Any, Program] = OrderedDict()
 _lock = threading.RLock()
 
 
-def program_key(statement: object, operands: Sequence[Storage], wanted: Format | None, dtype: str | None) -> tuple[Any, ...]:
-    """What a program depends on."""
-    parts = tuple([(storage.pattern.token, storage.values.dtype) for storage in operands])
-    return statement, parts, wanted, dtype, config.jit, config.check, config.cache_dir, threads.available()
+def settings() -> tuple[object, ...]:
+    """What a program depends on beside its statement and operands."""
+    return config.state, threads.available()
+
+
+def find(key: object) -> Program | None:
+    """The program kept under a key."""
+    return _programs.get(key)
 
 
 def prepare(statement: Assign, operands: Sequence[Storage], wanted: Format | None = None, dtype: str | None = None) -> Program:
     """The program of a statement over operands A, B, ... in this order, from the cache if it was made before."""
-    key = program_key(statement, operands, wanted, dtype)
-    found = _programs.get(key)
-    if found is not None:
-        return found
-    plan = plan_for(statement, operands, wanted, dtype)
-    made = Program(plan, compile_kernel(plan.kernel), operands)
-    remember(key, made, operands)
-    return made
+    key = (statement, tuple([storage.key for storage in operands]), wanted, dtype, settings())
+    found = find(key)
+    if found is None:
+        plan = plan_for(statement, operands, wanted, dtype)
+        found = Program(plan, compile_kernel(plan.kernel), operands)
+        remember(key, found, operands)
+    return found
 
 
-def remember(key: tuple[Any, ...], program: Program, operands: Sequence[Storage]) -> None:
+def remember(key: object, program: Program, operands: Sequence[Storage]) -> None:
     """Keep a program under a key for as long as its operands' patterns live."""
     with _lock:
         _programs[key] = program
@@ -122,7 +126,7 @@ def plan_for(
 
 def evaluate(statement: Assign, operands: Sequence[Storage], wanted: Format | None = None, dtype: str | None = None) -> Result:
     """Compute a statement: a torch tensor if the result is structurally dense, else a Storage."""
-    return prepare(statement, operands, wanted, dtype)(operands)
+    return prepare(statement, operands, wanted, dtype)([storage.vals for storage in operands])
 
 
 # -- formats -------------------------------------------------------------------------------------------------------
@@ -169,7 +173,7 @@ def _rewritten(pattern: Pattern, format: Format) -> Pattern:
     """The same coordinates in the same order under other levels."""
     numbers = Storage(pattern, torch.zeros(pattern.nnz, dtype=torch.bool))
     program = Program(plan := plan_for(_copy(format.ndim), [numbers], format, None, convert=False), compile_kernel(plan.kernel), [numbers])
-    result = program([numbers])
+    result = program([numbers.vals])
     assert isinstance(result, Storage)
     return result.pattern
 

@@ -16,7 +16,7 @@ from scorch.formats.coordinates import Packing, pack
 from scorch.formats.levels import Compressed, Dense
 from scorch.formats.storage import Array, bindable
 
-__all__ = ["Stored", "as_storage", "dense_from_numpy"]
+__all__ = ["Stored", "as_storage", "bind", "dense_from_numpy"]
 
 _CPU = 1  # kDLCPU of the DLPack specification
 _ROW_MAJOR = {torch.sparse_csr: True, torch.sparse_csc: False}
@@ -57,6 +57,25 @@ def as_storage(x: object) -> Storage:
     if scipy_sparse is not None and scipy_sparse.issparse(x):
         return _from_scipy(x)
     return _from_other(x)
+
+
+def bind(x: object) -> tuple[object, Array]:
+    """What a program's key needs of an operand, and its flat values: the short way on every call.
+
+    Operands with equal keys have the same shape, structure and number type.
+    """
+    if type(x) is torch.Tensor and x.layout is torch.strided and x.is_contiguous() and _is_plain(x):
+        plain = x.detach() if x.requires_grad else x
+        return (x.shape, x.dtype), plain.numpy().reshape(-1)
+    storage = as_storage(x)
+    return storage.key, storage.vals
+
+
+def _is_plain(x: torch.Tensor) -> bool:
+    return x.is_cpu and x.dtype in _PLAIN
+
+
+_PLAIN = frozenset(map(dtypes.to_torch, (name for name in dtypes.NAMES if not name.startswith("complex"))))
 
 
 # --- torch ------------------------------------------------------------------------------------------------

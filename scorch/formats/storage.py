@@ -153,7 +153,7 @@ class Storage:
     `fill` is the value of every coordinate that isn't stored. ShapeError if the number of values isn't that of the pattern.
     """
 
-    __slots__ = ("fill", "pattern", "vals", "values")
+    __slots__ = ("fill", "key", "pattern", "vals", "values")
 
     def __init__(self, pattern: Pattern, values: torch.Tensor, fill: bool | int | float | complex = 0) -> None:
         if values.numel() != pattern.nnz:
@@ -162,6 +162,7 @@ class Storage:
         self.values = values
         self.vals = flat(values, pattern)
         self.fill = fill
+        self.key = (pattern.token, values.dtype)  # equal for storages that one program serves
 
     @property
     def dtype(self) -> str:

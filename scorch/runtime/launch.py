@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,7 +16,7 @@ from scorch.emit.module import Phase
 from scorch.emit.values import identity
 from scorch.errors import ShapeError
 from scorch.formats import Format, Pattern, Storage, dtypes
-from scorch.formats.storage import checked_size, dense_pattern
+from scorch.formats.storage import checked_size
 from scorch.ir.plan import Loop, Partition, Plan, walk
 from scorch.runtime import threads
 from scorch.runtime.chunks import chunk_bounds, unit_count
@@ -24,7 +25,17 @@ from scorch.runtime.scratch import Scratch
 __all__ = ["Launcher"]
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
+SMALL = 1 << 15  # bytes: numpy allocates those faster, torch aligns the larger ones to cache lines
 WHOLE = 0  # the number of the only chunk of a serial run
+
+
+@dataclass(frozen=True)
+class _Binding:
+    """Arguments of a phase: those that are the same at every call, operands' values by place, and what a call makes."""
+
+    fixed: list[Any]
+    operands: list[tuple[int, int]]
+    made: list[tuple[int, Param]]
 
 
 class Launcher:
@@ -47,9 +58,14 @@ class Launcher:
         self.weights = self.patterns[weight.tensor] if weight else None
         self.units = self._units()
         self._bounds: Array | None = None
-        self._local = threading.local()
         self.scratch = Scratch(self.kernel, self.patterns, self.extents)
-        self._fixed = [self._fixed_arguments(phase) for phase in compiled.phases]
+        self._bindings = [self._binding(phase) for phase in compiled.phases]
+        self._numpy_dtype = dtypes.to_numpy(self.result.dtype)
+        self._torch_dtype = dtypes.to_torch(self.result.dtype)
+        order = self.result.format.order
+        self._stored = [self.shape[d] for d in order]
+        self._natural = order == tuple(range(len(order)))
+        self._small = math.prod(self._stored) * self._numpy_dtype.itemsize < SMALL
 
     def _units(self) -> int:
         index = self.partition.index
@@ -59,19 +75,20 @@ class Launcher:
         width = tile.vectors * tile.lanes if tile else 1
         return unit_count(self.partition.unit, self.extents[index], self.weights, width)
 
-    def _fixed_arguments(self, phase: Phase) -> tuple[list[Any], list[tuple[int, Param]]]:
-        """The arguments that are the same at every call, and the places of those that are not."""
-        arguments: list[Any] = []
-        varying: list[tuple[int, Param]] = []
+    def _binding(self, phase: Phase) -> _Binding:
+        """Sort a phase's parameters by where their values come from."""
+        binding = _Binding([None] * len(phase.params), [], [])
         for place, param in enumerate(phase.params):
+            mine = param.owner == self.result.name
             if param.kind == "extent":
-                arguments.append(self.extents[param.owner])
-            elif param.kind == "level" and param.owner != self.result.name:
-                arguments.append(self.patterns[param.owner].arrays[param.depth][param.part])
+                binding.fixed[place] = self.extents[param.owner]
+            elif param.kind == "level" and not mine:
+                binding.fixed[place] = self.patterns[param.owner].arrays[param.depth][param.part]
+            elif param.kind == "vals" and not mine:
+                binding.operands.append((place, self.order[param.owner]))
             else:
-                arguments.append(None)
-                varying.append((place, param))
-        return arguments, varying
+                binding.made.append((place, param))
+        return binding
 
     def __call__(self, vals: list[Array]) -> Storage | torch.Tensor:
         """Run with the operands' flat values, in the kernel's operand order: a torch tensor if the result is dense."""
@@ -89,25 +106,27 @@ class Launcher:
     # -- results -----------------------------------------------------------------------------------------------
 
     def _dense(self, vals: list[Array]) -> torch.Tensor:
-        order = self.result.format.order
-        stored = [self.shape[d] for d in order]
-        dtype = dtypes.to_torch(self.result.dtype)
         chunks = self._chunks()
         if self.kernel.private:
-            copies = torch.zeros([chunks, *stored], dtype=dtype)
-            self._run(0, vals, {"vals": copies.numpy().reshape(-1), "size": 0}, chunks)
-            out = copies.sum(0, dtype=dtype) if chunks > 1 else copies[0]
+            copies = torch.zeros([chunks, *self._stored], dtype=self._torch_dtype)
+            self._run(0, vals, {"vals": copies.numpy().reshape(-1)}, chunks)
+            out = copies.sum(0, dtype=self._torch_dtype) if chunks > 1 else copies[0]
+        elif self._small and self.kernel.assembly.owned:
+            small = np.empty(self._stored, self._numpy_dtype)
+            self._run(0, vals, {"vals": small.reshape(-1)}, chunks)
+            out = torch.from_numpy(small)
         else:
-            out = torch.empty(stored, dtype=dtype) if self.kernel.assembly.owned else self._start(stored)
+            out = self._allocated()
             self._run(0, vals, {"vals": out.numpy().reshape(-1)}, chunks)
-        return out if order == tuple(range(len(order))) else out.permute(tuple(np.argsort(order).tolist()))
+        return out if self._natural else out.permute(tuple(np.argsort(self.result.format.order).tolist()))
 
-    def _start(self, stored: list[int]) -> torch.Tensor:
-        reduce = self.kernel.statement.reduce if self.kernel.statement.reduced else "add"
-        value = identity(reduce, self.result.dtype).value
-        return torch.full(stored, value, dtype=dtypes.to_torch(self.result.dtype)) if value else torch.zeros(
-            stored, dtype=dtypes.to_torch(self.result.dtype)
-        )
+    def _allocated(self) -> torch.Tensor:
+        """Memory for a dense result, at the identity of the reduction unless the kernel writes every place."""
+        if self.kernel.assembly.owned:
+            return torch.empty(self._stored, dtype=self._torch_dtype)
+        statement = self.kernel.statement
+        value = identity(statement.reduce, self.result.dtype).value if statement.reduced else 0
+        return torch.full(self._stored, value, dtype=self._torch_dtype) if value else torch.zeros(self._stored, dtype=self._torch_dtype)
 
     def _appended(self, vals: list[Array]) -> Storage:
         """Count, find out where each chunk's positions begin, allocate, fill."""
@@ -163,33 +182,28 @@ class Launcher:
         return self.partition.chunks if self._parallel() else 1
 
     def _run(self, number: int, vals: list[Array], made: dict[str, Any], chunks: int) -> None:
-        fixed, varying = self._fixed[number]
-        arguments = list(fixed)
+        """Run one phase. `made` holds what this call allocated, by the kind of parameter that takes it."""
+        binding = self._bindings[number]
+        arguments = binding.fixed.copy()
+        for place, operand in binding.operands:
+            arguments[place] = vals[operand]
         parallel = chunks > 1
         scratch = self.scratch.take(threads.available() if parallel else 1) if self.scratch.needed else None
-        for place, param in varying:
-            arguments[place] = self._argument(param, vals, made, scratch, parallel)
-        try:
-            if parallel:
-                self._run_chunks(number, chunks, arguments)
-            else:
-                self.compiled.bodies[number](WHOLE, 0, self.units, *arguments)
-        except BaseException:
-            scratch = None  # may be left half filled
-            raise
-        finally:
-            if scratch is not None:
-                self.scratch.give_back(scratch)
+        for place, param in binding.made:
+            arguments[place] = self._made(param, made, scratch, parallel)
+        if parallel:
+            self._run_chunks(number, chunks, arguments)
+        else:
+            self.compiled.bodies[number](WHOLE, 0, self.units, *arguments)
+        if scratch is not None:
+            self.scratch.give_back(scratch)  # not after an error: it may be half filled
 
-    def _argument(self, param: Param, vals: list[Array], made: dict[str, Any], scratch: Any, parallel: bool) -> Any:
-        match param.kind:
-            case "vals":
-                return made["vals"] if param.owner == self.result.name else vals[self.order[param.owner]]
-            case "level":
-                return made["arrays"][param.depth][param.part]
-            case "workspace":
-                array = scratch[param.owner, param.part]
-                return array if parallel else array[0]
+    def _made(self, param: Param, made: dict[str, Any], scratch: Any, parallel: bool) -> Any:
+        if param.kind == "workspace":
+            array = scratch[param.owner, param.part]
+            return array if parallel else array[0]
+        if param.kind == "level":
+            return made["arrays"][param.depth][param.part]
         return made[param.kind]
 
     def _run_chunks(self, number: int, chunks: int, arguments: list[Any]) -> None:
@@ -211,11 +225,3 @@ def _array(name: str, length: int, dtype: np.dtype[Any]) -> Array:
     if length > 2**62:
         raise ShapeError(f"the result would need {length} entries of {name}")
     return np.zeros(length, dtype=dtype) if name == "pos" else np.empty(length, dtype=dtype)
-
-
-def dense_result(values: torch.Tensor, order: tuple[int, ...]) -> Storage:
-    """A dense torch tensor as a Storage."""
-    return Storage(dense_pattern(tuple(values.shape), order), values)
-
-
-Runner: TypeAlias = Callable[[list[Array]], Storage | torch.Tensor]

@@ -40,7 +40,7 @@ def choose_assembly(problem: Problem, order: tuple[str, ...], wanted: Format, fo
     target = problem.statement.target
     path = level_indices(target, wanted)
     if wanted.is_dense:
-        return Writing(Assembly("locate", owned=_owned(problem, formats)), wanted)
+        return Writing(Assembly("locate", owned=_owned(problem, order, formats)), wanted)
     source = _shared(problem, wanted, formats)
     if source is not None:
         return Writing(Assembly("share", source=source), wanted)
@@ -74,8 +74,11 @@ def _walked(problem: Problem, index: str, formats: dict[str, Format]) -> bool:
     return False
 
 
-def _owned(problem: Problem, formats: dict[str, Format]) -> bool:
-    """Whether every place of a dense result is written: no result index is walked sparsely, whatever is inside it."""
+def _owned(problem: Problem, order: tuple[str, ...], formats: dict[str, Format]) -> bool:
+    """Whether each place of a dense result is written just once: reductions are inside, no result index is walked sparsely."""
+    inside = [v in problem.statement.target.indices for v in order]
+    if inside != sorted(inside, reverse=True):
+        return False
     for access in problem.accesses:
         format = formats[access.tensor]
         for index, level in zip(level_indices(access, format), format.levels, strict=True):

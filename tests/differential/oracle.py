@@ -1,0 +1,141 @@
+"""The oracle of the differential tests: tensors built by hand in any format, and numpy's answer to an einsum."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+import scorch
+from scorch.formats import Format, dtypes, resolve
+
+Array = np.ndarray[Any, Any]
+
+EXTENTS = {"i": 5, "j": 4, "k": 7, "l": 3, "m": 2, "b": 3}
+"""Extents of the indices in the tables, all small and most of them different."""
+
+
+def shapes_of(notation: str, extents: dict[str, int] | None = None) -> list[tuple[int, ...]]:
+    """The operands' shapes that a notation needs; repeated indices have one extent."""
+    sizes = EXTENTS | (extents or {})
+    return [tuple(sizes[v] for v in term) for term in notation.split("->")[0].split(",")]
+
+
+def random_array(rng: np.random.Generator, shape: tuple[int, ...], density: float = 0.4, dtype: str = "float64") -> Array:
+    """Small integers in random places; the first coordinate of each longer dimension is left empty."""
+    values = rng.integers(1, 4, shape) * (rng.random(shape) < density)
+    if dtype.startswith(("float", "int")):
+        values = values * rng.choice((-1, 1), shape)
+    for dimension, extent in enumerate(shape):
+        if extent > 2:
+            values[(slice(None),) * dimension + (0,)] = 0
+    return values.astype(dtype)
+
+
+def build(array: Array, format: Format | str, rng: np.random.Generator | None = None) -> scorch.Tensor:
+    """A Tensor whose level arrays are made here, not by the library.
+
+    Where the format allows it and `rng` is given, coordinates are shuffled and some are stored twice.
+    """
+    format = resolve(format, array.ndim)
+    coords = np.stack(np.nonzero(array)) if array.ndim else np.zeros((0, int(array != 0)), dtype=np.int64)
+    values = array[tuple(coords)] if array.ndim else array.reshape(1)
+    coords = coords[list(format.order)]
+    if rng is not None and not format.is_unique:
+        coords, values = _doubled(coords, values, rng)
+    if array.ndim:
+        keys = [_shuffled(c, level.ordered, rng) for c, level in zip(coords, format.levels, strict=True)]
+        sort = np.lexsort(keys[::-1])
+        coords, values = coords[:, sort], values[sort]
+    arrays, slots, count = _levels(format, coords, array.shape)
+    stored = np.zeros(count, dtype=array.dtype)
+    stored[slots] = values
+    if format.is_dense:
+        return scorch.tensor(torch.from_numpy(array.transpose(format.order).copy()).permute(*np.argsort(format.order).tolist()))
+    return scorch.Tensor.from_levels(array.shape, format, arrays, torch.from_numpy(stored))
+
+
+def _doubled(coords: Array, values: Array, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Some entries stored twice: the value and a zero, so that neither sums nor bool values change."""
+    again = np.flatnonzero(rng.random(len(values)) < 0.4)
+    zeros = np.zeros(len(again), dtype=values.dtype)
+    return np.concatenate([coords, coords[:, again]], axis=1), np.concatenate([values, zeros])
+
+
+def _shuffled(coordinates: Array, ordered: bool, rng: np.random.Generator | None) -> Array:
+    if ordered or rng is None:
+        return coordinates
+    return rng.permutation(int(coordinates.max(initial=0)) + 1)[coordinates]
+
+
+def _levels(format: Format, coords: Array, shape: tuple[int, ...]) -> tuple[list[dict[str, Array]], Array, int]:
+    """Level arrays for coordinates that are sorted as they shall be stored, and the position of each."""
+    parents, count = np.zeros(coords.shape[1], dtype=np.int64), 1
+    arrays: list[dict[str, Array]] = []
+    for depth, level in enumerate(format.levels):
+        column, extent = coords[depth], shape[format.order[depth]]
+        if level.full:
+            arrays.append({})
+            parents, count = parents * extent + column, count * extent
+            continue
+        if level.branchless:
+            arrays.append({"crd": column})
+            continue
+        new = np.ones(len(column), dtype=bool)
+        if level.unique:
+            new[1:] = (parents[1:] != parents[:-1]) | (column[1:] != column[:-1])
+        pos = np.searchsorted(parents[new], np.arange(count + 1))
+        arrays.append({"pos": pos, "crd": column[new]})
+        parents, count = np.cumsum(new) - 1, int(new.sum())
+    return arrays, parents, count
+
+
+def reference(notation: str, arrays: list[Array]) -> Array:
+    """numpy's result in torch's promoted number type; integers wrap, bool values are or-ed and and-ed."""
+    dtype = dtypes.promote(*(dtypes.name_of(a.dtype) for a in arrays))
+    wide = np.float64 if dtype.startswith("float") else np.int64
+    with np.errstate(all="ignore"):
+        exact = np.einsum(notation, *(a.astype(wide) for a in arrays))
+        return np.asarray(exact != 0 if dtype == "bool" else exact.astype(dtype))
+
+
+def dense_of(result: torch.Tensor | scorch.Tensor) -> Array:
+    """A result as a numpy array, built from its coordinates, after its level arrays were checked."""
+    if isinstance(result, torch.Tensor):
+        return result.numpy()
+    result.validate()
+    made = np.zeros(result.shape, dtype=dtypes.name_of(result.dtype))
+    coords, values = result.coords().numpy(), result.values.numpy()
+    assert coords.shape == (result.ndim, len(values))
+    if result.ndim:
+        (np.logical_or if made.dtype == bool else np.add).at(made, tuple(coords), values)
+        return made
+    return np.asarray(values.sum(), dtype=made.dtype)
+
+
+def check(
+    notation: str,
+    operands: list[scorch.Tensor],
+    arrays: list[Array],
+    out_format: Format | str | None = None,
+    wanted: Array | None = None,
+    rtol: float = 1e-5,
+) -> torch.Tensor | scorch.Tensor:
+    """Evaluate, and compare with numpy: values, shape, number type, format asked for, operands unchanged."""
+    before = [x.values.clone() for x in operands]
+    result = scorch.einsum(notation, *operands, out_format=out_format)
+    found, expected = dense_of(result), reference(notation, arrays) if wanted is None else wanted
+    formats = ", ".join(str(x.format) for x in operands)
+    where = f"{notation} over {formats} into {out_format}"
+    assert found.shape == expected.shape, where
+    assert found.dtype == expected.dtype, f"{where}: {found.dtype}, not {expected.dtype}"
+    np.testing.assert_allclose(found, expected, rtol=rtol, atol=1e-6, err_msg=where)
+    if out_format is not None:
+        wanted_format = resolve(out_format, found.ndim)
+        kept = Format("") if isinstance(result, torch.Tensor) else result.format
+        assert kept == wanted_format or wanted_format.is_dense, f"{where}: the result is {kept}"
+        assert isinstance(result, torch.Tensor) == wanted_format.is_dense, where
+    for x, old in zip(operands, before, strict=True):
+        assert torch.equal(torch.nan_to_num(x.values), torch.nan_to_num(old)), f"{where} changed an operand"
+    return result
