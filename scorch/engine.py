@@ -6,7 +6,8 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -30,19 +31,35 @@ from scorch.schedule.problem import Operand, Problem
 __all__ = ["Program", "evaluate", "find", "prepare", "reformat", "remember", "reorder", "settings"]
 
 Result: TypeAlias = "Storage | torch.Tensor"
+Fill: TypeAlias = "bool | int | float | complex"
 KEPT = 2048  # programs; the oldest goes first
 
 
 @dataclass(frozen=True)
 class Reordering:
-    """A pattern in another format, and how its values follow (None: as they are)."""
+    """A pattern in another format, and how its values follow: sorted and summed by `gather`, then taken from `places`.
+
+    None: as they are. `places` are counted from 1; 0 is a place that the old pattern did not store, as dense levels have.
+    """
 
     pattern: Pattern
-    gather: Callable[[torch.Tensor], torch.Tensor] | None
+    gather: Callable[[torch.Tensor], torch.Tensor] | None = None
+    places: torch.Tensor | None = None
 
-    def values(self, storage: Storage) -> torch.Tensor:
-        stored = storage.values.reshape(-1)
-        return stored if self.gather is None else self.gather(stored)
+    @property
+    def is_direct(self) -> bool:
+        """Whether the values are stored as they were."""
+        return self.gather is None and self.places is None
+
+    def values(self, stored: torch.Tensor, fill: Fill = 0) -> torch.Tensor:
+        """The values in the new stored order, given those in the old one; differentiable."""
+        if self.gather is not None:
+            stored = self.gather(stored)
+        return stored if self.places is None else _placed(stored, self.places, fill)
+
+
+def _placed(stored: torch.Tensor, places: torch.Tensor, fill: Fill) -> torch.Tensor:
+    return torch.cat([stored.new_full((1,), fill), stored])[places]
 
 
 class Program:
@@ -66,8 +83,8 @@ class Program:
     def __call__(self, vals: list[np.ndarray[Any, Any]]) -> Result:
         """Run with the operands' flat values, which the call may replace in the list."""
         for n, reordering in self.reorderings:
-            if reordering.gather is not None:
-                vals[n] = reordering.gather(torch.from_numpy(vals[n])).numpy()
+            if not reordering.is_direct:
+                vals[n] = reordering.values(torch.from_numpy(vals[n])).numpy()
         result = self.launch(vals)
         if self.wanted is not None:
             assert isinstance(result, Storage)
@@ -119,7 +136,7 @@ def plan_for(
     extents = check_extents(statement, {name: s.pattern.shape for name, s in zip(names, operands, strict=False)})
     described = tuple(Operand(name, s.pattern, s.dtype) for name, s in zip(names, operands, strict=False))
     result = dtype or dtypes.promote(*(operand.dtype for operand in described))
-    if any(s.fill != 0 for s in operands):
+    if any(s.fill != 0 and not s.pattern.format.is_dense for s in operands):
         raise UnsupportedError("operands with a fill other than 0 are not supported in an expression yet; pass A.to_dense()")
     return schedule(Problem(statement, described, extents, result, threads.available(), wanted, convert))
 
@@ -137,12 +154,37 @@ def reformat(storage: Storage, format: Format) -> Storage:
     if storage.pattern.format == format:
         return storage
     if format.is_dense or storage.pattern.format.is_dense:
+        if storage.fill != 0 and format.is_dense != storage.pattern.format.is_dense:
+            return _reformat_around(storage, format)
         result = evaluate(_copy(format.ndim), [storage], format)
         if isinstance(result, torch.Tensor):
             return Storage(dense_pattern(tuple(result.shape), format.order), result, storage.fill)
         return Storage(result.pattern, result.values, storage.fill)
     reordering = reorder(storage.pattern, format)
-    return Storage(reordering.pattern, reordering.values(storage), storage.fill)
+    return Storage(reordering.pattern, reordering.values(storage.values.reshape(-1), storage.fill), storage.fill)
+
+
+def _reformat_around(storage: Storage, format: Format) -> Storage:
+    """From or to a dense format where absent coordinates have a value: kernels copy place numbers, 0 for the fill."""
+    if not storage.pattern.format.is_unique:
+        storage = reformat(storage, storage.pattern.format.sorted)
+    stored = _in_stored_order(storage)
+    numbers = torch.arange(1, len(stored) + 1)
+    if storage.pattern.format.is_dense:
+        plain = stored.detach()
+        numbers[plain.isnan() if storage.fill != storage.fill else plain == storage.fill] = 0
+    made = evaluate(_copy(format.ndim), [Storage(storage.pattern, numbers)], format)
+    if isinstance(made, torch.Tensor):
+        places, pattern = made.permute(format.order).reshape(-1), dense_pattern(tuple(made.shape), format.order)
+    else:
+        places, pattern = made.values, made.pattern
+    return Storage(pattern, _placed(stored, places, storage.fill), storage.fill)
+
+
+def _in_stored_order(storage: Storage) -> torch.Tensor:
+    format, values = storage.pattern.format, storage.values
+    whole = format.is_dense and values.ndim == format.ndim
+    return (values.permute(format.order) if whole else values).reshape(-1)
 
 
 def _copy(ndim: int) -> Assign:
@@ -162,20 +204,21 @@ def reorder(pattern: Pattern, format: Format) -> Reordering:
 
 def _reorder(pattern: Pattern, format: Format) -> Reordering:
     if pattern.format == format:
-        return Reordering(pattern, None)
+        return Reordering(pattern)
     kept = (pattern.format.is_ordered and pattern.format.is_unique) or format == unsorted_coo(format.order)
     if kept and pattern.format.order == format.order:
-        return Reordering(_rewritten(pattern, format), None)
+        return _rewritten(pattern, format)
     return _sorted(pattern, format)
 
 
-def _rewritten(pattern: Pattern, format: Format) -> Pattern:
+def _rewritten(pattern: Pattern, format: Format) -> Reordering:
     """The same coordinates in the same order under other levels."""
-    numbers = Storage(pattern, torch.zeros(pattern.nnz, dtype=torch.bool))
+    pads = any(level.full and not above.full for above, level in pairwise(format.levels))
+    numbers = Storage(pattern, torch.arange(1, pattern.nnz + 1) if pads else torch.zeros(pattern.nnz, dtype=torch.bool))
     program = Program(plan := plan_for(_copy(format.ndim), [numbers], format, None, convert=False), compile_kernel(plan.kernel), [numbers])
     result = program([numbers.vals])
     assert isinstance(result, Storage)
-    return result.pattern
+    return Reordering(result.pattern, places=result.values if pads else None)
 
 
 def _sorted(pattern: Pattern, format: Format) -> Reordering:
@@ -186,8 +229,8 @@ def _sorted(pattern: Pattern, format: Format) -> Reordering:
     packing = pack(coordinates, [pattern.shape[d] for d in order])
     arrays = [_narrowed(level, pattern.shape[d]) for level, d in zip(packing.pattern.arrays, order, strict=True)]
     sorted_coo = Pattern(pattern.shape, coo(format.ndim, order), arrays, validate=False)
-    final = reorder(sorted_coo, format).pattern
-    return Reordering(final, None if packing.is_direct else packing.gather)
+    final = reorder(sorted_coo, format)
+    return replace(final, gather=None if packing.is_direct else packing.gather)
 
 
 def _narrowed(level: dict[str, Any], extent: int) -> dict[str, Any]:

@@ -1,11 +1,12 @@
-"""Generated modules on disk: written atomically, found again by content, replaced when damaged.
+"""Generated modules on disk: written atomically, found again by content, replaced when they hold anything else.
 
-Numba keeps the machine code beside each file and keys it by the file's content, the signature and the CPU, but not by the
-vocabulary that the file calls; so the vocabulary's fingerprint is part of the file's name.
+A module's file is named by a hash of its text and of the vocabulary that it calls. Its machine code lies beside it, see
+`scorch.emit.machine`. Whatever is wrong with the directory, a kernel runs: at worst from a temporary file, with a warning.
 """
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import os
 import shutil
@@ -20,95 +21,105 @@ from types import ModuleType
 
 from scorch.config import config
 from scorch.emit import vocabulary
+from scorch.emit.entry import write_atomically
 from scorch.emit.module import Module
 from scorch.errors import CacheError
 
-__all__ = ["directory", "forget", "load", "path_of", "write_atomically"]
+__all__ = ["PACKAGE", "digest", "directory", "load", "lock", "stem_of"]
 
-_lock = threading.Lock()
+PACKAGE = "scorch_kernels"  # the first part of the modules' names in sys.modules
 
+lock = threading.RLock()  # held while modules are made and compiled functions are put into them
 
-@cache
-def _usable(wanted: Path) -> Path:
-    """The directory if it can be written, else a temporary one for this process, with a warning."""
-    try:
-        wanted.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=wanted):
-            return wanted
-    except OSError as error:
-        try:
-            other = Path(tempfile.mkdtemp(prefix="scorch-"))
-        except OSError:
-            raise CacheError(f"no kernel can be written: neither {wanted} nor a temporary directory is writable ({error})") from None
-        warnings.warn(
-            f"scorch: the cache directory {wanted} cannot be written ({error.strerror}); kernels of this process are kept in {other} "
-            "and compiled again by the next. Set scorch.config.cache_dir or SCORCH_CACHE_DIR to a writable one.",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-        return other
+_told: set[Path] = set()
 
 
 def directory() -> Path:
-    """Where generated modules are kept."""
-    return _usable(config.cache_dir / "kernels")
+    """Where generated modules and their machine code are kept; it need not exist."""
+    return config.cache_dir / "kernels"
 
 
-def path_of(module: Module, checked: bool) -> Path:
-    """The file of a module: a readable name and a hash of its text and of what it is compiled with."""
-    digest = hashlib.sha256(f"{vocabulary.fingerprint(checked)}\0{module.source}".encode()).hexdigest()[:16]
-    return directory() / f"{module.slug}_{digest}.py"
+def digest(source: str, checked: bool) -> str:
+    """16 hexadecimal digits of a module's text and of the vocabulary that it is compiled with."""
+    return hashlib.sha256(f"{vocabulary.fingerprint(checked)}\0{source}".encode()).hexdigest()[:16]
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that any reader sees all of it or none."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(temporary, path)
-    except OSError:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+def stem_of(module: Module, checked: bool) -> str:
+    """The name of a module's file without its suffix: readable, then a hash."""
+    return f"{module.slug}_{digest(module.source, checked)}"
 
 
 def load(module: Module, checked: bool) -> ModuleType:
-    """The module, imported from its file, which is written if it is absent or does not hold the module's text."""
-    path = path_of(module, checked)
-    name = f"scorch_kernels.{path.stem}"
-    with _lock:
+    """The module, with a file that holds its text; CacheError if no such file can be written anywhere.
+
+    The text itself is executed and not what the file holds, which another process may replace at any moment.
+    """
+    stem = stem_of(module, checked)
+    with lock:
+        path = _placed(directory() / f"{stem}.py", module.source)
+        name = f"{PACKAGE}.{stem}"
         loaded = sys.modules.get(name)
         if loaded is not None and loaded.__file__ == str(path):
             return loaded
-        if not path.exists() or path.read_text(encoding="utf-8", errors="replace") != module.source:
-            write_atomically(path, module.source)
-        return _import(name, path)
+        return _execute(name, path, module.source)
 
 
-def _import(name: str, path: Path) -> ModuleType:
+def _execute(name: str, path: Path, source: str) -> ModuleType:
     spec = spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
+    if spec is None:
         raise CacheError(f"cannot import the generated module {path}")
-    found = module_from_spec(spec)
-    sys.modules[name] = found  # before it runs: a cached kernel that names it would crash the next process otherwise
-    dont_write, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    made = module_from_spec(spec)
+    exec(compile(source, path, "exec"), made.__dict__)
+    sys.modules[name] = made  # machine code refers to its module by name: without this it could not be loaded again
+    return made
+
+
+def _placed(path: Path, source: str) -> Path:
+    """The path if the text is there or can be put there, else one in a temporary directory, with a warning."""
+    text = source.encode()
+    if _holds(path, text):
+        return path
     try:
-        spec.loader.exec_module(found)
-    finally:
-        sys.dont_write_bytecode = dont_write
-    return found
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, text)
+        return path
+    except OSError as error:
+        return _placed_elsewhere(path, text, error)
 
 
-def forget(path: Path) -> None:
-    """Delete the machine code that Numba keeps for a file, so that it is compiled again."""
-    for entry in (path.parent / "__pycache__").glob(f"{path.stem}.*.nb[ic]"):
-        entry.unlink(missing_ok=True)
+def _holds(path: Path, text: bytes) -> bool:
+    try:
+        return path.is_file() and path.read_bytes() == text
+    except OSError:
+        return False
 
 
-def clear() -> int:
-    """Delete every generated module and its machine code; how many modules there were."""
-    home = directory()
-    count = len(list(home.glob("*.py")))
-    shutil.rmtree(home, ignore_errors=True)
-    home.mkdir(parents=True, exist_ok=True)
-    return count
+def _placed_elsewhere(path: Path, text: bytes, reason: OSError) -> Path:
+    try:
+        other = _temporary() / path.name
+        if not _holds(other, text):
+            other.parent.mkdir(exist_ok=True)  # a cleaner of temporary files may have taken it
+            write_atomically(other, text)
+    except OSError as error:
+        raise CacheError(
+            f"no kernel can be written: neither to {path.parent} ({reason.strerror}) nor to a temporary directory "
+            f"({error.strerror}); set scorch.config.cache_dir or SCORCH_CACHE_DIR to a directory that can be written"
+        ) from None
+    if path.parent not in _told:
+        _told.add(path.parent)
+        warnings.warn(
+            f"scorch: nothing can be written to the cache directory {path.parent} ({reason.strerror}). New kernels of this "
+            f"process go to {other.parent} and are compiled again by the next. Set scorch.config.cache_dir or "
+            "SCORCH_CACHE_DIR to a directory that can be written.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return other
+
+
+@cache
+def _temporary() -> Path:
+    """A directory of this process, deleted when it ends (a forked child leaves that to its parent)."""
+    folder, owner = Path(tempfile.mkdtemp(prefix="scorch-")), os.getpid()
+    atexit.register(lambda: shutil.rmtree(folder, ignore_errors=True) if os.getpid() == owner else None)
+    return folder

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import threading
+import os
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from scorch.config import config
 from scorch.emit import cache as disk
-from scorch.emit import vocabulary
 from scorch.emit.module import Module, Phase, emit
 from scorch.ir.plan import Kernel
 
@@ -23,7 +24,7 @@ __all__ = ["Compiled", "compile_kernel"]
 # Not all of fastmath: NaN and infinity must survive. Reassociation lets a reduction use several accumulators.
 FASTMATH = {"reassoc", "contract", "nsz"}
 
-_compiling = threading.RLock()
+_held_for_fork: list[Any] = []
 
 
 @dataclass(frozen=True)
@@ -42,27 +43,29 @@ class Compiled:
 
 def compile_kernel(kernel: Kernel) -> Compiled:
     """The compiled form of a kernel under today's settings; machine code comes at the first call, or from the disk."""
-    return _compile(kernel, config.jit, config.check, str(config.cache_dir))
+    return _compile(kernel, config.jit and not _disabled(), config.check, disk.directory())
 
 
 @lru_cache(maxsize=4096)
-def _compile(kernel: Kernel, jit: bool, checked: bool, home: str) -> Compiled:
+def _compile(kernel: Kernel, jit: bool, checked: bool, home: Path) -> Compiled:
     del home  # part of the key only
     module = emit(kernel, checked and jit)
-    loaded = disk.load(module, checked and jit)
-    path = Path(str(loaded.__file__))
-    with _compiling:
+    with disk.lock:
+        loaded = disk.load(module, checked and jit)
+        path = Path(str(loaded.__file__))
         if jit:
-            bodies = tuple(_function(loaded, phase.body, path, checked) for phase in module.phases)
+            bodies = tuple(_jitted(loaded, phase.body, path, boundscheck=checked) for phase in module.phases)
         else:
-            bodies = tuple(_plain(loaded.__dict__[phase.body]) for phase in module.phases)
+            bodies = tuple(_plain(loaded, phase.body) for phase in module.phases)
         parallel = jit and not checked and kernel.unit != "serial"
-        kernels = tuple(_parallel(loaded, phase, path) if parallel else None for phase in module.phases)
+        kernels = tuple(_jitted(loaded, phase.kernel, path, parallel=True) if parallel else None for phase in module.phases)
     return Compiled(module, path, bodies, kernels)
 
 
-def _plain(function: Callable[..., None]) -> Callable[..., None]:
+def _plain(loaded: ModuleType, name: str) -> Callable[..., None]:
     """The uncompiled function, silent where compiled arithmetic is silent too (integers wrap, 1 / 0 is inf)."""
+    found = loaded.__dict__[name]
+    function = getattr(found, "py_func", found)  # it may have been compiled before under other settings
 
     def run(*args: Any) -> None:
         with np.errstate(all="ignore"):
@@ -72,33 +75,48 @@ def _plain(function: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-@cache
-def _numba() -> Any:
-    """Numba, with the vocabulary registered. torch is imported before it, so that both share one OpenMP pool."""
-    import torch  # noqa: F401
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import numba
-    vocabulary.register()
-    return numba
-
-
-def _function(loaded: Any, name: str, path: Path, checked: bool) -> Callable[..., None]:
-    """The jitted body, put in its module's namespace so that the kernel calls it compiled."""
+def _jitted(loaded: ModuleType, name: str, path: Path, **options: bool) -> Callable[..., None]:
+    """The function as a dispatcher of Numba, put in its module's namespace so that a kernel calls its body compiled."""
     found = loaded.__dict__[name]
     if not hasattr(found, "py_func"):
-        found = _jit(found, path, boundscheck=checked)
+        from scorch.emit.machine import MachineCode
+
+        found = _numba().njit(nogil=True, fastmath=FASTMATH, error_model="numpy", **options)(found)
+        found._cache = MachineCode(found, path)  # in the place where njit(cache=True) puts Numba's own
         loaded.__dict__[name] = found
     return found  # type: ignore[no-any-return]
 
 
-def _parallel(loaded: Any, phase: Phase, path: Path) -> Callable[..., None]:
-    found = loaded.__dict__[phase.kernel]
-    if not hasattr(found, "py_func"):
-        found = loaded.__dict__[phase.kernel] = _jit(found, path, parallel=True)
-    return found  # type: ignore[no-any-return]
+@cache
+def _numba() -> Any:
+    """Numba. torch is imported before it, so that both share one OpenMP pool."""
+    with disk.lock, warnings.catch_warnings():
+        import torch  # noqa: F401
+
+        warnings.simplefilter("ignore")
+        import numba
+    return numba
 
 
-def _jit(function: Callable[..., None], path: Path, **options: bool) -> Any:
-    return _numba().njit(nogil=True, fastmath=FASTMATH, error_model="numpy", cache=True, **options)(function)
+def _disabled() -> bool:
+    """Whether NUMBA_DISABLE_JIT turns all of Numba off."""
+    return bool(_numba().config.DISABLE_JIT)
+
+
+def _before_fork() -> None:
+    """Let compilations of other threads end: a child would find their locks taken by threads that it does not have."""
+    locks = [disk.lock]
+    lock_module = sys.modules.get("numba.core.compiler_lock")
+    if lock_module is not None:
+        locks.append(lock_module.global_compiler_lock)
+    for lock in locks:  # in the order in which compilations take them
+        lock.acquire()
+    _held_for_fork.extend(locks)
+
+
+def _after_fork() -> None:
+    while _held_for_fork:
+        _held_for_fork.pop().release()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

@@ -48,7 +48,9 @@ class Lowering:
 
     def __init__(self, kernel: Kernel, phase: str) -> None:
         self.kernel = kernel
-        self.values = phase != "count"
+        self.values = phase in ("compute", "fill")
+        self.bounding = phase == "bound"
+        self.products: ir.Var | None = None  # where a bound phase counts the products of one row
         self.b = Builder()
         self.chunk: ir.Expr = CHUNK
         self.env: dict[str, ir.Expr] = {}
@@ -103,6 +105,9 @@ class Lowering:
 
     def compute(self, node: Compute) -> None:
         name = node.target.tensor
+        if self.products is not None:
+            self.b.emit(ir.Let(self.products, ir.Const(1), "+"))
+            return
         if name in self.accumulators:
             key = self.env[node.target.indices[0]]
             self.accumulators[name].insert(key, lambda: self.value(node, None))
@@ -139,6 +144,8 @@ class Lowering:
 
     def _load(self, cursor: Cursor, t: int | None) -> ir.Expr:
         if self.lanes is not None and self.lanes.index in cursor.path and t is not None:
+            if is_vector(cursor.first):
+                return self.lanes.gather(cursor.arrays.vals, cursor.first)
             return self.lanes.load(cursor.arrays.vals, self.lanes.place(cursor.first, t), t)
         return ir.Load(cursor.arrays.vals, cursor.first)
 
@@ -146,7 +153,7 @@ class Lowering:
 
     def loop(self, node: Loop) -> None:
         outermost, self._outermost = self._outermost, False
-        if node.tile is not None:
+        if node.tile is not None and not node.tile.positions:
             self.tiled(node, node.tile, outermost)
             return
         reader = self._workspace_reader(node)
@@ -198,7 +205,11 @@ class Lowering:
         if outermost and self.kernel.unit == "positions":
             lo, hi = LO, HI
         leaf = cursor.depth == len(cursor.path) - 1
-        if cursor.level.unique or leaf:
+        if self.products is not None and isinstance(node.body, Compute):
+            self.b.emit(ir.Let(self.products, ir.Binary("-", hi, lo), "+"))
+        elif node.tile is not None:
+            self._gathered(node, node.tile, cursor, lo, hi)
+        elif cursor.level.unique or leaf:
             self._each(node, cursor, lo, hi)
         else:
             self._segments(node, cursor, lo, hi)
@@ -227,6 +238,21 @@ class Lowering:
             else:
                 self.body(node.index, var, node.body)
         self.b.emit(ir.For(p, lo, hi, tuple(body)))
+
+    def _gathered(self, node: Loop, tile: Tile, cursor: Cursor, lo: ir.Expr, hi: ir.Expr) -> None:
+        """Stored positions by vectors: coordinates and values are loaded, other operands gathered at the coordinates."""
+        p = self.position_var(cursor)
+        end = self.b.let(f"{cursor.access.tensor}_hi", hi)
+        with self.scope() as body:
+            lanes = ir.Const(tile.lanes)
+            live = self.b.let("live", ir.Call("min", (lanes, ir.Binary("-", end, p)), "int64"))
+            self.lanes = Lanes(node.index, p, 1, tile.lanes, live)
+            coordinates = self.lanes.load(cursor.arrays.index(cursor.depth, "crd"), p, 0)
+            var = self.b.fresh(f"{node.index}s", coordinates.dtype)
+            self.b.emit(ir.Let(var, coordinates))
+            self.cursors[cursor.access] = cursor.at(p, ir.add(p, 1))
+            self.body(node.index, var, node.body)
+        self.b.emit(ir.For(p, lo, end, tuple(body), ir.Const(tile.lanes)))
 
     def _segments(self, node: Loop, cursor: Cursor, lo: ir.Expr, hi: ir.Expr) -> None:
         """Runs of equal coordinates of a level that repeats them, each run once."""
@@ -300,6 +326,8 @@ class Lowering:
         if self.lanes is None or self.lanes.index not in cursor.path:
             self.loaded[access] = self.b.let(name, self._load(cursor, None))
             return
+        if is_vector(cursor.first):
+            return
         place = self.b.let(f"{access.tensor}_p", cursor.first)
         self.cursors[access] = cursor = replace(cursor, first=place)
         if not inside:
@@ -354,12 +382,23 @@ class Lowering:
         extent: ir.Expr = ir.Const(1)
         for index in node.workspace.indices:
             extent = ir.mul(extent, self.extent(index))
+        if self.bounding:
+            self._bound(node, extent)
+            return
         made = accumulator(self.b, node.workspace, extent, self.values or self.kernel.assembly.filtered)
         self.accumulators[node.workspace.name] = made
         made.begin()
         self.stmt(node.producer)
         self.stmt(node.consumer)
         del self.accumulators[node.workspace.name]
+
+    def _bound(self, node: Where, extent: ir.Expr) -> None:
+        """No row has more entries than products, or than places."""
+        self.products = self.b.fresh("products")
+        self.b.emit(ir.Let(self.products, ir.Const(0)))
+        self.stmt(node.producer)
+        self.result.reserve(ir.Call("min", (self.products, extent), "int64"))
+        self.products = None
 
     def _register(self, node: Where) -> None:
         """Accumulate in a scalar, in the tile's vectors, or (a reduction over lanes) in vectors that are summed after it."""

@@ -10,6 +10,7 @@ from scorch.emit.builder import Param
 from scorch.emit.positions import TensorArrays
 from scorch.emit.tiles import Lanes
 from scorch.emit.values import combine
+from scorch.errors import ScheduleError
 from scorch.formats import Level
 from scorch.ir import loops as ir
 from scorch.ir.graph import level_indices
@@ -42,6 +43,10 @@ class Result(ABC):
 
     def after(self, index: str) -> None:
         """Emit what stands at the end of a loop's body."""
+
+    def reserve(self, entries: ir.Expr) -> None:
+        """Emit: make room for so many entries of the last level."""
+        raise ScheduleError(f"a {self.low.kernel.assembly.kind} result reserves no room")
 
     @abstractmethod
     def write(self, reduce: str | None, value: Callable[[int | None], ir.Expr]) -> None:
@@ -127,10 +132,13 @@ class _Appended(Result):
             self.b.emit(ir.Let(group.cursor, ir.Load(begin, self._slot(number))))
 
     def epilogue(self) -> None:
-        if self.counting:
+        if self.counting or self.low.kernel.assembly.bounded:
             count = self.b.param(Param(f"{self.spec.name}_count", "count", self.spec.name))
             for number, group in enumerate(self.groups):
                 self.b.emit(ir.Store(count, self._slot(number), group.cursor))
+
+    def reserve(self, entries: ir.Expr) -> None:
+        self.b.emit(ir.Let(self.groups[-1].cursor, entries, "+"))
 
     def _level(self, depth: int) -> Level:
         return self.spec.format.levels[depth]

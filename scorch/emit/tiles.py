@@ -35,6 +35,13 @@ class Lanes:
             return ir.Call("vload_part", (array, place, lanes, self.live), dtype)
         return ir.Call("vload", (array, place, lanes), dtype)
 
+    def gather(self, array: ir.Var, places: ir.Expr) -> ir.Expr:
+        """The array's values at a vector of positions."""
+        dtype = f"{array.dtype.removesuffix('[]')}x{self.lanes}"
+        if self.live is None:
+            return ir.Call("vgather", (array, places), dtype)
+        return ir.Call("vgather_part", (array, places, self.live), dtype)
+
     def store(self, array: ir.Var, place: ir.Expr, value: ir.Expr, t: int) -> ir.Stmt:
         """The store of vector t to an array."""
         if self._partial(t):

@@ -136,6 +136,27 @@ class Pattern:
             total *= extent
         return total
 
+    def permuted(self, dims: tuple[int, ...]) -> Pattern:
+        """The pattern with dimension dims[d] as its d-th, on the same arrays: one object a permutation, so that its
+        statistics are kept.
+
+        >>> from scorch.formats import csr
+        >>> p = Pattern((1, 3), csr, [{}, {"pos": np.array([0, 2]), "crd": np.array([0, 2])}])
+        >>> p.permuted((1, 0))
+        Pattern(shape=(3, 1), format=csc, nnz=2)
+        """
+        if dims == tuple(range(len(dims))):
+            return self
+        found = self.cache.get(("permuted", dims))
+        if isinstance(found, Pattern):
+            return found
+        shape = tuple(self.shape[d] for d in dims)
+        order = tuple(dims.index(d) for d in self.format.order)
+        if self.format.is_dense:
+            return dense_pattern(shape, order)
+        made = self.cache["permuted", dims] = Pattern(shape, self.format.with_order(order), self.arrays, validate=False)
+        return made
+
     def __repr__(self) -> str:
         return f"Pattern(shape={self.shape}, format={self.format}, nnz={self.nnz})"
 
@@ -162,7 +183,8 @@ class Storage:
         self.values = values
         self.vals = flat(values, pattern)
         self.fill = fill
-        self.key = (pattern.token, values.dtype)  # equal for storages that one program serves
+        # equal for storages that one program serves
+        self.key = (pattern.token, values.dtype) if fill == 0 else (pattern.token, values.dtype, fill)
 
     @property
     def dtype(self) -> str:

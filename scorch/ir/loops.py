@@ -198,7 +198,17 @@ def add(left: Any, right: Any) -> Expr:
         return a
     if isinstance(a, Const) and a.value == 0:
         return b
+    if "x" in a.dtype + b.dtype:
+        return Call("vadd", (_wide(a), _wide(b)), _wide(a if "x" in a.dtype else b).dtype)
     return Binary("+", a, b)
+
+
+def _wide(expr: Expr) -> Expr:
+    """A vector of coordinates as int64 lanes; a scalar as it is."""
+    element, _, lanes = expr.dtype.partition("x")
+    if not lanes or element == INT:
+        return expr
+    return Call("vcast", (expr, Var("np.int64", "class")), f"{INT}x{lanes}")
 
 
 def mul(left: Any, right: Any) -> Expr:
@@ -288,7 +298,8 @@ class _Verifier:
                 self.same(expr, self.expr(left), self.expr(right))
             case Call(_, args, _):
                 for arg in args:
-                    self.expr(arg)
+                    if arg.dtype != "class":
+                        self.expr(arg)
         return expr.dtype
 
     @staticmethod

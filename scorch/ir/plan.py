@@ -53,7 +53,8 @@ class Tile:
 
     After the full tiles comes one of `rest` vectors (0: none); with `masked` its last vector is partly used. `count` is the
     number of full tiles if that is 0 or 1 and known, so that no loop is needed, else None. `prefetch`: how many nonzeros
-    ahead of the one in hand the rows that it selects are fetched into cache (0: not).
+    ahead of the one in hand the rows that it selects are fetched into cache (0: not). With `positions` the loop is a sparse
+    one: lanes hold successive stored positions, and other operands are gathered at their coordinates.
     """
 
     lanes: int
@@ -62,8 +63,11 @@ class Tile:
     masked: bool = False
     count: int | None = None
     prefetch: int = 0
+    positions: bool = False
 
     def __str__(self) -> str:
+        if self.positions:
+            return f"lanes({self.lanes} stored positions at a time, gathering)"
         parts = []
         if self.count != 0:
             parts.append(f"{self.vectors} x {self.lanes} lanes" + (", once" if self.count == 1 else ""))
@@ -142,6 +146,7 @@ class Assembly:
     "share": the result has the level arrays of operand `source`, and only values are computed.
     "append": coordinates come in order; a count phase sizes the arrays, a fill phase writes them. `filtered`: values equal
     to the fill are left out. `gaps`: the loops skip places of a dense level above, whose position ends are filled in later.
+    `bounded`: instead of counting, room is made for as many entries as there are products, and what is left over is closed up.
     """
 
     kind: OneOf["locate", "share", "append"]
@@ -149,6 +154,7 @@ class Assembly:
     source: Access | None = None
     filtered: bool = False
     gaps: bool = False
+    bounded: bool = False
 
     def __str__(self) -> str:
         match self.kind:
@@ -156,7 +162,8 @@ class Assembly:
                 return "dense, each value written once" if self.owned else "dense, accumulated in place"
             case "share":
                 return f"the pattern of {self.source} is shared, values only"
-        return "appended in order, counted first" + (", fill values left out" if self.filtered else "")
+        how = "into room for every product, then closed up" if self.bounded else "counted first"
+        return f"appended in order, {how}" + (", fill values left out" if self.filtered else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +204,9 @@ class Kernel:
     @property
     def phases(self) -> tuple[str, ...]:
         """The functions that are run one after the other."""
-        return ("count", "fill") if self.assembly.kind == "append" else ("compute",)
+        if self.assembly.kind != "append":
+            return ("compute",)
+        return ("bound" if self.assembly.bounded else "count", "fill")
 
     def __str__(self) -> str:
         return "\n".join(_lines(self.root))

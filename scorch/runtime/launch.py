@@ -20,6 +20,7 @@ from scorch.formats.storage import checked_size
 from scorch.ir.plan import Loop, Partition, Plan, walk
 from scorch.runtime import threads
 from scorch.runtime.chunks import chunk_bounds, unit_count
+from scorch.runtime.memory import empty, move
 from scorch.runtime.scratch import Scratch
 
 __all__ = ["Launcher"]
@@ -96,9 +97,11 @@ class Launcher:
         if kind == "locate":
             return self._dense(vals)
         if kind == "share":
-            assert self.kernel.assembly.source is not None
-            pattern = self.patterns[self.kernel.assembly.source.tensor]
-            values = torch.empty(pattern.nnz, dtype=dtypes.to_torch(self.result.dtype))
+            source = self.kernel.assembly.source
+            assert source is not None
+            dims = tuple(source.indices.index(v) for v in self.kernel.statement.target.indices)
+            pattern = self.patterns[source.tensor].permuted(dims)
+            values = empty((pattern.nnz,), self._torch_dtype)
             self._run(0, vals, {"vals": values.numpy()}, self._chunks())
             return Storage(pattern, values)
         return self._appended(vals)
@@ -123,13 +126,13 @@ class Launcher:
     def _allocated(self) -> torch.Tensor:
         """Memory for a dense result, at the identity of the reduction unless the kernel writes every place."""
         if self.kernel.assembly.owned:
-            return torch.empty(self._stored, dtype=self._torch_dtype)
+            return empty(self._stored, self._torch_dtype)
         statement = self.kernel.statement
         value = identity(statement.reduce, self.result.dtype).value if statement.reduced else 0
         return torch.full(self._stored, value, dtype=self._torch_dtype) if value else torch.zeros(self._stored, dtype=self._torch_dtype)
 
     def _appended(self, vals: list[Array]) -> Storage:
-        """Count, find out where each chunk's positions begin, allocate, fill."""
+        """Count (or bound), find out where each chunk's positions begin, allocate, fill."""
         format = self.result.format
         groups = sum(not (level.full or level.branchless) for level in format.levels)
         chunks = self._chunks()
@@ -138,12 +141,36 @@ class Launcher:
         begin = np.zeros_like(counts)
         np.cumsum(counts[:-1], axis=0, out=begin[1:])
         arrays, positions = self._allocate(format, counts.sum(axis=0))
-        values = torch.zeros(positions, dtype=dtypes.to_torch(self.result.dtype)) if format.levels[-1].full else torch.empty(
-            positions, dtype=dtypes.to_torch(self.result.dtype)
-        )
-        self._run(1, vals, {"vals": values.numpy(), "begin": begin.reshape(-1), "arrays": arrays}, chunks)
+        values = empty((positions,), self._torch_dtype)
+        if format.levels[-1].full:
+            values.zero_()
+        made = {"vals": values.numpy(), "begin": begin.reshape(-1), "count": counts.reshape(-1), "arrays": arrays}
+        self._run(1, vals, made, chunks)
+        if self.kernel.assembly.bounded:
+            values = self._close_up(arrays, values, begin[:, 0], counts[:, 0], chunks)
         self._finish(format, arrays)
         return Storage(Pattern(self.shape, format, arrays, validate=False), values)
+
+    def _close_up(
+        self, arrays: list[dict[str, Array]], values: torch.Tensor, begin: Array, end: Array, chunks: int
+    ) -> torch.Tensor:
+        """Move what each chunk wrote to follow the chunk before it; a bounded result has one appended level, its last."""
+        level, vals = arrays[-1], values.numpy()
+        target = 0
+        for chunk in range(chunks):
+            source, count = int(begin[chunk]), int(end[chunk] - begin[chunk])
+            move(level["crd"], source, target, count)
+            move(vals, source, target, count)
+            if chunk and source != target:
+                lo, hi = self._chunk_rows(chunk)
+                level["pos"][lo + 1 : hi + 1] -= source - target
+            target += count
+        level["crd"] = level["crd"][:target]
+        return values[:target]
+
+    def _chunk_rows(self, chunk: int) -> tuple[int, int]:
+        assert self._bounds is not None
+        return int(self._bounds[chunk]), int(self._bounds[chunk + 1])
 
     def _allocate(self, format: Format, totals: Array) -> tuple[list[dict[str, Array]], int]:
         arrays: list[dict[str, Array]] = []

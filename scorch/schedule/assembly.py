@@ -60,9 +60,8 @@ def choose_assembly(problem: Problem, order: tuple[str, ...], wanted: Format, fo
 
 def _gaps(problem: Problem, path: tuple[str, ...], wanted: Format, formats: dict[str, Format]) -> bool:
     """Whether some places of a dense level above an appended one are never visited, since a loop outside walks sparsely."""
-    last = max((n for n, level in enumerate(wanted.levels[:-1]) if level.full), default=-1)
-    if last < 0 or all(level.full for level in wanted.levels[last + 1 :]):
-        return False
+    lowest = max(n for n, level in enumerate(wanted.levels) if not level.full)
+    last = max((n for n, level in enumerate(wanted.levels[:lowest]) if level.full), default=-1)
     return any(_walked(problem, v, formats) for v in path[: last + 1])
 
 

@@ -13,7 +13,7 @@ from scorch.ir.graph import level_indices
 from scorch.ir.notation import Access
 from scorch.schedule.problem import Problem
 
-__all__ = ["Prices", "conversion_cost", "nest_cost", "scatter_cost"]
+__all__ = ["Prices", "bound_cost", "conversion_cost", "count_cost", "nest_cost", "scatter_cost"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class Prices:
     sort: float = 2.5  # times log2 of the row length, an entry
     word: float = 0.7  # test one word of a bitmap
     append: float = 1.5  # write one coordinate and value of a sparse result
+    move: float = 0.5  # one coordinate and value of a result, to close a gap
+    room: float = 0.05  # an entry of room that stays empty
     convert: float = 12.0  # reorder one nonzero, its share of counting and prefix sums included
     launch: float = 5_000.0  # enter a parallel region
     near_bytes: float = 1 << 20
@@ -124,3 +126,14 @@ def scatter_cost(kind: str, products: float, entries: float, rows: float, width:
     sorting = entries * PRICES.sort * math.log2(max(2.0, per_row))
     probe = 2.0 if kind == "hash" else 0.6
     return products * (PRICES.scatter + probe) + entries * (PRICES.append + probe) + sorting
+
+
+def count_cost(kind: str, products: float, rows: float, width: float) -> float:
+    """A count phase before the fill: the products once more, without values, order or output."""
+    words = rows * PRICES.word * width / 64 / 2 if kind == "bitmap" else 0.0
+    return products * PRICES.scatter * (0.6 if kind == "bitmap" else 0.9) + words
+
+
+def bound_cost(products: float, entries: float, visits: float) -> float:
+    """Counting products by the row, touching room for them, and closing up the result."""
+    return visits * PRICES.sparse + entries * PRICES.move + (products - entries) * PRICES.room

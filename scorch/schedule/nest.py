@@ -27,6 +27,7 @@ class Nest:
     accumulator: str = "bitmap"
     split: int = 0  # how many outermost loops stand outside the sparse row accumulator
     repeats: bool = False  # an operand may store a coordinate twice
+    lanes: int = 0  # of the innermost reduction, taken over stored positions
 
 
 def build_nest(nest: Nest) -> Stmt:
@@ -89,6 +90,8 @@ def _producer(nest: Nest, order: tuple[str, ...], expr: Expr, register: Workspac
     made = Access(register.name, register.indices)
     index, rest = order[0], order[1:]
     tile = nest.tile[1] if nest.tile and nest.tile[0] == index else None
+    if nest.lanes and not rest:
+        tile = Tile(nest.lanes, 1, positions=True)
     constant, varying = _factor(expr, frozenset(rest), register.reduce) if rest else ((), expr)
     heavy = [factor for factor in constant if _is_work(factor, index, nest)]
     if rest and heavy:

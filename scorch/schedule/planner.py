@@ -14,16 +14,17 @@ from scorch.ir.lattice import build_lattice
 from scorch.ir.notation import Access
 from scorch.ir.plan import Alternative, Kernel, Partition, Plan, TensorSpec, Tile
 from scorch.schedule.assembly import Writing, choose_assembly
-from scorch.schedule.cost import PRICES, conversion_cost, nest_cost, scatter_cost
+from scorch.schedule.cost import PRICES, bound_cost, conversion_cost, count_cost, nest_cost, scatter_cost
 from scorch.schedule.nest import Nest, build_nest
 from scorch.schedule.partition import choose_partition
 from scorch.schedule.problem import Problem, appended_bits
 from scorch.schedule.result import candidate_formats
-from scorch.schedule.tile import can_tile, choose_tile
+from scorch.schedule.tile import can_tile, choose_tile, position_lanes
 
 __all__ = ["schedule"]
 
 MOST_ORDERS = 5040  # of loop orders looked at: all of them for up to seven indices
+ROOM_BYTES = 1 << 30  # that a result may be given room for, most of it never touched
 SHOWN = 8  # alternatives kept for explain
 DENSE_ROW_BYTES = 64 << 20  # a row accumulator of dense values may take, for each thread
 
@@ -127,7 +128,7 @@ def _with_tiles(
         return
     yield plain
     last = order[-1] if order else None  # the tiled index is written last; the nest puts it outside the reductions
-    if last is None or not can_tile(problem, last, dict(formats)):
+    if last is None or not can_tile(problem, last, formats):
         return
     if last in problem.statement.target.indices and not (wanted.is_dense and wanted.order[-1] == _dimension(problem, last)):
         return
@@ -167,6 +168,8 @@ def _priced(
     if writing.scatter is not None:
         accumulator, cost = _accumulator(problem, writing)
         parts.append((f"row in a {accumulator}", cost))
+        writing, cost = _sizing(problem, order, writing, accumulator)
+        parts.append(("bound" if writing.assembly.bounded else "count", cost))
     elif writing.assembly.kind == "append":
         entries = problem.entries(problem.statement.target.indices)
         again = problem.products if writing.format != wanted else entries
@@ -194,6 +197,20 @@ def _accumulator(problem: Problem, writing: Writing) -> tuple[str, float]:
     return kind, prices[kind]
 
 
+def _sizing(problem: Problem, order: tuple[str, ...], writing: Writing, accumulator: str) -> tuple[Writing, float]:
+    """Whether to count the entries first, or to make room for every product: cheaper where few of them fall together."""
+    target = problem.statement.target.indices
+    rows = max(1.0, problem.visits(tuple(v for v in target if v != writing.scatter)))
+    width = problem.extents[str(writing.scatter)]
+    entries = problem.entries(target)
+    count = count_cost(accumulator, problem.products, rows, width)
+    bound = bound_cost(problem.products, entries, problem.visits(order[:-1]))
+    simple = all(level.full for level in writing.format.levels[:-1]) and problem.products * 16 < ROOM_BYTES
+    if simple and bound < count:
+        return replace(writing, assembly=replace(writing.assembly, bounded=True)), bound
+    return writing, count
+
+
 def _plan(problem: Problem, best: _Candidate, alternatives: tuple[Alternative, ...]) -> Plan:
     statement, writing = problem.statement, best.writing
     tile: tuple[str, Tile] | None = None
@@ -202,7 +219,9 @@ def _plan(problem: Problem, best: _Candidate, alternatives: tuple[Alternative, .
         gathers = bool(problem.sparse) and not reduced
         tile = (best.tiled, choose_tile(problem, best.tiled, reduced, gathers))
     repeats = writing.assembly.kind == "locate" and not all(f.is_unique for f in best.formats.values())
-    nest = Nest(statement, best.order, problem.dtype, tile, writing.scatter, best.accumulator, writing.split, repeats)
+    last = best.order[-1] if best.order else None
+    lanes = position_lanes(problem, last, best.formats) if last and not tile and writing.scatter is None else 0
+    nest = Nest(statement, best.order, problem.dtype, tile, writing.scatter, best.accumulator, writing.split, repeats, lanes)
     root = build_nest(nest)
     outermost = best.order[0] if best.order else best.tiled
     partition = choose_partition(problem, outermost, tile, best.formats, best.cost, writing.assembly.kind == "append")

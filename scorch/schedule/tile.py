@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from scorch.formats import dtypes
+from collections.abc import Mapping
+
+from scorch.formats import Format, dtypes
 from scorch.ir.graph import level_indices
 from scorch.ir.notation import Access
 from scorch.ir.plan import Tile
 from scorch.schedule.problem import Problem
 
-__all__ = ["can_tile", "choose_tile", "vector_lanes"]
+__all__ = ["can_tile", "choose_tile", "position_lanes", "vector_lanes"]
 
+SHORT_ROW = 0.4  # of a vector: sparse rows with fewer entries are not vectorised
 MOST_VECTORS = 16  # of 32 registers: as many accumulators as leave room for operands
 
 
@@ -18,7 +21,7 @@ def vector_lanes(dtype: str, bits: int = 512) -> int:
     return max(1, bits // 8 // dtypes.itemsize(dtype))
 
 
-def can_tile(problem: Problem, index: str, formats: dict[str, object]) -> bool:
+def can_tile(problem: Problem, index: str, formats: Mapping[str, Format]) -> bool:
     """Whether a loop over the index can be vectorised: every access that has it stores it last and densely.
 
     The result too, unless the index is reduced by a sum.
@@ -31,14 +34,40 @@ def can_tile(problem: Problem, index: str, formats: dict[str, object]) -> bool:
     for access in problem.accesses:
         if index not in access.indices:
             continue
-        format = formats.get(access.tensor, problem.format(access))
-        path = level_indices(access, format)  # type: ignore[arg-type]
+        format = formats[access.tensor]
+        path = level_indices(access, format)
         seen = True
-        if path[-1] != index or not format.levels[-1].full:  # type: ignore[attr-defined]
+        if path[-1] != index or not format.levels[-1].full:
             return False
         if _cast_needed(problem, access):
             return False
     return seen and (index in problem.statement.target.indices or problem.statement.reduce == "add")
+
+
+def position_lanes(problem: Problem, index: str, formats: Mapping[str, Format]) -> int:
+    """Lanes for a reduction over the stored positions of one sparse operand, others gathered; 0 if that is not possible.
+
+    Rows shorter than a few entries gain nothing: the scalar loop mispredicts less than a masked vector wastes.
+    """
+    if problem.dtype.startswith("complex") or problem.dtype == "bool" or problem.statement.reduce != "add":
+        return 0
+    if index in problem.statement.target.indices or any(index in pair for pair in problem.statement.equal):
+        return 0
+    walkers = []
+    for access in problem.accesses:
+        if index not in access.indices:
+            continue
+        format = formats[access.tensor]
+        path = level_indices(access, format)
+        if path[-1] != index or _cast_needed(problem, access):
+            return 0
+        if not format.levels[-1].full:
+            walkers.append(access)
+    if len(walkers) != 1:
+        return 0
+    mean = problem.by_name[walkers[0].tensor].statistics.row_mean
+    lanes = vector_lanes(problem.dtype, bits=256)
+    return lanes if mean >= lanes * SHORT_ROW else 0
 
 
 def _cast_needed(problem: Problem, access: Access) -> bool:

@@ -30,7 +30,7 @@ def random_array(rng: np.random.Generator, shape: tuple[int, ...], density: floa
     for dimension, extent in enumerate(shape):
         if extent > 2:
             values[(slice(None),) * dimension + (0,)] = 0
-    return values.astype(dtype)
+    return np.asarray(values).astype(dtype)
 
 
 def build(array: Array, format: Format | str, rng: np.random.Generator | None = None) -> scorch.Tensor:
