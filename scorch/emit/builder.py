@@ -18,11 +18,12 @@ class Param:
 
     `kind` "level" is array `part` of level `depth` of `owner`, "vals" the values of `owner`, "extent" the size of index
     `owner`, "workspace" array `part` of workspace `owner` (one row a thread), "begin" and "count" the first position and the
-    number of positions that each chunk appends to each level group of the result, "extra" an integer that `owner` names.
+    number of positions that each chunk appends to each level group of the result, "rows" the coordinate of `owner` at which
+    each chunk of a merge path begins.
     """
 
     name: str
-    kind: OneOf["level", "vals", "extent", "workspace", "begin", "count", "extra"]
+    kind: OneOf["level", "vals", "extent", "workspace", "begin", "count", "rows"]
     owner: str
     depth: int = 0
     part: str = ""
@@ -30,7 +31,7 @@ class Param:
 
     @property
     def is_array(self) -> bool:
-        return self.kind != "extent" and self.kind != "extra"
+        return self.kind != "extent"
 
     @property
     def var(self) -> ir.Var:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from scorch.emit.builder import Builder, Param
 from scorch.emit.merge import Merge
@@ -43,6 +43,17 @@ def lower(kernel: Kernel, phase: str) -> tuple[ir.Function, tuple[Param, ...]]:
     return function, params
 
 
+@dataclass(frozen=True)
+class Divided:
+    """A merge path inside its chunk: the row in hand goes to place `row`, and has positions first ... last - 1 of `access`."""
+
+    index: str
+    row: ir.Var
+    access: Access
+    first: ir.Var
+    last: ir.Var
+
+
 class Lowering:
     """The state of one lowering: which indices are bound, where each access stands, what is loaded."""
 
@@ -66,6 +77,7 @@ class Lowering:
         self.result = result_writer(self)
         self.merge = Merge(self)
         self._outermost = True
+        self.divided: Divided | None = None
         self._tile: Tile | None = None
 
     def run(self) -> None:
@@ -192,11 +204,45 @@ class Lowering:
         if node.equals is not None:
             self.body(node.index, self.env[node.equals], node.body)
             return
+        if outermost and self.kernel.unit == "merge-path":
+            self._merge_path(node)
+            return
         var = ir.Var(node.index)
         lo, hi = self.bounds(node.index, outermost)
         with self.scope() as body:
             self.body(node.index, var, node.body)
         self.b.emit(ir.For(var, lo, hi, tuple(body)))
+
+    def _merge_path(self, node: Loop) -> None:
+        """Rows and their nonzeros in equal shares: a chunk may begin and end inside a row.
+
+        The rows that end in the chunk are written; what it has of the row after them goes to the chunk's own place behind
+        the last row, and is added when all chunks are done (Merrill and Garland, *Merge-based SpMV*, SC 2016).
+        """
+        rows = self.b.param(Param("rows", "rows", node.index))
+        row, last_row = self.b.fresh("row"), self.b.fresh("last_row")
+        first, last, stop = self.b.fresh("first"), self.b.fresh("last"), self.b.fresh("stop")
+        var, extent = ir.Var(node.index), self.extent(node.index)
+        begin = ir.Load(rows, CHUNK)
+        self.b.emit(ir.Let(last_row, ir.Load(rows, ir.add(CHUNK, 1))))
+        self.b.emit(ir.Let(first, ir.Binary("-", LO, begin)), ir.Let(stop, ir.Binary("-", HI, last_row)))
+        access = self._weight()
+        self.divided = Divided(node.index, row, access, first, last)
+        with self.scope() as body:
+            end = self.cursors[access].located(var, extent).bounds(extent)[1]
+            self.b.emit(ir.Let(last, ir.Call("min", (end, stop), "int64")), ir.Let(row, var))
+            behind = ir.Let(row, ir.add(extent, CHUNK))
+            self.b.emit(ir.If(ir.Binary("==", var, last_row), (behind,)))
+            self.body(node.index, var, node.body)
+            self.b.emit(ir.Let(first, last))
+        self.divided = None
+        self.b.emit(ir.For(var, begin, ir.Call("min", (ir.add(last_row, 1), extent), "int64"), tuple(body)))
+
+    def _weight(self) -> Access:
+        """The access whose nonzeros a merge path divides."""
+        divided = self.kernel.divided
+        assert divided is not None
+        return divided
 
     def positions(self, node: Loop, access: Access, outermost: bool) -> None:
         """The stored coordinates of one access, every other one being located."""
@@ -204,6 +250,8 @@ class Lowering:
         lo, hi = cursor.bounds(self.extent(node.index))
         if outermost and self.kernel.unit == "positions":
             lo, hi = LO, HI
+        if self.divided is not None and access == self.divided.access and cursor.depth == 1:
+            lo, hi = self.divided.first, self.divided.last
         leaf = cursor.depth == len(cursor.path) - 1
         if self.products is not None and isinstance(node.body, Compute):
             self.b.emit(ir.Let(self.products, ir.Binary("-", hi, lo), "+"))

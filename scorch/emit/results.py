@@ -68,7 +68,9 @@ class _Located(Result):
         position: ir.Expr = self.low.chunk if self.low.kernel.private else ir.Const(0)
         for depth, index in enumerate(self.path):
             at = self.arrays.at(depth, self.low.extent(index))
-            position = self.spec.format.levels[depth].locate(at, position, self.low.env[index])
+            divided = self.low.divided
+            coordinate = divided.row if divided is not None and divided.index == index else self.low.env[index]
+            position = self.spec.format.levels[depth].locate(at, position, coordinate)
         return position
 
     def write(self, reduce: str | None, value: Callable[[int | None], ir.Expr]) -> None:

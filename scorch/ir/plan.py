@@ -200,6 +200,7 @@ class Kernel:
     assembly: Assembly
     unit: str = "serial"
     private: bool = False
+    divided: Access | None = None  # whose rows a merge path divides
 
     @property
     def phases(self) -> tuple[str, ...]:

@@ -8,16 +8,20 @@ import numpy as np
 
 from scorch.formats import Pattern
 
-__all__ = ["chunk_bounds", "unit_count"]
+__all__ = ["chunk_bounds", "merge_rows", "unit_count"]
 
 ROW = 2  # a unit costs about as much as this many nonzeros, whatever it holds
 
 
 def unit_count(unit: str, extent: int, pattern: Pattern | None, width: int) -> int:
-    """How many units there are: coordinates of the index, positions of the pattern's first level, or tiles of `width`."""
+    """How many units there are: coordinates of the index, positions of the pattern's first level, tiles
+    of `width`, or rows and nonzeros of a merge path."""
     if unit == "positions":
         assert pattern is not None
         return pattern.positions[0]
+    if unit == "merge-path":
+        assert pattern is not None
+        return extent + pattern.positions[1]
     if unit == "tiles":
         return -(-extent // width)
     return extent
@@ -28,6 +32,8 @@ def chunk_bounds(unit: str, units: int, chunks: int, pattern: Pattern | None) ->
 
     With a pattern, chunks hold equal numbers of its nonzeros, and runs of one coordinate are not divided.
     """
+    if unit == "merge-path":
+        return np.linspace(0, units, chunks + 1).astype(np.int64)
     ends = _second_level_ends(pattern, units) if pattern is not None else None
     if ends is None:
         bounds = np.linspace(0, units, chunks + 1).astype(np.int64)
@@ -41,6 +47,19 @@ def chunk_bounds(unit: str, units: int, chunks: int, pattern: Pattern | None) ->
         inside = inner[inner < units]
         inner[inner < units] = np.searchsorted(crd, crd[inside], side="left")
     return bounds
+
+
+def merge_rows(bounds: np.ndarray[Any, Any], pattern: Pattern) -> np.ndarray[Any, Any]:
+    """The row at which each bound of a merge path lies: the first row r with r + pos[r + 1] >= bound, or behind all."""
+    pos = pattern.arrays[1]["pos"]
+    rows = len(pos) - 1
+    low, high = np.zeros(len(bounds), dtype=np.int64), np.full(len(bounds), rows, dtype=np.int64)
+    while (low < high).any():
+        middle = (low + high) >> 1
+        reached = pos[np.minimum(middle + 1, rows)] + middle >= bounds
+        high = np.where(reached, middle, high)
+        low = np.where(reached, low, np.minimum(middle + 1, high))
+    return low
 
 
 def _second_level_ends(pattern: Pattern, units: int) -> np.ndarray[Any, Any] | None:

@@ -19,7 +19,7 @@ from scorch.formats import Format, Pattern, Storage, dtypes
 from scorch.formats.storage import checked_size
 from scorch.ir.plan import Loop, Partition, Plan, walk
 from scorch.runtime import threads
-from scorch.runtime.chunks import chunk_bounds, unit_count
+from scorch.runtime.chunks import chunk_bounds, merge_rows, unit_count
 from scorch.runtime.memory import empty, move
 from scorch.runtime.scratch import Scratch
 
@@ -114,6 +114,8 @@ class Launcher:
             copies = torch.zeros([chunks, *self._stored], dtype=self._torch_dtype)
             self._run(0, vals, {"vals": copies.numpy().reshape(-1)}, chunks)
             out = copies.sum(0, dtype=self._torch_dtype) if chunks > 1 else copies[0]
+        elif self.partition.unit == "merge-path":
+            out = self._divided(vals, chunks)
         elif self._small and self.kernel.assembly.owned:
             small = np.empty(self._stored, self._numpy_dtype)
             self._run(0, vals, {"vals": small.reshape(-1)}, chunks)
@@ -122,6 +124,26 @@ class Launcher:
             out = self._allocated()
             self._run(0, vals, {"vals": out.numpy().reshape(-1)}, chunks)
         return out if self._natural else out.permute(tuple(np.argsort(self.result.format.order).tolist()))
+
+    def _divided(self, vals: list[Array], chunks: int) -> torch.Tensor:
+        """A place for each chunk's unfinished row behind the rows of the result; those are added at the end."""
+        rows, *rest = self._stored
+        room = empty([rows + chunks, *rest], self._torch_dtype)
+        room[rows:] = 0
+        bounds = self._chunk_bounds() if chunks > 1 else np.array([0, self.units])
+        assert self.weights is not None
+        starts = merge_rows(bounds, self.weights)
+        starts[0], starts[-1] = 0, rows
+        self._run(0, vals, {"vals": room.numpy().reshape(-1), "rows": starts}, chunks)
+        if chunks > 1:
+            unfinished = torch.from_numpy(starts[1:-1])
+            room.index_add_(0, unfinished, room[rows : rows + chunks - 1].clone())
+        return room[:rows]
+
+    def _chunk_bounds(self) -> Array:
+        if self._bounds is None:
+            self._bounds = chunk_bounds(self.partition.unit, self.units, self.partition.chunks, self.weights)
+        return self._bounds
 
     def _allocated(self) -> torch.Tensor:
         """Memory for a dense result, at the identity of the reduction unless the kernel writes every place."""
@@ -169,8 +191,8 @@ class Launcher:
         return values[:target]
 
     def _chunk_rows(self, chunk: int) -> tuple[int, int]:
-        assert self._bounds is not None
-        return int(self._bounds[chunk]), int(self._bounds[chunk + 1])
+        bounds = self._chunk_bounds()
+        return int(bounds[chunk]), int(bounds[chunk + 1])
 
     def _allocate(self, format: Format, totals: Array) -> tuple[list[dict[str, Array]], int]:
         arrays: list[dict[str, Array]] = []
@@ -236,16 +258,15 @@ class Launcher:
     def _run_chunks(self, number: int, chunks: int, arguments: list[Any]) -> None:
         kernel = self.compiled.kernels[number]
         assert kernel is not None
-        if self._bounds is None:
-            self._bounds = chunk_bounds(self.partition.unit, self.units, self.partition.chunks, self.weights)
+        bounds = self._chunk_bounds()
         workers = threads.enter(threads.available())
         lock = threads.lock_if_needed()
         cursor = np.zeros(1, dtype=np.int64)
         if lock is None:
-            kernel(workers, chunks, cursor, self._bounds, *arguments)
+            kernel(workers, chunks, cursor, bounds, *arguments)
         else:
             with lock:
-                kernel(workers, chunks, cursor, self._bounds, *arguments)
+                kernel(workers, chunks, cursor, bounds, *arguments)
 
 
 def _array(name: str, length: int, dtype: np.dtype[Any]) -> Array:

@@ -1,18 +1,21 @@
-"""Threads: how many a kernel may use, and forked children, which must not enter a parallel region."""
+"""Threads: how many a kernel may use, entering Numba's pool, and forked children, which must not enter it."""
 
 from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from functools import cache
 
 import torch
 
 from scorch.config import config
 
-__all__ = ["available", "enter", "lock_if_needed"]
+__all__ = ["available", "run", "workers"]
 
 _forked = False
+_torch_is_serial = False
+_guard = threading.Lock()
 
 
 def _after_fork() -> None:
@@ -24,37 +27,64 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 def available() -> int:
-    """Threads for the next kernel: the setting or torch's number; 1 in a forked child, whose OpenMP pool is gone."""
+    """Threads that plans are made for: the setting or torch's number; 1 in a forked child.
+
+    A fork copies only the thread that forks. A child's OpenMP pool has no other threads, and waits for them for ever;
+    Numba ends such a process. Children that are spawned, or come from a fork server, have a pool of their own.
+    """
     if _forked:
+        _serialize_torch()
         return 1
     return config.threads or torch.get_num_threads()
 
 
+def _serialize_torch() -> None:
+    """Keep torch, which allocates results and gathers values for us, out of the pool as well; DataLoader workers do so too."""
+    global _torch_is_serial
+    if not _torch_is_serial:
+        _torch_is_serial = True
+        torch.set_num_threads(1)
+
+
+def workers() -> int:
+    """Threads that a parallel kernel launched now would have: `available`, but no more than Numba has started.
+
+    Numba's limit is NUMBA_NUM_THREADS, by default the number of cores.
+    """
+    return max(1, min(available(), _limit()))
+
+
 @cache
-def _most() -> int:
+def _limit() -> int:
     import numba
 
     return int(numba.config.NUMBA_NUM_THREADS)
 
 
-def enter(threads: int) -> int:
-    """Tell Numba how many threads the next parallel region has; the number it will have, at most NUMBA_NUM_THREADS."""
+def run(kernel: Callable[..., None], workers: int, *arguments: object) -> None:
+    """Call a parallel kernel as `kernel(workers, *arguments)`, on that many threads of Numba's pool.
+
+    The number of threads that this Python thread's other Numba code uses is left as it was.
+    """
     import numba
 
-    number = max(1, min(threads, _most()))
-    numba.set_num_threads(number)
-    return number
-
-
-_guard = threading.Lock()
+    before = numba.get_num_threads()  # starts the threads; set_num_threads costs 0.8 us, so only when it must be
+    if before != workers:
+        numba.set_num_threads(workers)
+    try:
+        if _one_at_a_time():
+            with _guard:
+                kernel(workers, *arguments)
+        else:
+            kernel(workers, *arguments)
+    finally:
+        if before != workers:
+            numba.set_num_threads(before)
 
 
 @cache
-def lock_if_needed() -> threading.Lock | None:
-    """A lock around parallel regions where Numba's layer is `workqueue`, which aborts the process if two threads enter it."""
+def _one_at_a_time() -> bool:
+    """Whether Numba's layer is `workqueue`, which ends the process when two Python threads are in it. Asked after its start."""
     import numba
 
-    try:
-        return _guard if numba.threading_layer() == "workqueue" else None
-    except ValueError:
-        return None
+    return bool(numba.threading_layer() == "workqueue")

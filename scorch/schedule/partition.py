@@ -5,7 +5,7 @@ from __future__ import annotations
 from scorch.formats import Format
 from scorch.ir.graph import level_indices
 from scorch.ir.notation import Access
-from scorch.ir.plan import Partition, Tile
+from scorch.ir.plan import Assembly, Partition, Tile
 from scorch.schedule.problem import Problem
 
 __all__ = ["choose_partition"]
@@ -16,11 +16,18 @@ PRIVATE_BYTES = 4 << 20  # of private results in all
 
 
 def choose_partition(
-    problem: Problem, outermost: str | None, tiled: tuple[str, Tile] | None, formats: dict[str, Format], cost: float, appends: bool
+    problem: Problem,
+    outermost: str | None,
+    tiled: tuple[str, Tile] | None,
+    formats: dict[str, Format],
+    cost: float,
+    assembly: Assembly,
+    order: tuple[str, ...],
 ) -> Partition:
     """The partition of the outermost loop; serial where it is small or where chunks would write the same places."""
     if outermost is None or cost < SERIAL_BELOW or problem.threads == 1:
         return Partition("serial")
+    appends = assembly.kind == "append"
     chunks = int(max(problem.threads, min(cost / CHUNK, problem.threads * 16)))
     if tiled is not None and tiled[0] == outermost:
         if outermost not in problem.statement.target.indices or tiled[1].count is not None:
@@ -31,6 +38,8 @@ def choose_partition(
     walkers = [a for a in problem.accesses if _walks(a, outermost, formats[a.tensor])]
     weight = _weight(problem, outermost, formats)
     if not walkers:
+        if weight is not None and assembly.owned and _one_row_outweighs(problem, weight, formats, order):
+            return Partition("merge-path", outermost, weight, problem.threads * 4)
         return Partition("coordinates", outermost, weight, chunks)
     if len(walkers) == 1:
         level = formats[walkers[0].tensor].levels[0]
@@ -38,6 +47,26 @@ def choose_partition(
             return Partition("serial")  # one coordinate may turn up in several chunks
         return Partition("positions", outermost, walkers[0], chunks)
     return Partition("coordinates", outermost, None, chunks)
+
+
+def _one_row_outweighs(problem: Problem, weight: Access, formats: dict[str, Format], order: tuple[str, ...]) -> bool:
+    """Whether the longest row is more than half a thread's share, and rows can be divided: sums, right inside the row loop."""
+    target = problem.statement.target
+    path = level_indices(weight, formats[weight.tensor])
+    divisible = (
+        problem.statement.reduce == "add"
+        and problem.dtype != "bool"
+        and bool(target.indices)
+        and target.indices[0] == order[0]
+        and path[1] not in target.indices
+        and len(order) > 1
+        and order[1] == path[1]
+        and formats[weight.tensor].levels[0].full
+        and sum(path[1] in a.indices for a in problem.sparse) == 1
+    )
+    statistics = problem.by_name[weight.tensor].statistics
+    longest = statistics.row_max if formats[weight.tensor].ndim == 2 else 0
+    return divisible and longest * 2 * problem.threads > statistics.nnz
 
 
 def _private(problem: Problem, outermost: str, formats: dict[str, Format], appends: bool) -> Partition:

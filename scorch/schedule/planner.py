@@ -224,10 +224,11 @@ def _plan(problem: Problem, best: _Candidate, alternatives: tuple[Alternative, .
     nest = Nest(statement, best.order, problem.dtype, tile, writing.scatter, best.accumulator, writing.split, repeats, lanes)
     root = build_nest(nest)
     outermost = best.order[0] if best.order else best.tiled
-    partition = choose_partition(problem, outermost, tile, best.formats, best.cost, writing.assembly.kind == "append")
+    partition = choose_partition(problem, outermost, tile, best.formats, best.cost, writing.assembly, best.order)
     result = _result_spec(problem, writing)
     specs = tuple(o.spec(best.formats[o.name]) for o in problem.operands)
-    kernel = Kernel(specs, result, statement, root, writing.assembly, partition.unit, partition.private)
+    divided = partition.weight if partition.unit == "merge-path" else None
+    kernel = Kernel(specs, result, statement, root, writing.assembly, partition.unit, partition.private, divided)
     return Plan(
         kernel,
         best.conversions,

@@ -52,7 +52,8 @@ def build(array: Array, format: Format | str, rng: np.random.Generator | None = 
     stored = np.zeros(count, dtype=array.dtype)
     stored[slots] = values
     if format.is_dense:
-        return scorch.tensor(torch.from_numpy(array.transpose(format.order).copy()).permute(*np.argsort(format.order).tolist()))
+        in_order = torch.from_numpy(array.transpose(format.order).copy())
+        return scorch.tensor(in_order.permute(tuple(np.argsort(format.order).tolist())))
     return scorch.Tensor.from_levels(array.shape, format, arrays, torch.from_numpy(stored))
 
 
