@@ -57,7 +57,7 @@ def einsum(notation: str, *operands: Any, out_format: Format | str | None = None
 
 def _prepared(
     notation: str, operands: tuple[Any, ...], out_format: Format | str | None, key: object = None
-) -> engine.Program:
+) -> engine.AnyProgram:
     """The program of an einsum, planned and compiled unless an equal one is kept; kept under `key` too."""
     storages = [as_storage(x) for x in operands]
     statement = _statement(notation, tuple(s.pattern.shape for s in storages))
@@ -99,7 +99,7 @@ def kernel(notation: str, *operands: Any, out_format: Format | str | None = None
 class BoundKernel:
     """What `scorch.kernel` returns: a program with the keys of the operands that it takes."""
 
-    def __init__(self, notation: str, program: engine.Program, out_format: Format | str | None, keys: tuple[object, ...]) -> None:
+    def __init__(self, notation: str, program: engine.AnyProgram, out_format: Format | str | None, keys: tuple[object, ...]) -> None:
         self.notation = notation
         self.program = program
         self._keys = keys
@@ -129,6 +129,6 @@ def explain(notation: str, *operands: Any, out_format: Format | str | None = Non
     """
     try:
         program = _prepared(notation, operands, out_format)
-        return Explanation.of(program.plan, program.compiled, [as_storage(x) for x in operands])
+        return Explanation.of(program, [as_storage(x) for x in operands])
     except ScorchError as error:
         raise error.explain_with(_context(notation, operands)) from None

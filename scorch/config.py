@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,19 +27,28 @@ def _boolean(value: object) -> bool:
 
 
 def _threads(value: object) -> int | None:
-    if value is None or str(value).strip() == "":
+    text = str(value).strip()
+    if value is None or text == "":
         return None
-    number = int(str(value))
+    if not text.lstrip("+-").isdecimal():
+        raise ValueError(f"expected a whole number of threads, got {value!r}")
+    number = int(text)
     if number < 1:
         raise ValueError(f"threads must be at least 1, got {number}")
     return number
 
 
 def _directory(value: object) -> Path:
+    """An absolute path: the process may change its working directory."""
     if value is None or str(value) == "":
         root = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-        return Path(root) / "scorch"
-    return Path(str(value)).expanduser()
+        return Path(root).absolute() / "scorch"
+    if "\0" in str(value):
+        raise ValueError(f"expected the path of a directory, got {value!r}")
+    try:
+        return Path(str(value)).expanduser().absolute()
+    except RuntimeError as error:  # ~someone who has no home
+        raise ValueError(f"{value!r}: {error}") from None
 
 
 _SETTINGS: dict[str, tuple[Callable[[object], Any], object, str]] = {
@@ -52,6 +62,8 @@ _SETTINGS: dict[str, tuple[Callable[[object], Any], object, str]] = {
 
 class Config:
     """The settings, read from the environment when the process starts; assignment is validated.
+
+    A wrong value raises ValueError when it is assigned; in the environment it gives a RuntimeWarning and the default holds.
 
     >>> from scorch.config import Config
     >>> c = Config(environ={"SCORCH_THREADS": "2"})
@@ -73,7 +85,14 @@ class Config:
     def __init__(self, environ: dict[str, str] | None = None) -> None:
         source = os.environ if environ is None else environ
         for name, (_, default, _) in _SETTINGS.items():
-            setattr(self, name, source.get(f"SCORCH_{name.upper()}", default))
+            setattr(self, name, default)
+            variable = f"SCORCH_{name.upper()}"
+            try:
+                setattr(self, name, source.get(variable, default))
+            except ValueError as error:
+                # Not raised: it would be a traceback of `import scorch`, for a mistake that need not stop anything.
+                text = f"the environment variable {variable}={source[variable]!r} is ignored: {error}"
+                warnings.warn(text, RuntimeWarning, stacklevel=2)
 
     def __setattr__(self, name: str, value: object) -> None:
         if name not in _SETTINGS:

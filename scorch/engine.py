@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,10 +22,11 @@ from scorch.formats.coordinates import pack
 from scorch.formats.storage import dense_pattern
 from scorch.ir.einsum import operand_names
 from scorch.ir.notation import Access, Assign, check_extents
-from scorch.ir.plan import Plan
+from scorch.ir.plan import Handover, Plan, Split
 from scorch.runtime import threads
 from scorch.runtime.launch import Launcher
 from scorch.schedule.assembly import unsorted_coo
+from scorch.schedule.path import contract
 from scorch.schedule.planner import schedule
 from scorch.schedule.problem import Operand, Problem
 
@@ -79,6 +81,8 @@ class Program:
         self.launch = Launcher(plan, compiled, dict(zip(names, patterns, strict=True)))
         wanted = plan.wanted
         self.wanted = wanted if wanted is not None and wanted != plan.kernel.result.format else None
+        self.source = compiled.module.source
+        self.path: Path | None = compiled.path
 
     def __call__(self, vals: list[np.ndarray[Any, Any]]) -> Result:
         """Run with the operands' flat values, which the call may replace in the list."""
@@ -92,7 +96,58 @@ class Program:
         return result
 
 
-_programs: OrderedDict[Any, Program] = OrderedDict()
+class Chain:
+    """Two operands multiplied first, then their product with the others: planned anew where it is sparse, and so not alike."""
+
+    def __init__(self, plan: Split, operands: Sequence[Storage], wanted: Format | None) -> None:
+        self.plan = plan
+        self.patterns = [storage.pattern for storage in operands]
+        self.wanted = wanted
+        self.source, self.path = str(plan), None
+
+    def __call__(self, vals: list[np.ndarray[Any, Any]]) -> Result:
+        storages = [Storage(pattern, torch.from_numpy(val)) for pattern, val in zip(self.patterns, vals, strict=True)]
+        left, right = self.plan.pair
+        product = evaluate(self.plan.first, [storages[left], storages[right]])
+        if isinstance(product, torch.Tensor):
+            product = Storage.from_dense(product)
+        others = [storage for n, storage in enumerate(storages) if n not in self.plan.pair]
+        return evaluate(self.plan.rest, [product, *others], self.wanted)
+
+
+class Delegated:
+    """A dense expression that torch computes."""
+
+    def __init__(self, plan: Handover, operands: Sequence[Storage]) -> None:
+        self.plan = plan
+        self.patterns = [storage.pattern for storage in operands]
+        self.source, self.path = str(plan), None
+
+    def __call__(self, vals: list[np.ndarray[Any, Any]]) -> Result:
+        dtype = dtypes.to_torch(self.plan.dtype)
+        dense = [_shaped(pattern, val).to(dtype) for pattern, val in zip(self.patterns, vals, strict=True)]
+        return torch.einsum(self.plan.notation, *dense).contiguous()
+
+
+def _shaped(pattern: Pattern, val: np.ndarray[Any, Any]) -> torch.Tensor:
+    """A dense operand's flat values with its shape."""
+    order = pattern.format.order
+    stored = torch.from_numpy(val).view([pattern.shape[d] for d in order])
+    return stored.permute(tuple(np.argsort(order).tolist()))
+
+
+AnyProgram: TypeAlias = "Program | Chain | Delegated"
+
+
+def _program(plan: Plan | Split | Handover, operands: Sequence[Storage], wanted: Format | None) -> AnyProgram:
+    if isinstance(plan, Split):
+        return Chain(plan, operands, wanted)
+    if isinstance(plan, Handover):
+        return Delegated(plan, operands)
+    return Program(plan, compile_kernel(plan.kernel), operands)
+
+
+_programs: OrderedDict[Any, AnyProgram] = OrderedDict()
 _lock = threading.RLock()
 
 
@@ -101,23 +156,22 @@ def settings() -> tuple[object, ...]:
     return config.state, threads.available()
 
 
-def find(key: object) -> Program | None:
+def find(key: object) -> AnyProgram | None:
     """The program kept under a key."""
     return _programs.get(key)
 
 
-def prepare(statement: Assign, operands: Sequence[Storage], wanted: Format | None = None, dtype: str | None = None) -> Program:
+def prepare(statement: Assign, operands: Sequence[Storage], wanted: Format | None = None, dtype: str | None = None) -> AnyProgram:
     """The program of a statement over operands A, B, ... in this order, from the cache if it was made before."""
     key = (statement, tuple([storage.key for storage in operands]), wanted, dtype, settings())
     found = find(key)
     if found is None:
-        plan = plan_for(statement, operands, wanted, dtype)
-        found = Program(plan, compile_kernel(plan.kernel), operands)
+        found = _program(contract(problem_of(statement, operands, wanted, dtype)), operands, wanted)
         remember(key, found, operands)
     return found
 
 
-def remember(key: object, program: Program, operands: Sequence[Storage]) -> None:
+def remember(key: object, program: AnyProgram, operands: Sequence[Storage]) -> None:
     """Keep a program under a key for as long as its operands' patterns live."""
     with _lock:
         _programs[key] = program
@@ -128,17 +182,17 @@ def remember(key: object, program: Program, operands: Sequence[Storage]) -> None
             weakref.finalize(storage.pattern, _programs.pop, key, None)  # a program holds the pattern's arrays
 
 
-def plan_for(
+def problem_of(
     statement: Assign, operands: Sequence[Storage], wanted: Format | None = None, dtype: str | None = None, convert: bool = True
-) -> Plan:
-    """The schedule's plan; ShapeError and NotationError if the operands don't fit the statement."""
+) -> Problem:
+    """What the schedule is asked; ShapeError and NotationError if the operands don't fit the statement."""
     names = operand_names(len(operands))
     extents = check_extents(statement, {name: s.pattern.shape for name, s in zip(names, operands, strict=False)})
-    described = tuple(Operand(name, s.pattern, s.dtype) for name, s in zip(names, operands, strict=False))
+    described = tuple(Operand.of(name, s.pattern, s.dtype) for name, s in zip(names, operands, strict=False))
     result = dtype or dtypes.promote(*(operand.dtype for operand in described))
     if any(s.fill != 0 and not s.pattern.format.is_dense for s in operands):
         raise UnsupportedError("operands with a fill other than 0 are not supported in an expression yet; pass A.to_dense()")
-    return schedule(Problem(statement, described, extents, result, threads.available(), wanted, convert))
+    return Problem(statement, described, extents, result, threads.available(), wanted, convert)
 
 
 def evaluate(statement: Assign, operands: Sequence[Storage], wanted: Format | None = None, dtype: str | None = None) -> Result:
@@ -215,7 +269,8 @@ def _rewritten(pattern: Pattern, format: Format) -> Reordering:
     """The same coordinates in the same order under other levels."""
     pads = any(level.full and not above.full for above, level in pairwise(format.levels))
     numbers = Storage(pattern, torch.arange(1, pattern.nnz + 1) if pads else torch.zeros(pattern.nnz, dtype=torch.bool))
-    program = Program(plan := plan_for(_copy(format.ndim), [numbers], format, None, convert=False), compile_kernel(plan.kernel), [numbers])
+    plan = schedule(problem_of(_copy(format.ndim), [numbers], format, convert=False))
+    program = Program(plan, compile_kernel(plan.kernel), [numbers])
     result = program([numbers.vals])
     assert isinstance(result, Storage)
     return Reordering(result.pattern, places=result.values if pads else None)

@@ -10,7 +10,7 @@ import torch
 
 from scorch.errors import ShapeError, UnsupportedError
 from scorch.formats import Format, Pattern, Storage, coo, csc, csr, dense
-from scorch.formats.coordinates import coordinates, pack
+from scorch.formats.coordinates import coordinates
 from scorch.formats.storage import Array, dense_pattern
 
 if TYPE_CHECKING:
@@ -25,39 +25,12 @@ _COMPRESSED = {torch.sparse_csr: csr, torch.sparse_csc: csc}
 
 def reformatted(storage: Storage, format: Format) -> Storage:
     """The Storage in another format; itself if it has that format."""
-    own = storage.pattern.format
-    if own == format:
+    if storage.pattern.format == format:
         return storage
-    if storage.fill != 0 and own.is_dense != format.is_dense:
-        return _filled(storage, format) if format.is_dense else reformatted(_without_fill(storage), format)
     from scorch.convert import reformat  # the compiler, which most exchanges don't need
 
-    if storage.fill != 0 and own.is_dense:
-        # Every place is stored, so the fill stands nowhere: the compiler, which knows only 0, need not see it.
-        moved = reformat(Storage(storage.pattern, storage.values), format)
-        return Storage(moved.pattern, moved.values, storage.fill)
     made: Storage = reformat(storage, format)
     return made
-
-
-def _filled(storage: Storage, format: Format) -> Storage:
-    """A sparse Storage, dense: its fill everywhere and its values, once each, where they belong."""
-    once = _sorted_by_dimension(storage)
-    shape, values = once.pattern.shape, stored_order(once)
-    places = tuple(torch.from_numpy(coordinates(once.pattern)))
-    full = values.new_full(shape, storage.fill).index_put(places, values)
-    pattern = dense_pattern(shape, format.order)
-    return Storage(pattern, full.permute(format.order).contiguous().reshape(-1), storage.fill)
-
-
-def _without_fill(storage: Storage) -> Storage:
-    """The entries of a dense Storage that differ from its fill, as coo."""
-    dense_values = dense_view(storage)
-    detached, fill = dense_values.detach(), storage.fill
-    kept = ~detached.isnan() if fill != fill else detached != fill
-    places = kept.nonzero().T.contiguous()
-    packing = pack(places, storage.pattern.shape)
-    return Storage(packing.pattern, packing.gather(dense_values[tuple(places)]), fill)
 
 
 def dense_view(storage: Storage) -> torch.Tensor:

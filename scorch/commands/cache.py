@@ -1,8 +1,8 @@
 """Look at the cache of generated and compiled kernels, empty it, or fill it beforehand.
 
-info    where it is, how much is in it, what in it is of no use clear   delete what scorch wrote there; other
-files stay warm    plan and compile what `scorch demo` runs, for FILEs or for the demo's own data, so that
-later runs start at once
+info    where it is, how much is in it, what in it is of no use
+clear   delete what scorch wrote there; other files stay
+warm    plan and compile what `scorch demo` runs, for FILEs or for the demo's own data, so that later runs start at once
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from scorch.commands.options import positive
 
 __all__ = ["HELP", "configure", "run"]
 
+_SHOWN = 5  # entries of a kind; after an update all of them may be stale
 HELP = "show, empty or fill the kernel cache"
 
 
@@ -35,29 +36,31 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _info(args: argparse.Namespace, console: Console) -> int:
-    from scorch.config import config
+    from scorch.emit.cache import directory
     from scorch.runtime.diagnose import readable_bytes
     from scorch.runtime.inventory import survey
 
-    found = survey(config.cache_dir)
+    found = survey(directory())
     console.say(f"directory  {found.path}{'' if found.exists else ' (not there yet)'}")
-    console.say(f"writable   {'yes' if found.writable else 'no: every process compiles anew'}")
+    console.say(f"writable   {'yes' if found.writable else 'no: every process compiles what is not there yet'}")
     console.say(f"kernels    {found.kernels} generated, {found.compiled} compiled")
     console.say(f"size       {readable_bytes(found.bytes)}")
     for name, entries in (("stale", found.stale), ("damaged", found.damaged)):
-        for entry in entries:
+        for entry in entries[:_SHOWN]:
             console.say(f"{name:<9}  {entry}")
+        if len(entries) > _SHOWN:
+            console.say(f"{name:<9}  and {len(entries) - _SHOWN} more")
     return 0
 
 
 def _clear(args: argparse.Namespace, console: Console) -> int:
-    from scorch.config import config
+    from scorch.emit.cache import directory
     from scorch.runtime.diagnose import readable_bytes
     from scorch.runtime.inventory import clear, survey
 
-    count, size = clear(config.cache_dir)
-    console.say(f"Deleted {count} files, {readable_bytes(size)}, from {config.cache_dir}")
-    left = survey(config.cache_dir)
+    count, size = clear(directory())
+    console.say(f"Deleted {count} files, {readable_bytes(size)}, from {directory()}")
+    left = survey(directory())
     if left.bytes:
         console.say(f"{readable_bytes(left.bytes)} could not be deleted")
     return 1 if left.bytes else 0

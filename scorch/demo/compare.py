@@ -10,6 +10,10 @@ import torch
 
 __all__ = ["difference", "flat", "plain"]
 
+# Below about 1e-38 float32 loses digits and then everything, so sums of such products have no relative error to
+# speak of. A scale smaller than this one, which leaves room for a hundred million of them, counts as this one.
+_SMALLEST = 1e-30
+
 
 def difference(result: Any, reference: Any, scale: Any) -> float:
     """The largest |result - reference| / scale over all entries, inf where scale is 0 and the two differ.
@@ -17,6 +21,7 @@ def difference(result: Any, reference: Any, scale: Any) -> float:
     All three are 2-d or 1-d: numpy arrays, or scipy csr matrices for a sparse result. `scale` is the same
     product of the operands' absolute values: the error of a sum is bounded by a small multiple of eps times
     that, so that cancellation neither raises an alarm nor hides a wrong entry behind a large one elsewhere.
+    Entries of a scale that float32 cannot resolve are measured against the smallest that it can.
     Source: Higham, "Accuracy and Stability of Numerical Algorithms", section 3.1.
 
     >>> difference(np.array([1.0, 2.5]), np.array([1.0, 2.0]), np.array([1.0, 2.0]))
@@ -40,7 +45,7 @@ def _sparse(result: Any, reference: Any, scale: Any) -> float:
     # Where the scale is 0 or absent, `multiply` would drop the gap: count what is left.
     inverse = scale.copy()
     inverse.eliminate_zeros()
-    inverse.data = 1.0 / inverse.data
+    inverse.data = 1.0 / np.maximum(inverse.data, _SMALLEST)
     relative = sp.csr_array(gap.multiply(inverse))
     if relative.nnz < gap.nnz:
         return float("inf")
@@ -53,7 +58,7 @@ def _largest(gap: Any, scale: Any) -> float:
     if np.isnan(gap).any():
         return float("inf")
     with np.errstate(divide="ignore", invalid="ignore"):
-        relative = np.where(gap == 0, 0.0, gap / scale)
+        relative = np.where(gap == 0, 0.0, gap / np.where(scale > 0, np.maximum(scale, _SMALLEST), 0.0))
     return float(relative.max())
 
 

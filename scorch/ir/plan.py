@@ -21,10 +21,12 @@ __all__ = [
     "Assembly",
     "Block",
     "Compute",
+    "Handover",
     "Kernel",
     "Loop",
     "Partition",
     "Plan",
+    "Split",
     "Stmt",
     "TensorSpec",
     "Tile",
@@ -223,6 +225,35 @@ class Alternative:
 
 
 @dataclass(frozen=True, slots=True)
+class Split:
+    """Two operands are multiplied first, and their product with the others after that, planned from its true statistics."""
+
+    statement: Assign
+    pair: tuple[int, int]
+    first: Assign
+    rest: Assign
+    cost: float
+    alternatives: tuple[Alternative, ...] = ()
+
+    def __str__(self) -> str:
+        return "\n".join([str(self.statement), f"first     {self.first}", f"then      {self.rest}"])
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """The whole expression is dense, and torch is expected to be faster: torch.einsum(notation, ...)."""
+
+    statement: Assign
+    notation: str
+    dtype: str
+    cost: float
+    alternatives: tuple[Alternative, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.statement}\ndense     torch.einsum({self.notation!r}) in {self.dtype}"
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The schedule's whole answer: conversions first, then one kernel, and why."""
 
@@ -234,6 +265,10 @@ class Plan:
     reasons: tuple[str, ...] = ()
     alternatives: tuple[Alternative, ...] = field(default=())
     wanted: Format | None = None  # the result's format, where the kernel writes another that is then sorted
+
+    @property
+    def statement(self) -> Assign:
+        return self.kernel.statement
 
     def __str__(self) -> str:
         kernel = self.kernel

@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TypeVar
 
 from scorch.config import config
+from scorch.emit.cache import directory
 from scorch.runtime.inventory import Inventory, survey
 from scorch.runtime.openmp import Layer, find_layer
 
@@ -153,7 +154,7 @@ def diagnose() -> Diagnosis:
         torch_threads=look("torch's threads", _torch_threads, 0),
         numba_threads=look("Numba's threads", _numba_threads, 0),
         layer=look("the threading layer", find_layer, None),
-        cache=look("the cache", lambda: survey(config.cache_dir), None),
+        cache=look("the cache", lambda: survey(directory()), None),
         settings=look("the settings", _settings, {}),
         environment={name: value for name, value in sorted(os.environ.items()) if name.startswith(_PREFIXES)},
     )

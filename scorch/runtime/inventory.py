@@ -1,27 +1,28 @@
-"""What is in the kernel cache: generated sources, Numba's indexes and machine code; how to empty it.
+"""What is in the kernel cache: generated sources and the machine code beside them; how to empty it.
 
-Only files that the cache itself writes are counted or deleted, because `scorch.config.cache_dir` may name a
-folder that holds other things as well.
+Only files that the cache itself writes are counted or deleted, and only in its own folder, because
+`scorch.config.cache_dir` may name a folder that holds other things as well.
 """
 
 from __future__ import annotations
 
-import io
-import os
-import pickle
 import re
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+
+from scorch.emit.cache import digest
+from scorch.emit.entry import Damaged, unpack
 
 __all__ = ["Entry", "Inventory", "clear", "kind_of", "survey", "writable"]
 
-_INDEX, _CODE, _SOURCE, _OTHER = "index", "machine code", "source", "other"
-# A generated module is <readable name>_<16 digits of its hash>.py; the names of Numba's files begin alike.
-_OURS = re.compile(r".+_[0-9a-f]{16}(?P<rest>\..+)")
-_KINDS = {".py": _SOURCE, ".nbi": _INDEX, ".nbc": _CODE, ".pyc": _OTHER, ".tmp": _OTHER}
+_CODE, _SOURCE, _UNFINISHED = "machine code", "source", "unfinished"
+# A generated module is <readable name>_<16 digits of its hash>.py; all other names begin with its own.
+_OURS = re.compile(r"(?P<stem>.+_(?P<hash>[0-9a-f]{16}))\..+")
+_KINDS = {".py": _SOURCE, ".nbc": _CODE, ".tmp": _UNFINISHED}
+_WRITING = 3600  # seconds after which an unfinished file is taken to be left behind
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,8 @@ class Entry:
 class Inventory:
     """The cache directory at one moment: how many kernels, how many bytes, and which entries are of no use.
 
-    A *stale* entry was written by another Numba or has lost its source; a *damaged* one was not written to
-    its end. Both are harmless: they are compiled anew when needed.
+    A *stale* entry was made by another version of Scorch or Numba, or has lost its source; a *damaged* one does not hold
+    what was written. Both are harmless: they are compiled anew when needed.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -60,15 +61,14 @@ class Inventory:
 
 
 def survey(folder: Path) -> Inventory:
-    """Look through a cache directory, which need not exist. Nothing in it is executed or changed."""
-    files = [(path, kind) for path, kind in _files(folder)]
+    """Look through a folder of generated modules, which need not exist. Nothing in it is executed or changed."""
+    files = list(_files(folder))
     sources = {path.stem for path, kind in files if kind == _SOURCE}
     stale, damaged = [], []
     for path, kind in files:
-        defect = _damage(path, kind)
-        if defect:
+        if defect := _damage(path, kind):
             damaged.append(Entry(path, defect))
-        elif kind == _INDEX and (why := _age(path, sources)):
+        elif why := _age(path, kind, sources):
             stale.append(Entry(path, why))
     return Inventory(
         path=folder,
@@ -83,9 +83,9 @@ def survey(folder: Path) -> Inventory:
 
 
 def clear(folder: Path) -> tuple[int, int]:
-    """Delete the cache's own files and the folders that are empty then; return how many files and bytes went.
+    """Delete the cache's own files, and the folder if it is empty then; return how many files and bytes went.
 
-    A file that can't be deleted is left and not counted. `folder` itself stays.
+    A file that can't be deleted is left and not counted.
     """
     count = size = 0
     for path, _ in list(_files(folder)):
@@ -95,9 +95,8 @@ def clear(folder: Path) -> tuple[int, int]:
         except OSError:
             continue
         count, size = count + 1, size + before
-    for root, _, _ in os.walk(folder, topdown=False):
-        if Path(root) != folder and not os.listdir(root):
-            Path(root).rmdir()
+    if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
+        folder.rmdir()
     return count, size
 
 
@@ -128,12 +127,14 @@ def kind_of(path: Path) -> str | None:
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, str]]:
-    for root, _, names in os.walk(folder):
-        for name in sorted(names):
-            path = Path(root, name)
-            kind = kind_of(path)
-            if kind is not None:
-                yield path, kind
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError:
+        return
+    for path in paths:
+        kind = kind_of(path)
+        if kind is not None and path.is_file():
+            yield path, kind
 
 
 def _size(path: Path) -> int:
@@ -144,55 +145,42 @@ def _size(path: Path) -> int:
 
 
 def _damage(path: Path, kind: str) -> str:
-    """What shows that a file was not written to its end, "" if nothing does."""
+    """What shows that a file does not hold what was written, "" if nothing does."""
+    if kind == _UNFINISHED:
+        return ""
     if _size(path) == 0:
         return "empty"
-    if kind not in (_INDEX, _CODE):
-        return ""
-    try:
-        with path.open("rb") as file:
-            file.seek(-1, os.SEEK_END)
-            last = file.read(1)
-    except OSError as error:
-        return f"not readable ({error.strerror})"
-    if last != pickle.STOP:
-        return "cut short"
-    if kind == _INDEX and _version(path) is None:
-        return "not an index of Numba"
+    if kind == _CODE:
+        try:
+            unpack(path.read_bytes())
+        except Damaged as error:
+            return str(error)
+        except OSError as error:
+            return f"not readable ({error.strerror})"
     return ""
 
 
-def _age(path: Path, sources: set[str]) -> str:
-    """Why an index is of no use any more, "" if it is."""
-    written_by = _version(path)
-    current = _numba_version()
-    if current and written_by != current:
-        return f"written by Numba {written_by}, this is {current}"
-    # Numba names its entries <source>.<function>-<line>.<python>.nbi
-    if path.name.split(".")[0] not in sources:
-        return "its source is gone"
-    return ""
+def _age(path: Path, kind: str, sources: set[str]) -> str:
+    """Why a file is of no use any more, "" if it is."""
+    found = _OURS.fullmatch(path.name)
+    if kind == _UNFINISHED:
+        return "left by a process that ended while writing" if _seconds(path) > _WRITING else ""
+    if kind == _CODE:
+        return "" if found and found["stem"] in sources else "its source is gone"
+    return "" if found and found["hash"] in _digests(path) else "made by another version of Scorch or Numba, or edited"
 
 
-def _numba_version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
+def _digests(path: Path) -> set[str]:
+    """The hashes that a source would have today, compiled with and without bounds checks."""
     try:
-        return version("numba")
-    except PackageNotFoundError:
-        return ""
+        text = path.read_bytes().decode(errors="replace")
+    except OSError:  # deleted by another process meanwhile, or not readable
+        return set()
+    return {digest(text, checked) for checked in (False, True)}
 
 
-class _TextOnly(pickle.Unpickler):
-    """Reads the version string that an index starts with, and refuses whatever could run code."""
-
-    def find_class(self, module: str, name: str) -> NoReturn:
-        raise pickle.UnpicklingError(f"{module}.{name} in the head of an index")
-
-
-def _version(path: Path) -> str | None:
+def _seconds(path: Path) -> float:
     try:
-        found = _TextOnly(io.BytesIO(path.read_bytes())).load()
-    except Exception:  # whatever a damaged pickle raises, and that is nearly everything
-        return None
-    return found if isinstance(found, str) else None
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return 0.0

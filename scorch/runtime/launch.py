@@ -237,11 +237,12 @@ class Launcher:
         for place, operand in binding.operands:
             arguments[place] = vals[operand]
         parallel = chunks > 1
-        scratch = self.scratch.take(threads.available() if parallel else 1) if self.scratch.needed else None
+        workers = threads.workers() if parallel else 1  # asked once: another thread may change the number
+        scratch = self.scratch.take(workers) if self.scratch.needed else None
         for place, param in binding.made:
             arguments[place] = self._made(param, made, scratch, parallel)
         if parallel:
-            self._run_chunks(number, chunks, arguments)
+            self._run_chunks(number, workers, chunks, arguments)
         else:
             self.compiled.bodies[number](WHOLE, 0, self.units, *arguments)
         if scratch is not None:
@@ -255,18 +256,11 @@ class Launcher:
             return made["arrays"][param.depth][param.part]
         return made[param.kind]
 
-    def _run_chunks(self, number: int, chunks: int, arguments: list[Any]) -> None:
+    def _run_chunks(self, number: int, workers: int, chunks: int, arguments: list[Any]) -> None:
         kernel = self.compiled.kernels[number]
         assert kernel is not None
         bounds = self._chunk_bounds()
-        workers = threads.enter(threads.available())
-        lock = threads.lock_if_needed()
-        cursor = np.zeros(1, dtype=np.int64)
-        if lock is None:
-            kernel(workers, chunks, cursor, bounds, *arguments)
-        else:
-            with lock:
-                kernel(workers, chunks, cursor, bounds, *arguments)
+        threads.run(kernel, workers, chunks, np.zeros(1, dtype=np.int64), bounds, *arguments)
 
 
 def _array(name: str, length: int, dtype: np.dtype[Any]) -> Array:

@@ -30,11 +30,13 @@ class Scratch:
 
     def take(self, threads: int) -> Arrays:
         """Arrays for that many threads; nobody else has them until they are given back."""
-        while self._free:
-            arrays = self._free.pop()
-            if len(next(iter(arrays.values()))) >= threads:
-                return arrays
-        return self._make(threads)
+        try:
+            while True:
+                arrays = self._free.pop()  # no look beforehand: another thread may take the last one in between
+                if len(next(iter(arrays.values()))) >= threads:
+                    return arrays
+        except IndexError:
+            return self._make(threads)
 
     def give_back(self, arrays: Arrays) -> None:
         """Return arrays whose workspaces are empty."""

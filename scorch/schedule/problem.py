@@ -16,29 +16,27 @@ __all__ = ["Operand", "Problem"]
 
 @dataclass(frozen=True)
 class Operand:
-    """An operand's name, structure and number type."""
+    """An operand's name, structure and number type; `statistics` are measured, or estimated for one that is not computed yet."""
 
     name: str
-    pattern: Pattern
+    format: Format
     dtype: str
+    statistics: Statistics
+    bits: tuple[tuple[int, ...], ...]
+    shape: tuple[int, ...]
 
-    @property
-    def format(self) -> Format:
-        return self.pattern.format
-
-    @cached_property
-    def statistics(self) -> Statistics:
-        return statistics(self.pattern)
+    @classmethod
+    def of(cls, name: str, pattern: Pattern, dtype: str) -> Operand:
+        """An operand that is there."""
+        levels = zip(pattern.format.levels, pattern.arrays, strict=True)
+        bits = tuple(tuple(arrays[part].itemsize * 8 for part in level.arrays) for level, arrays in levels)
+        return cls(name, pattern.format, dtype, statistics(pattern), bits, pattern.shape)
 
     def spec(self, format: Format | None = None) -> TensorSpec:
         """The operand as a kernel sees it, as it is or converted to another format."""
         if format is None or format == self.format:
-            bits = tuple(tuple(level[name].itemsize * 8 for name in kind.arrays) for kind, level in self._levels())
-            return TensorSpec(self.name, self.format, self.dtype, bits)
-        return TensorSpec(self.name, format, self.dtype, appended_bits(format, self.pattern.shape))
-
-    def _levels(self):  # type: ignore[no-untyped-def]
-        return zip(self.format.levels, self.pattern.arrays, strict=True)
+            return TensorSpec(self.name, self.format, self.dtype, self.bits)
+        return TensorSpec(self.name, format, self.dtype, appended_bits(format, self.shape))
 
 
 def appended_bits(format: Format, shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:

@@ -1,0 +1,118 @@
+"""Contraction path: all operands in one kernel, two of them first, or the whole of a dense expression through torch.
+
+Pairs are priced by what their product is expected to hold, as opt_einsum prices them by extents; the rest is planned when the
+product is there, from its true statistics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import combinations
+
+from scorch.formats import Format, dense
+from scorch.ir.einsum import operand_names
+from scorch.ir.notation import Access, Apply, Assign, Expr
+from scorch.ir.plan import Alternative, Handover, Plan, Split
+from scorch.schedule.planner import schedule
+from scorch.schedule.problem import Operand, Problem, appended_bits
+from scorch.schedule.result import candidate_formats
+from scorch.schedule.statistics import Statistics
+
+__all__ = ["contract"]
+
+TORCH_CALL = 6.0  # microseconds: einsum's own work
+TORCH_PRODUCT = 1.2e-5  # microseconds a multiply-add, on one thread
+MOST_FUSED_INDICES = 7  # more are not looked at as one loop nest if they can be split
+
+
+def contract(problem: Problem) -> Plan | Split | Handover:
+    """The cheapest of one kernel, each pair first, and torch; estimated on one core."""
+    options: list[tuple[str, Plan | Split | Handover]] = []
+    splits = list(_splits(problem)) if problem.convert else []
+    if len(problem.statement.indices) <= MOST_FUSED_INDICES or not splits:
+        options.append(("all operands in one loop nest", schedule(problem)))
+    options += [(f"{split.first} first, then {split.rest}", split) for split in splits]
+    options += [("torch.einsum", handover) for handover in _handover(problem)]
+    name, best = min(options, key=lambda option: option[1].cost)
+    if len(options) == 1:
+        return best
+    ranked = sorted(options, key=lambda option: option[1].cost)
+    others = tuple(Alternative(text, option.cost) for text, option in ranked)
+    if isinstance(best, Plan):
+        return replace(best, alternatives=best.alternatives + tuple(a for a in others if a.description != name))
+    return replace(best, alternatives=others)
+
+
+def _handover(problem: Problem) -> Iterator[Handover]:
+    """torch.einsum, where every operand is dense and there is something to contract."""
+    factors = _factors(problem.statement)
+    if factors is None or len(factors) != 2 or problem.dtype not in ("float32", "float64"):
+        return
+    if not all(operand.format.is_dense for operand in problem.operands) or problem.wanted not in (None, dense(len(problem.shape))):
+        return
+    letters = {v: chr(ord("a") + n) for n, v in enumerate(problem.statement.indices)}
+    terms = ["".join(letters[v] for v in access.indices) for access in (*factors, problem.statement.target)]
+    notation = f"{','.join(terms[:-1])}->{terms[-1]}"
+    yield Handover(problem.statement, notation, problem.dtype, TORCH_CALL + problem.products * TORCH_PRODUCT)
+
+
+def _factors(statement: Assign) -> tuple[Access, ...] | None:
+    """The accesses of a plain product, each of an operand of its own; None for any other expression."""
+    expr = statement.expr
+    if statement.equal or statement.reduce != "add" or not isinstance(expr, Apply) or expr.op != "mul":
+        return None
+    accesses = tuple(arg for arg in expr.args if isinstance(arg, Access))
+    return accesses if len(accesses) == len(expr.args) == len({a.tensor for a in accesses}) else None
+
+
+def _splits(problem: Problem) -> Iterator[Split]:
+    factors = _factors(problem.statement)
+    if factors is None or len(factors) < 3:
+        return
+    connected = [pair for pair in combinations(range(len(factors)), 2) if set(factors[pair[0]].indices) & set(factors[pair[1]].indices)]
+    for pair in connected or list(combinations(range(len(factors)), 2)):
+        yield _split(problem, factors, pair)
+
+
+def _split(problem: Problem, factors: tuple[Access, ...], pair: tuple[int, int]) -> Split:
+    left, right = (factors[n] for n in pair)
+    others = [factor for n, factor in enumerate(factors) if n not in pair]
+    needed = set(problem.statement.target.indices).union(*(f.indices for f in others))
+    kept = tuple(v for v in dict.fromkeys(left.indices + right.indices) if v in needed)
+    first = _product([left.indices, right.indices], kept)
+    rest = _product([kept, *(f.indices for f in others)], problem.statement.target.indices)
+    operands = [problem.by_name[f.tensor] for f in (left, right)]
+    pair_problem = _sub(problem, first, operands, None)
+    product = _estimated(pair_problem)
+    rest_operands = [product, *(problem.by_name[f.tensor] for f in others)]
+    rest_cost = contract(_sub(problem, rest, rest_operands, problem.wanted)).cost
+    cost = contract(pair_problem).cost + rest_cost
+    return Split(problem.statement, pair, first, rest, cost)
+
+
+def _product(terms: list[tuple[str, ...]], target: tuple[str, ...]) -> Assign:
+    names = operand_names(len(terms))
+    args: tuple[Expr, ...] = tuple(Access(name, term) for name, term in zip(names, terms, strict=False))
+    return Assign(Access(names[len(terms)], target), Apply("mul", args))
+
+
+def _sub(problem: Problem, statement: Assign, operands: list[Operand], wanted: Format | None) -> Problem:
+    """A part of the problem, its operands renamed as the statement names them."""
+    names = operand_names(len(operands))
+    renamed = tuple(replace(operand, name=name) for name, operand in zip(names, operands, strict=False))
+    extents = {v: problem.extents[v] for v in statement.indices}
+    return Problem(statement, renamed, extents, problem.dtype, problem.threads, wanted)
+
+
+def _estimated(problem: Problem) -> Operand:
+    """A product that is not computed yet, as an operand with estimated statistics."""
+    format = candidate_formats(problem)[0]
+    indices = problem.statement.target.indices
+    path = tuple(indices[d] for d in format.order)
+    distinct = tuple(max(0, round(problem.entries(path[: d + 1]))) for d in range(len(path)))
+    nnz = distinct[-1] if distinct else 1
+    rows = distinct[-2] if len(distinct) > 1 else 1
+    mean = nnz / max(1, rows)
+    estimate = Statistics(nnz, distinct, distinct, mean, round(mean), 0.0, 1.0)
+    return Operand("T", format, problem.dtype, estimate, appended_bits(format, problem.shape), problem.shape)
