@@ -3,69 +3,77 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
-from math import prod
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
-from scorch.engine import AnyProgram
-from scorch.formats import Format, Storage
+from scorch.formats import Format, Storage, dtypes
 from scorch.ir.einsum import operand_names
-from scorch.ir.notation import Assign
+from scorch.ir.notation import Access, Apply, Assign, Expr, accesses
 from scorch.ir.plan import Handover, Plan, Split
 from scorch.schedule.statistics import Statistics, statistics
+
+if TYPE_CHECKING:
+    from scorch.engine import AnyProgram
 
 __all__ = ["Explanation"]
 
 _CHOSEN, _OTHER = "->", "  "
-_COSTS = "estimated time on one core"
+_COSTS = "estimated time"
+
+AnyPlan: TypeAlias = "Plan | Split | Handover"
+Row: TypeAlias = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """The statement, the plan with its alternatives, each operand's statistics, the generated source and its file.
+    """The statement, the plan with its alternatives, each operand's statistics, the source and its file.
 
-    As text, and in a notebook as HTML: operands and result, the plan, the reasons, what else was considered.
+    `tensors` says of each operand and of the result: name, format, number type, shape, what is stored.
+    `path` is None where the work is left to several kernels or to torch. As text, and in a notebook as HTML.
     """
 
     notation: Assign
-    plan: Plan | Split | Handover
+    plan: AnyPlan
     statistics: dict[str, Statistics]
     source: str
     path: Path | None
-
-    operands: tuple[tuple[str, Format, str, tuple[int, ...]], ...] = ()
+    tensors: tuple[Row, ...] = ()
 
     @classmethod
     def of(cls, program: AnyProgram, operands: Sequence[Storage]) -> Explanation:
         """What there is to say about a program over these operands."""
-        named = list(zip(operand_names(len(operands)), operands, strict=False))
-        measured = {name: statistics(storage.pattern) for name, storage in named}
-        given = tuple((name, s.pattern.format, s.dtype, s.pattern.shape) for name, s in named)
-        return cls(program.plan.statement, program.plan, measured, program.source, program.path, given)
+        names = operand_names(len(operands))
+        named = dict(zip(names, operands, strict=False))
+        measured = {name: statistics(storage.pattern) for name, storage in named.items()}
+        rows = [_operand_row(name, storage, measured[name]) for name, storage in named.items()]
+        rows.append(_result_row(program.plan, named))
+        return cls(program.plan.statement, program.plan, measured, program.source, program.path, tuple(rows))
 
     def __str__(self) -> str:
         sections = [
             ("", [str(self.notation)]),
-            ("tensors", _aligned(_tensor_rows(self))),
+            ("tensors", _aligned(self.tensors)),
             ("plan", _plan_lines(self.plan)),
             ("because", _reasons(self)),
             (f"alternatives, {_COSTS}", _aligned(_alternative_rows(self.plan), right=(1, 2))),
-            ("source", [str(self.path)] if self.path else []),
+            ("source", [_origin(self)]),
         ]
         return "\n\n".join(_section(title, lines) for title, lines in sections if lines)
 
     def _repr_html_(self) -> str:
-        head = "margin:0.8em 0 0.2em 0;font-weight:bold"
+        alternatives = _alternative_rows(self.plan)
         parts = [
             f"<div style='font-weight:bold'><code>{escape(str(self.notation))}</code></div>",
-            _html_table(["", "format", "type", "shape", "stored"], _tensor_rows(self)),
-            f"<div style='{head}'>Plan</div>",
+            _html_table(["", "format", "type", "shape", "stored"], self.tensors),
+            _html_heading("Plan"),
             f"<pre>{escape(chr(10).join(_plan_lines(self.plan)))}</pre>",
             _html_list(_reasons(self)),
-            f"<div style='{head}'>Alternatives, {_COSTS}</div>",
-            _html_table(["", "time", "ratio", "plan"], _alternative_rows(self.plan), bold=0, right=(1, 2)),
-            f"<div style='{head}'>Source</div><code>{escape(str(self.path))}</code>",
+            _html_heading(f"Alternatives, {_COSTS}") if alternatives else "",
+            _html_table(["", "time", "ratio", "plan"], alternatives, bold=0, right=(1, 2)),
+            _html_heading("Source"),
+            f"<code>{escape(_origin(self))}</code>",
             f"<details><summary>show it</summary><pre>{escape(self.source)}</pre></details>",
         ]
         return "\n".join(part for part in parts if part)
@@ -74,21 +82,25 @@ class Explanation:
 # --- what there is to say -----------------------------------------------------------------------------------
 
 
-def _tensor_rows(explanation: Explanation) -> list[tuple[str, ...]]:
-    """Name, format, number type, shape and structure of each operand and of the result."""
-    plan = explanation.plan
-    converted = dict(plan.conversions) if isinstance(plan, Plan) else {}
-    rows = []
-    for name, format, dtype, shape in explanation.operands:
-        note = _structure(format, shape, explanation.statistics[name])
-        if name in converted:
-            note += f"; converted to {converted[name]}"
-        rows.append((name, _named(format), dtype, _shape(shape), note))
-    if isinstance(plan, Plan):
-        result, extents = plan.kernel.result, dict(plan.extents)
-        shape = tuple(extents[index] for index in explanation.notation.target.indices)
-        rows.append((result.name, _named(plan.wanted or result.format), result.dtype, _shape(shape), "the result"))
-    return rows
+def _operand_row(name: str, storage: Storage, found: Statistics) -> Row:
+    pattern = storage.pattern
+    return name, _named(pattern.format), storage.dtype, _shape(pattern.shape), _structure(storage, found)
+
+
+def _result_row(plan: AnyPlan, operands: dict[str, Storage]) -> Row:
+    extents: dict[str, int] = {}
+    for access in accesses(plan.statement.expr):
+        extents |= dict(zip(access.indices, operands[access.tensor].pattern.shape, strict=True))
+    target = plan.statement.target
+    shape = _shape(extents[index] for index in target.indices)
+    match plan:
+        case Plan(kernel=kernel, wanted=wanted):
+            format, dtype = _named(wanted or kernel.result.format), kernel.result.dtype
+        case Handover(dtype=dtype):
+            format = "dense"
+        case _:
+            format, dtype = "chosen last", dtypes.promote(*(storage.dtype for storage in operands.values()))
+    return target.tensor, format, dtype, shape, "the result"
 
 
 def _named(format: Format) -> str:
@@ -99,25 +111,29 @@ def _shape(extents: Iterable[int]) -> str:
     return " x ".join(f"{extent}" for extent in extents) or "()"
 
 
-def _structure(format: Format, shape: Sequence[int], found: Statistics) -> str:
+def _structure(storage: Storage, found: Statistics) -> str:
     """How much is stored and how it is spread, in words."""
-    if format.is_dense:
+    pattern = storage.pattern
+    if pattern.format.is_dense:
         return ""
-    size = prod(shape)
-    density = f" ({100 * found.nnz / size:.2g} %)" if size else ""
+    density = f" ({100 * found.nnz / pattern.size:.2g} %)" if pattern.size else ""
     text = f"{found.nnz:,} stored{density}"
-    if format.ndim < 2:
-        return text
-    text += f"; a row: mean {found.row_mean:.3g}, most {found.row_max:,}, deviation {found.row_deviation:.3g}"
-    if format.ndim > 2:
+    if pattern.format.ndim > 1 and "pos" in pattern.arrays[-1]:
+        text += (
+            f"; a row: mean {found.row_mean:.3g}, most {found.row_max:,}, deviation {found.row_deviation:.3g}"
+        )
+    if pattern.format.ndim > 2:
         text += f"; levels {' > '.join(f'{count:,}' for count in found.distinct)}"
     return text
 
 
-def _plan_lines(plan: Plan | Split | Handover) -> list[str]:
-    """Conversions, partition, assembly, and the loops; or the steps of a plan that has no loops of its own."""
-    if not isinstance(plan, Plan):
-        return str(plan).splitlines()[1:]
+def _plan_lines(plan: AnyPlan) -> list[str]:
+    """Conversions, partition, assembly, and the loops; or what is done instead."""
+    match plan:
+        case Split():
+            return _split_lines(plan)
+        case Handover(notation=notation, dtype=dtype):
+            return [f"torch.einsum({notation!r}, ...) in {dtype}: everything is dense"]
     kernel = plan.kernel
     lines = [f"convert {name} to {format}, once a pattern" for name, format in plan.conversions]
     lines.append(f"result {kernel.assembly}")
@@ -126,21 +142,62 @@ def _plan_lines(plan: Plan | Split | Handover) -> list[str]:
     return [*lines, str(plan.partition), "", *str(kernel).splitlines()]
 
 
+def _split_lines(plan: Split) -> list[str]:
+    """The two steps in the names of the whole; each step names its own operands from A on."""
+    names = [access.tensor for access in accesses(plan.statement.expr)]
+    between = operand_names(len(names) + 1)[-1]  # one that neither an operand nor the result has
+    pair = [names[number] for number in plan.pair]
+    others = [name for number, name in enumerate(names) if number not in plan.pair]
+    first = _renamed(plan.first, [*pair, between])
+    rest = _renamed(plan.rest, [between, *others, plan.statement.target.tensor])
+    return [f"first {first}", f"then  {rest}, planned when {between} is there"]
+
+
+def _renamed(statement: Assign, names: Sequence[str]) -> Assign:
+    """The statement with other names for its operands, in order, and for its target."""
+    new = iter(names)
+
+    def expression(expr: Expr) -> Expr:
+        match expr:
+            case Access(_, indices):
+                return Access(next(new), indices)
+            case Apply(op, args):
+                return Apply(op, tuple(expression(arg) for arg in args))
+        return expr
+
+    expr = expression(statement.expr)
+    return replace(statement, expr=expr, target=Access(next(new), statement.target.indices))
+
+
 def _reasons(explanation: Explanation) -> list[str]:
     """The schedule's reasons, less the statistics, which the table of tensors has."""
+    if not isinstance(explanation.plan, Plan):
+        return []
     told = tuple(f"{name}: {found}" for name, found in explanation.statistics.items())
-    reasons = explanation.plan.reasons if isinstance(explanation.plan, Plan) else ()
-    return [reason for reason in reasons if reason not in told]
+    return [reason for reason in explanation.plan.reasons if reason not in told]
 
 
-def _alternative_rows(plan: Plan | Split | Handover) -> list[tuple[str, ...]]:
-    """A row for each plan that was priced, cheapest first: mark, time, ratio to the chosen one, description."""
-    rows = []
-    least = plan.alternatives[0].cost if plan.alternatives else 0.0
-    for number, each in enumerate(plan.alternatives):
-        ratio = f"{_three(each.cost / least)} x" if least > 0 else "-"
+def _origin(explanation: Explanation) -> str:
+    if explanation.path is not None:
+        return str(explanation.path)
+    if isinstance(explanation.plan, Split):
+        return "each step has a kernel of its own"
+    return "no kernel of its own"
+
+
+def _alternative_rows(plan: AnyPlan) -> list[Row]:
+    """A row for each plan that was priced: mark, time, ratio to the chosen one, description.
+
+    The chosen one is first.
+    """
+    if not plan.alternatives:
+        return []
+    chosen, *others = plan.alternatives
+    rows: list[Row] = []
+    for each in (chosen, *sorted(others, key=lambda a: a.cost)):
+        ratio = f"{_three(each.cost / chosen.cost)} x" if chosen.cost > 0 else "-"
         text = each.description + (f" ({each.note})" if each.note else "")
-        rows.append((_OTHER if number else _CHOSEN, _time(each.cost), ratio, text))
+        rows.append((_CHOSEN if each is chosen else _OTHER, _time(each.cost), ratio, text))
     return rows
 
 
@@ -196,6 +253,10 @@ def _html_table(
 
     body = [line("td", row, ";font-weight:bold" if n == bold else "") for n, row in enumerate(rows)]
     return "<table>" + "".join([line("th", header), *body]) + "</table>"
+
+
+def _html_heading(text: str) -> str:
+    return f"<div style='margin:0.8em 0 0.2em 0;font-weight:bold'>{escape(text)}</div>"
 
 
 def _html_list(lines: Sequence[str]) -> str:

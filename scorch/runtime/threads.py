@@ -10,17 +10,21 @@ from functools import cache
 import torch
 
 from scorch.config import config
+from scorch.errors import UnsupportedError
 
 __all__ = ["available", "run", "workers"]
 
 _forked = False
 _torch_is_serial = False
+_entered = False  # whether a parallel kernel has run, so that the OpenMP pool which torch shares has been started
 _guard = threading.Lock()
 
 
 def _after_fork() -> None:
     global _forked
     _forked = True
+    if _entered:
+        _serialize_torch()
 
 
 os.register_at_fork(after_in_child=_after_fork)
@@ -39,7 +43,10 @@ def available() -> int:
 
 
 def _serialize_torch() -> None:
-    """Keep torch, which allocates results and gathers values for us, out of the pool as well; DataLoader workers do so too."""
+    """Keep torch, which allocates results and gathers values here, out of the pool too, as DataLoader does in its workers.
+
+    Without it a child's first large torch.zeros would hang.
+    """
     global _torch_is_serial
     if not _torch_is_serial:
         _torch_is_serial = True
@@ -64,12 +71,21 @@ def _limit() -> int:
 def run(kernel: Callable[..., None], workers: int, *arguments: object) -> None:
     """Call a parallel kernel as `kernel(workers, *arguments)`, on that many threads of Numba's pool.
 
-    The number of threads that this Python thread's other Numba code uses is left as it was.
+    The number of threads that this Python thread's other Numba code uses is left as it was. UnsupportedError if the
+    threading layer that NUMBA_THREADING_LAYER asks for is not there.
     """
+    global _entered
     import numba
 
-    before = numba.get_num_threads()  # starts the threads; set_num_threads costs 0.8 us, so only when it must be
-    if before != workers:
+    _entered = True
+    try:
+        before = numba.get_num_threads()  # starts the threads
+    except ValueError as error:
+        raise UnsupportedError(
+            f"Numba cannot start its threading layer {numba.config.THREADING_LAYER!r} ({' '.join(str(error).split())}); "
+            "unset NUMBA_THREADING_LAYER, or set scorch.config.threads = 1"
+        ) from None
+    if before != workers:  # 0.8 us each way
         numba.set_num_threads(workers)
     try:
         if _one_at_a_time():

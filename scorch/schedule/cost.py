@@ -35,6 +35,8 @@ class Prices:
     move: float = 0.5  # one coordinate and value of a result, to close a gap
     room: float = 0.05  # an entry of room that stays empty
     convert: float = 12.0  # reorder one nonzero, its share of counting and prefix sums included
+    reorder: float = 20_000.0  # begin to reorder an operand
+    gather: float = 1.5  # take one value through a permutation
     launch: float = 5_000.0  # enter a parallel region
     near_bytes: float = 1 << 20
     far_bytes: float = 32 << 20
@@ -43,9 +45,12 @@ class Prices:
 PRICES = Prices()
 
 
-def conversion_cost(problem: Problem, access: Access) -> float:
+def conversion_cost(problem: Problem, access: Access, format: Format) -> float:
     """Reordering an operand once; its permutation is kept, so that later calls only gather the values."""
-    return 20_000.0 + PRICES.convert * problem.by_name[access.tensor].statistics.nnz
+    operand = problem.by_name[access.tensor]
+    if format in operand.converted:
+        return PRICES.gather * operand.statistics.nnz
+    return PRICES.reorder + PRICES.convert * operand.statistics.nnz
 
 
 def nest_cost(problem: Problem, order: tuple[str, ...], tiled: str | None, formats: dict[str, Format]) -> float:

@@ -27,6 +27,7 @@ class Nest:
     accumulator: str = "bitmap"
     split: int = 0  # how many outermost loops stand outside the sparse row accumulator
     repeats: bool = False  # an operand may store a coordinate twice
+    spread: bool = False  # tiles outermost, so that threads can share them
     lanes: int = 0  # of the innermost reduction, taken over stored positions
 
 
@@ -40,7 +41,8 @@ def build_nest(nest: Nest) -> Stmt:
     kept = tiled in target.indices
     if not inner and (tiled is None or kept):
         reduce = nest.statement.reduce if _revisits(nest) else None
-        return _loops(nest, outer, Compute(target, reduce, nest.statement.expr), tile_last=True)
+        whole = _loops(nest, outer, Compute(target, reduce, nest.statement.expr), tile_last=not nest.spread)
+        return Loop(nest.tile[0], whole, nest.tile[1]) if nest.tile and nest.spread else whole
     body = _reduced(nest, inner, target, _revisits(nest))
     return _loops(nest, outer, body, tile_last=kept)
 

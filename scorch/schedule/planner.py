@@ -16,7 +16,7 @@ from scorch.ir.plan import Alternative, Kernel, Partition, Plan, TensorSpec, Til
 from scorch.schedule.assembly import Writing, choose_assembly
 from scorch.schedule.cost import PRICES, bound_cost, conversion_cost, count_cost, nest_cost, scatter_cost
 from scorch.schedule.nest import Nest, build_nest
-from scorch.schedule.partition import choose_partition
+from scorch.schedule.partition import SERIAL_BELOW, choose_partition
 from scorch.schedule.problem import Problem, appended_bits
 from scorch.schedule.result import candidate_formats
 from scorch.schedule.tile import can_tile, choose_tile, position_lanes
@@ -25,36 +25,54 @@ __all__ = ["schedule"]
 
 MOST_ORDERS = 5040  # of loop orders looked at: all of them for up to seven indices
 ROOM_BYTES = 1 << 30  # that a result may be given room for, most of it never touched
+PARALLEL = 0.9  # of each further thread's time is work
 SHOWN = 8  # alternatives kept for explain
 DENSE_ROW_BYTES = 64 << 20  # a row accumulator of dense values may take, for each thread
 
 
 @dataclass(frozen=True)
-class _Candidate:
-    """One way to compute the statement."""
+class _Layout:
+    """Loop order, tiled index (which `order` then lacks), result format, and the operands' formats after conversion.
+
+    `spread`: the tiles are the outermost loop, for threads to share.
+    """
 
     order: tuple[str, ...]
-    tiled: str | None
     wanted: Format
-    writing: Writing
     formats: dict[str, Format]
     conversions: tuple[tuple[str, Format], ...]
+    tiled: str | None = None
+    spread: bool = False
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """One way to compute the statement, with its estimated time in nanoseconds."""
+
+    layout: _Layout
+    writing: Writing
     accumulator: str
+    tile: tuple[str, Tile] | None
+    partition: Partition
     cost: float
     parts: tuple[tuple[str, float], ...]
 
     @property
     def description(self) -> str:
         """Loop order, tile, accumulator and what is converted, in a line."""
-        loops = " ".join(self.order)
-        text = f"loops {loops}" + (f", {self.tiled} in SIMD tiles" if self.tiled else "")
+        layout = self.layout
+        text = f"loops {' '.join(layout.order)}"
+        if layout.tiled:
+            text += f", {layout.tiled} in SIMD tiles" + (" outermost" if layout.spread else "")
         if self.writing.scatter:
             text += f", row of {self.writing.scatter} in a {self.accumulator}"
-        if self.writing.format != self.wanted:
+        if self.writing.format != layout.wanted:
             text += ", result sorted afterwards"
-        for name, format in self.conversions:
+        for name, format in layout.conversions:
             text += f", {name} as {format}"
-        return text + (f", result {self.wanted}" if not self.wanted.is_dense else "")
+        if not layout.wanted.is_dense:
+            text += f", result {layout.wanted}"
+        return text + (", serial" if self.partition.unit == "serial" else "")
 
 
 def schedule(problem: Problem) -> Plan:
@@ -77,7 +95,7 @@ def _candidates(problem: Problem) -> Iterator[_Candidate]:
         if conversions and not problem.convert:
             continue
         for wanted in results:
-            yield from _with_tiles(problem, order, wanted, formats, conversions)
+            yield from _with_tiles(problem, _Layout(order, wanted, formats, conversions))
 
 
 def _copies_follow(problem: Problem, order: tuple[str, ...]) -> bool:
@@ -116,66 +134,72 @@ def _walks(access: Access, index: str, formats: dict[str, Format]) -> bool:
     return not format.levels[level_indices(access, format).index(index)].locates
 
 
-def _with_tiles(
-    problem: Problem,
-    order: tuple[str, ...],
-    wanted: Format,
-    formats: dict[str, Format],
-    conversions: tuple[tuple[str, Format], ...],
-) -> Iterator[_Candidate]:
-    plain = _priced(problem, order, None, wanted, formats, conversions)
-    if not problem.convert and plain.writing.format != wanted:
+def _with_tiles(problem: Problem, layout: _Layout) -> Iterator[_Candidate]:
+    """The loops as they are, and with the innermost one in SIMD tiles if that is legal."""
+    plain = _priced(problem, layout)
+    if not problem.convert and plain.writing.format != layout.wanted:
         return
     yield plain
-    last = order[-1] if order else None  # the tiled index is written last; the nest puts it outside the reductions
-    if last is None or not can_tile(problem, last, formats):
+    last = layout.order[-1] if layout.order else None  # written last; the nest puts it outside the reductions
+    target = problem.statement.target.indices
+    if last is None or not can_tile(problem, last, layout.formats):
         return
-    if last in problem.statement.target.indices and not (wanted.is_dense and wanted.order[-1] == _dimension(problem, last)):
+    if last in target and not (layout.wanted.is_dense and layout.wanted.order[-1] == target.index(last)):
         return
-    if last not in problem.statement.target.indices and _revisited(problem, order):
-        return
-    candidate = _priced(problem, order[:-1], last, wanted, formats, conversions)
+    tiled = replace(layout, order=layout.order[:-1], tiled=last)
+    candidate = _priced(problem, tiled)
     if candidate.writing.scatter is None and not candidate.writing.assembly.filtered:
         yield candidate
+        if last in target and candidate.partition.unit == "serial" and candidate.cost > SERIAL_BELOW and not _prefix(problem, tiled.order):
+            yield _priced(problem, replace(tiled, spread=True))
 
 
-def _dimension(problem: Problem, index: str) -> int:
-    return problem.statement.target.indices.index(index)
-
-
-def _revisited(problem: Problem, order: tuple[str, ...]) -> bool:
-    """A reduction over lanes must be the innermost loop, right inside the result's."""
-    return order[-1] in problem.statement.target.indices
-
-
-def _priced(
-    problem: Problem,
-    order: tuple[str, ...],
-    tiled: str | None,
-    wanted: Format,
-    formats: dict[str, Format],
-    conversions: tuple[tuple[str, Format], ...],
-) -> _Candidate:
-    whole = (*order, tiled) if tiled else order
-    if tiled and tiled in problem.statement.target.indices and wanted.is_dense:
-        whole = (*(v for v in order if v in problem.statement.target.indices), tiled, *(v for v in order if v not in problem.statement.target.indices)) if _prefix(problem, order) else whole
-    writing = choose_assembly(problem, whole, wanted, formats)
-    parts = [("loops", nest_cost(problem, order, tiled, formats))]
-    converted = sum(conversion_cost(problem, a) for a in problem.sparse if a.tensor in dict(conversions))
-    if converted:
-        parts.append(("conversion", converted))
+def _priced(problem: Problem, layout: _Layout) -> _Candidate:
+    """A candidate with its estimated time, part by part."""
+    writing = choose_assembly(problem, _whole(problem, layout), layout.wanted, layout.formats)
+    loops = nest_cost(problem, layout.order, layout.tiled, layout.formats)
     accumulator = "bitmap"
+    parts: list[tuple[str, float]] = []
     if writing.scatter is not None:
         accumulator, cost = _accumulator(problem, writing)
         parts.append((f"row in a {accumulator}", cost))
-        writing, cost = _sizing(problem, order, writing, accumulator)
+        writing, cost = _sizing(problem, layout.order, writing, accumulator)
         parts.append(("bound" if writing.assembly.bounded else "count", cost))
     elif writing.assembly.kind == "append":
-        entries = problem.entries(problem.statement.target.indices)
-        again = problem.products if writing.format != wanted else entries
-        parts.append(("append", entries * PRICES.append + (again * 2 * PRICES.convert if writing.format != wanted else 0.0)))
-    total = sum(cost for _, cost in parts)
-    return _Candidate(order, tiled, wanted, writing, formats, conversions, accumulator, total, tuple(parts))
+        parts.append(("append", problem.entries(problem.statement.target.indices) * PRICES.append))
+    tile = _tile(problem, layout)
+    work = loops + sum(cost for _, cost in parts)
+    outermost = layout.tiled if layout.spread or not layout.order else layout.order[0]
+    partition = choose_partition(problem, outermost, tile, layout.formats, work, writing.assembly, layout.order)
+    share = 1.0 if partition.unit == "serial" else 1.0 / (problem.threads * PARALLEL)
+    parts = [("loops", loops * share), *((name, cost * share) for name, cost in parts)]
+    if writing.format != layout.wanted:
+        parts.append(("sort", problem.products * 2 * PRICES.convert))
+    targets = dict(layout.conversions)
+    converted = sum(conversion_cost(problem, a, targets[a.tensor]) for a in problem.sparse if a.tensor in targets)
+    if converted:
+        parts.append(("conversion", converted))
+    if partition.unit != "serial":
+        parts.append(("threads", PRICES.launch))
+    return _Candidate(layout, writing, accumulator, tile, partition, sum(cost for _, cost in parts), tuple(parts))
+
+
+def _whole(problem: Problem, layout: _Layout) -> tuple[str, ...]:
+    """All loops in the order in which the nest will have them: a tiled result index stands outside the reductions."""
+    order, tiled, target = layout.order, layout.tiled, problem.statement.target.indices
+    if tiled is None:
+        return order
+    if tiled in target and _prefix(problem, order):
+        return (*(v for v in order if v in target), tiled, *(v for v in order if v not in target))
+    return (*order, tiled)
+
+
+def _tile(problem: Problem, layout: _Layout) -> tuple[str, Tile] | None:
+    if layout.tiled is None:
+        return None
+    reduced = layout.tiled not in problem.statement.target.indices
+    parts = problem.threads if layout.spread else 1
+    return layout.tiled, choose_tile(problem, layout.tiled, reduced, bool(problem.sparse) and not reduced, parts)
 
 
 def _prefix(problem: Problem, order: tuple[str, ...]) -> bool:
@@ -212,33 +236,29 @@ def _sizing(problem: Problem, order: tuple[str, ...], writing: Writing, accumula
 
 
 def _plan(problem: Problem, best: _Candidate, alternatives: tuple[Alternative, ...]) -> Plan:
-    statement, writing = problem.statement, best.writing
-    tile: tuple[str, Tile] | None = None
-    if best.tiled is not None:
-        reduced = best.tiled not in statement.target.indices
-        gathers = bool(problem.sparse) and not reduced
-        tile = (best.tiled, choose_tile(problem, best.tiled, reduced, gathers))
-    repeats = writing.assembly.kind == "locate" and not all(f.is_unique for f in best.formats.values())
-    last = best.order[-1] if best.order else None
-    lanes = position_lanes(problem, last, best.formats) if last and not tile and writing.scatter is None else 0
-    nest = Nest(statement, best.order, problem.dtype, tile, writing.scatter, best.accumulator, writing.split, repeats, lanes)
-    root = build_nest(nest)
-    outermost = best.order[0] if best.order else best.tiled
-    partition = choose_partition(problem, outermost, tile, best.formats, best.cost, writing.assembly, best.order)
-    result = _result_spec(problem, writing)
-    specs = tuple(o.spec(best.formats[o.name]) for o in problem.operands)
-    divided = partition.weight if partition.unit == "merge-path" else None
-    kernel = Kernel(specs, result, statement, root, writing.assembly, partition.unit, partition.private, divided)
-    return Plan(
-        kernel,
-        best.conversions,
-        partition,
-        tuple(problem.extents.items()),
-        best.cost / 1000,
-        _reasons(problem, best, partition),
-        alternatives,
-        best.wanted,
+    statement, writing, layout, partition = problem.statement, best.writing, best.layout, best.partition
+    repeats = writing.assembly.kind == "locate" and not all(f.is_unique for f in layout.formats.values())
+    last = layout.order[-1] if layout.order else None
+    gathers = last is not None and best.tile is None and writing.scatter is None
+    nest = Nest(
+        statement,
+        layout.order,
+        problem.dtype,
+        best.tile,
+        writing.scatter,
+        best.accumulator,
+        writing.split,
+        repeats,
+        layout.spread,
+        position_lanes(problem, str(last), layout.formats) if gathers else 0,
     )
+    specs = tuple(o.spec(layout.formats[o.name]) for o in problem.operands)
+    divided = partition.weight if partition.unit == "merge-path" else None
+    result = _result_spec(problem, writing)
+    kernel = Kernel(specs, result, statement, build_nest(nest), writing.assembly, partition.unit, partition.private, divided)
+    extents = tuple(problem.extents.items())
+    reasons = _reasons(problem, best)
+    return Plan(kernel, layout.conversions, partition, extents, best.cost / 1000, reasons, alternatives, layout.wanted)
 
 
 def _result_spec(problem: Problem, writing: Writing) -> TensorSpec:
@@ -249,11 +269,11 @@ def _result_spec(problem: Problem, writing: Writing) -> TensorSpec:
     return TensorSpec(name, writing.format, problem.dtype, appended_bits(writing.format, problem.shape))
 
 
-def _reasons(problem: Problem, best: _Candidate, partition: Partition) -> tuple[str, ...]:
+def _reasons(problem: Problem, best: _Candidate) -> tuple[str, ...]:
     out = [f"{operand.name}: {operand.statistics}" for operand in problem.operands if not operand.format.is_dense]
     out.append("estimated " + ", ".join(f"{name} {cost / 1000:.4g} us" for name, cost in best.parts))
-    if partition.unit == "serial" and problem.threads > 1:
-        small = best.cost < 20_000
+    if best.partition.unit == "serial" and problem.threads > 1:
+        small = best.cost < SERIAL_BELOW
         out.append("serial: " + ("less than 20 us of work" if small else "chunks of the outermost loop would write the same places"))
     if not math.isfinite(best.cost):
         out.append("costs overflow: extents beyond what a float holds")

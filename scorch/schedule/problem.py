@@ -24,13 +24,15 @@ class Operand:
     statistics: Statistics
     bits: tuple[tuple[int, ...], ...]
     shape: tuple[int, ...]
+    converted: frozenset[Format] = frozenset()  # formats into which the pattern was reordered before
 
     @classmethod
     def of(cls, name: str, pattern: Pattern, dtype: str) -> Operand:
         """An operand that is there."""
         levels = zip(pattern.format.levels, pattern.arrays, strict=True)
         bits = tuple(tuple(arrays[part].itemsize * 8 for part in level.arrays) for level, arrays in levels)
-        return cls(name, pattern.format, dtype, statistics(pattern), bits, pattern.shape)
+        converted = frozenset(key[1] for key in list(pattern.cache) if key[0] == "reorder")
+        return cls(name, pattern.format, dtype, statistics(pattern), bits, pattern.shape, converted)
 
     def spec(self, format: Format | None = None) -> TensorSpec:
         """The operand as a kernel sees it, as it is or converted to another format."""

@@ -75,10 +75,10 @@ def _cast_needed(problem: Problem, access: Access) -> bool:
     return problem.by_name[access.tensor].dtype != problem.dtype
 
 
-def choose_tile(problem: Problem, index: str, reduced: bool, gathers: bool) -> Tile:
+def choose_tile(problem: Problem, index: str, reduced: bool, gathers: bool, parts: int = 1) -> Tile:
     """The tile of an index: one pass over all of it where it fits in registers, else equal passes and a masked rest.
 
-    `gathers`: rows are picked by nonzeros, so that prefetching the next ones pays.
+    `gathers`: rows are picked by nonzeros, so that prefetching the next ones pays. `parts`: at least so many tiles.
     """
     lanes = vector_lanes(problem.dtype)
     extent = problem.extents[index]
@@ -88,11 +88,11 @@ def choose_tile(problem: Problem, index: str, reduced: bool, gathers: bool) -> T
     vectors = whole + (tail > 0)
     most = 8 if reduced else MOST_VECTORS
     ahead = 8 if gathers else 0
-    if vectors <= most:
+    if vectors <= most and parts == 1:
         if tail == 0:
             return Tile(lanes, max(1, vectors), count=1 if extent else None, prefetch=ahead)
         return Tile(lanes, vectors, rest=vectors, masked=True, count=0, prefetch=ahead)
-    passes = -(-vectors // most)
+    passes = min(max(parts, -(-vectors // most)), max(1, vectors))
     wide = -(-vectors // passes)
     left = extent % (wide * lanes)
     return Tile(lanes, wide, rest=-(-left // lanes), masked=left % lanes > 0, prefetch=ahead)
