@@ -63,7 +63,8 @@ _SETTINGS: dict[str, tuple[Callable[[object], Any], object, str]] = {
 class Config:
     """The settings, read from the environment when the process starts; assignment is validated.
 
-    A wrong value raises ValueError when it is assigned; in the environment it gives a RuntimeWarning and the default holds.
+    A wrong value raises ValueError when it is assigned. In the environment it gives a RuntimeWarning, and the
+    default holds.
 
     >>> from scorch.config import Config
     >>> c = Config(environ={"SCORCH_THREADS": "2"})
@@ -90,7 +91,7 @@ class Config:
             try:
                 setattr(self, name, source.get(variable, default))
             except ValueError as error:
-                # Not raised: it would be a traceback of `import scorch`, for a mistake that need not stop anything.
+                # Not raised: it would be a traceback of `import scorch`, for what need not stop anything.
                 text = f"the environment variable {variable}={source[variable]!r} is ignored: {error}"
                 warnings.warn(text, RuntimeWarning, stacklevel=2)
 
@@ -124,7 +125,10 @@ class Config:
 
     def __repr__(self) -> str:
         width = max(map(len, _SETTINGS))
-        lines = (f"{name:<{width}} = {str(getattr(self, name)):<8}  # {help_}" for name, (_, _, help_) in _SETTINGS.items())
+        lines = (
+            f"{name:<{width}} = {getattr(self, name)!s:<8}  # {help_}"
+            for name, (_, _, help_) in _SETTINGS.items()
+        )
         return "\n".join(lines)
 
 

@@ -2,7 +2,8 @@
 
 info    where it is, how much is in it, what in it is of no use
 clear   delete what scorch wrote there; other files stay
-warm    plan and compile what `scorch demo` runs, for FILEs or for the demo's own data, so that later runs start at once
+warm    plan and compile what `scorch demo` runs, for FILEs or for the demo's own data, so that later
+        runs start at once
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def _info(args: argparse.Namespace, console: Console) -> int:
 
     found = survey(directory())
     console.say(f"directory  {found.path}{'' if found.exists else ' (not there yet)'}")
-    console.say(f"writable   {'yes' if found.writable else 'no: every process compiles what is not there yet'}")
+    console.say(f"writable   {'yes' if found.writable else 'no: each process compiles what is not there'}")
     console.say(f"kernels    {found.kernels} generated, {found.compiled} compiled")
     console.say(f"size       {readable_bytes(found.bytes)}")
     for name, entries in (("stale", found.stale), ("damaged", found.damaged)):

@@ -1,7 +1,8 @@
-"""Generated modules on disk: written atomically, found again by content, replaced when they hold anything else.
+"""Generated modules on disk: written atomically, found again by content, replaced if they hold anything else.
 
-A module's file is named by a hash of its text and of the vocabulary that it calls. Its machine code lies beside it, see
-`scorch.emit.machine`. Whatever is wrong with the directory, a kernel runs: at worst from a temporary file, with a warning.
+A module's file is named by a hash of its text and of the vocabulary that it calls. Its machine code lies beside
+it, see `scorch.emit.machine`. Whatever is wrong with the directory, a kernel runs: at worst from a temporary file,
+with a warning.
 """
 
 from __future__ import annotations
@@ -70,12 +71,12 @@ def _execute(name: str, path: Path, source: str) -> ModuleType:
         raise CacheError(f"cannot import the generated module {path}")
     made = module_from_spec(spec)
     exec(compile(source, path, "exec"), made.__dict__)
-    sys.modules[name] = made  # machine code refers to its module by name: without this it could not be loaded again
+    sys.modules[name] = made  # machine code on disk refers to its module by name
     return made
 
 
 def _placed(path: Path, source: str) -> Path:
-    """The path if the text is there or can be put there, else one in a temporary directory, with a warning."""
+    """The path if the text is or can be put there, else one in a temporary directory, with a warning."""
     text = source.encode()
     if _holds(path, text):
         return path
@@ -102,15 +103,16 @@ def _placed_elsewhere(path: Path, text: bytes, reason: OSError) -> Path:
             write_atomically(other, text)
     except OSError as error:
         raise CacheError(
-            f"no kernel can be written: neither to {path.parent} ({reason.strerror}) nor to a temporary directory "
-            f"({error.strerror}); set scorch.config.cache_dir or SCORCH_CACHE_DIR to a directory that can be written"
+            f"no kernel can be written: neither to {path.parent} ({reason.strerror}) nor to a temporary "
+            f"directory ({error.strerror}); set scorch.config.cache_dir or SCORCH_CACHE_DIR to one that can be "
+            "written to"
         ) from None
     if path.parent not in _told:
         _told.add(path.parent)
         warnings.warn(
-            f"scorch: nothing can be written to the cache directory {path.parent} ({reason.strerror}). New kernels of this "
-            f"process go to {other.parent} and are compiled again by the next. Set scorch.config.cache_dir or "
-            "SCORCH_CACHE_DIR to a directory that can be written.",
+            f"scorch: nothing can be written to the cache directory {path.parent} ({reason.strerror}). New "
+            f"kernels of this process go to {other.parent} and are compiled again by the next. Set "
+            "scorch.config.cache_dir or SCORCH_CACHE_DIR to a directory that can be written to.",
             RuntimeWarning,
             stacklevel=2,
         )

@@ -29,7 +29,10 @@ _held_for_fork: list[Any] = []
 
 @dataclass(frozen=True)
 class Compiled:
-    """A kernel that can be called. `bodies[p]` takes a range of units, `kernels[p]` runs chunks on threads (None: serial)."""
+    """A kernel that can be called.
+
+    `bodies[p]` takes a range of units of phase p, `kernels[p]` runs chunks on threads (None: serial only).
+    """
 
     module: Module
     path: Path
@@ -42,7 +45,7 @@ class Compiled:
 
 
 def compile_kernel(kernel: Kernel) -> Compiled:
-    """The compiled form of a kernel under today's settings; machine code comes at the first call, or from the disk."""
+    """The compiled form of a kernel under today's settings; machine code comes at the first call or from disk."""
     return _compile(kernel, config.jit and not _disabled(), config.check, disk.directory())
 
 
@@ -58,12 +61,14 @@ def _compile(kernel: Kernel, jit: bool, checked: bool, home: Path) -> Compiled:
         else:
             bodies = tuple(_plain(loaded, phase.body) for phase in module.phases)
         parallel = jit and not checked and kernel.unit != "serial"
-        kernels = tuple(_jitted(loaded, phase.kernel, path, parallel=True) if parallel else None for phase in module.phases)
+        kernels = tuple(
+            _jitted(loaded, phase.kernel, path, parallel=True) if parallel else None for phase in module.phases
+        )
     return Compiled(module, path, bodies, kernels)
 
 
 def _plain(loaded: ModuleType, name: str) -> Callable[..., None]:
-    """The uncompiled function, silent where compiled arithmetic is silent too (integers wrap, 1 / 0 is inf)."""
+    """The uncompiled function, silent where compiled arithmetic is silent (integers wrap, 1 / 0 is inf)."""
     found = loaded.__dict__[name]
     function = getattr(found, "py_func", found)  # it may have been compiled before under other settings
 
@@ -76,7 +81,7 @@ def _plain(loaded: ModuleType, name: str) -> Callable[..., None]:
 
 
 def _jitted(loaded: ModuleType, name: str, path: Path, **options: bool) -> Callable[..., None]:
-    """The function as a dispatcher of Numba, put in its module's namespace so that a kernel calls its body compiled."""
+    """The function as Numba's dispatcher, put in its module's namespace so that a kernel calls it compiled."""
     found = loaded.__dict__[name]
     if not hasattr(found, "py_func"):
         from scorch.emit.machine import MachineCode
@@ -104,7 +109,7 @@ def _disabled() -> bool:
 
 
 def _before_fork() -> None:
-    """Let compilations of other threads end: a child would find their locks taken by threads that it does not have."""
+    """Let other threads' compilations end: a child would find their locks taken by threads it does not have."""
     locks = [disk.lock]
     lock_module = sys.modules.get("numba.core.compiler_lock")
     if lock_module is not None:

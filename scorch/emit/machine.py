@@ -1,9 +1,10 @@
-"""Machine code on disk, for Numba's dispatchers. Imports Numba, so it is imported when the first kernel is compiled.
+"""Machine code on disk, for Numba's dispatchers. Imports Numba, so it is imported with the first kernel.
 
-Numba's own cache has an index beside its data files. Two processes that write at once can leave an index that calls one
-signature's or one CPU's code another's; a damaged file raises or crashes; compiler options and the functions that a kernel
-calls are not part of the key; and loading starts the whole compiler. Here every signature is one file, named by its key
-and checked by its sum (`scorch.emit.entry`), so there is nothing to keep consistent, and what is wrong is compiled again.
+Numba's own cache has an index beside its data files. Two processes that write at once can leave an index that takes
+one CPU's code for another's; a damaged file raises or crashes; compiler options and the functions that a kernel calls
+are not part of the key; and loading starts the whole compiler. Here every signature is one file, named by its key
+and checked by its sum (`scorch.emit.entry`): there is nothing to keep consistent, and what is wrong is compiled
+again.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from scorch.emit.entry import Damaged, name_of, pack, unpack, write_atomically
 __all__ = ["MachineCode"]
 
 # Settings of Numba that change the code it makes.
-_SETTINGS = ("OPT", "BOUNDSCHECK", "DEBUGINFO_DEFAULT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "ENABLE_AVX", "DISABLE_INTEL_SVML")
+_SETTINGS = ("OPT", "BOUNDSCHECK", "DEBUGINFO_DEFAULT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "ENABLE_AVX", "USING_SVML")
 
 _told: set[Path] = set()
 
@@ -41,11 +42,11 @@ class MachineCode(_Cache):  # type: ignore[misc]
         self._folder = path.parent
         self._stem = path.stem
         self._function = dispatcher.py_func.__name__
-        options = sorted(
-            (name, sorted(value) if isinstance(value, set) else value) for name, value in dispatcher.targetoptions.items()
-        )
+        options = dispatcher.targetoptions
+        chosen = [(name, sorted(v) if isinstance(v, set) else v) for name, v in sorted(options.items())]
         settings = [(name, str(getattr(numba.config, name, None))) for name in _SETTINGS]
-        self._constant = (self._stem, self._function, options, settings, sys.implementation.cache_tag, numba.__version__)
+        versions = (sys.implementation.cache_tag, numba.__version__)
+        self._constant = (self._stem, self._function, chosen, settings, *versions)
 
     @property
     def cache_path(self) -> str:
@@ -70,9 +71,10 @@ class MachineCode(_Cache):  # type: ignore[misc]
         if data.library.has_dynamic_globals:
             return  # refers to this process's memory
         key = self._key(sig, data.codegen)
+        entry = pack(key, dumps(data._reduce()))
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(self._folder / name_of(self._stem, self._function, key), pack(key, dumps(data._reduce())))
+            write_atomically(self._path(key), entry)
         except OSError as error:
             self._tell(error)
 
@@ -92,9 +94,12 @@ class MachineCode(_Cache):  # type: ignore[misc]
         types = tuple(map(str, getattr(sig, "args", sig)))
         return repr((*self._constant, types, codegen.magic_tuple()))
 
+    def _path(self, key: str) -> Path:
+        return self._folder / name_of(self._stem, self._function, key)
+
     def _read(self, key: str) -> bytes | None:
         try:
-            found, payload = unpack((self._folder / name_of(self._stem, self._function, key)).read_bytes())
+            found, payload = unpack(self._path(key).read_bytes())
         except (OSError, Damaged):
             return None
         return payload if found == key else None
@@ -103,8 +108,9 @@ class MachineCode(_Cache):  # type: ignore[misc]
         if self._folder not in _told:
             _told.add(self._folder)
             warnings.warn(
-                f"scorch: machine code cannot be kept in {self._folder} ({error.strerror}): the next process compiles it again. "
-                "Set scorch.config.cache_dir or SCORCH_CACHE_DIR to a directory that can be written.",
+                f"scorch: machine code cannot be kept in {self._folder} ({error.strerror}): the next process "
+                "compiles it again. Set scorch.config.cache_dir or SCORCH_CACHE_DIR to a directory that can be "
+                "written to.",
                 RuntimeWarning,
                 stacklevel=2,
             )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from scorch.formats import Format
 from scorch.ir.notation import Access, Assign, accesses
 
-__all__ = ["IterationGraph", "build_graph", "level_indices"]
+__all__ = ["IterationGraph", "build_graph", "level_indices", "walks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,17 @@ class IterationGraph:
 def level_indices(access: Access, format: Format) -> tuple[str, ...]:
     """The index of each level of an access, outermost first."""
     return tuple(access.indices[d] for d in format.order)
+
+
+def walks(access: Access, index: str, format: Format) -> bool:
+    """Whether a loop over the index must walk the access's stored coordinates, rather than locate in it.
+
+    >>> from scorch.formats import csr
+    >>> A = Access("A", ("i", "k"))
+    >>> walks(A, "i", csr), walks(A, "k", csr), walks(A, "j", csr)
+    (False, True, False)
+    """
+    return index in access.indices and not format.levels[level_indices(access, format).index(index)].locates
 
 
 def build_graph(statement: Assign, formats: Mapping[str, Format], extents: Mapping[str, int]) -> IterationGraph:

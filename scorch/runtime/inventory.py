@@ -40,8 +40,8 @@ class Entry:
 class Inventory:
     """The cache directory at one moment: how many kernels, how many bytes, and which entries are of no use.
 
-    A *stale* entry was made by another version of Scorch or Numba, or has lost its source; a *damaged* one does not hold
-    what was written. Both are harmless: they are compiled anew when needed.
+    A *stale* entry was made by another version of Scorch or Numba, or has lost its source; a *damaged* one does
+    not hold what was written. Both are harmless: they are compiled anew when needed.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -167,7 +167,8 @@ def _age(path: Path, kind: str, sources: set[str]) -> str:
         return "left by a process that ended while writing" if _seconds(path) > _WRITING else ""
     if kind == _CODE:
         return "" if found and found["stem"] in sources else "its source is gone"
-    return "" if found and found["hash"] in _digests(path) else "made by another version of Scorch or Numba, or edited"
+    current = found and found["hash"] in _digests(path)
+    return "" if current else "made by another version of Scorch or Numba, or edited"
 
 
 def _digests(path: Path) -> set[str]:

@@ -16,7 +16,7 @@ __all__ = ["available", "run", "workers"]
 
 _forked = False
 _torch_is_serial = False
-_entered = False  # whether a parallel kernel has run, so that the OpenMP pool which torch shares has been started
+_entered = False  # whether a parallel kernel has run and so started the OpenMP pool, which torch shares
 _guard = threading.Lock()
 
 
@@ -33,7 +33,7 @@ os.register_at_fork(after_in_child=_after_fork)
 def available() -> int:
     """Threads that plans are made for: the setting or torch's number; 1 in a forked child.
 
-    A fork copies only the thread that forks. A child's OpenMP pool has no other threads, and waits for them for ever;
+    A fork copies only the thread that forks: the child's OpenMP pool would wait for its other threads for ever, and
     Numba ends such a process. Children that are spawned, or come from a fork server, have a pool of their own.
     """
     if _forked:
@@ -43,9 +43,9 @@ def available() -> int:
 
 
 def _serialize_torch() -> None:
-    """Keep torch, which allocates results and gathers values here, out of the pool too, as DataLoader does in its workers.
+    """Keep torch, which allocates results and gathers values, out of the pool too, as DataLoader does in workers.
 
-    Without it a child's first large torch.zeros would hang.
+    Without this a child's first large torch.zeros would hang.
     """
     global _torch_is_serial
     if not _torch_is_serial:
@@ -54,7 +54,7 @@ def _serialize_torch() -> None:
 
 
 def workers() -> int:
-    """Threads that a parallel kernel launched now would have: `available`, but no more than Numba has started.
+    """Threads that a parallel kernel launched now would have: `available`, but no more than Numba can have.
 
     Numba's limit is NUMBA_NUM_THREADS, by default the number of cores.
     """
@@ -71,8 +71,8 @@ def _limit() -> int:
 def run(kernel: Callable[..., None], workers: int, *arguments: object) -> None:
     """Call a parallel kernel as `kernel(workers, *arguments)`, on that many threads of Numba's pool.
 
-    The number of threads that this Python thread's other Numba code uses is left as it was. UnsupportedError if the
-    threading layer that NUMBA_THREADING_LAYER asks for is not there.
+    The number of threads that this Python thread's other Numba code uses is left as it was. UnsupportedError if
+    the threading layer that NUMBA_THREADING_LAYER asks for is not there.
     """
     global _entered
     import numba
@@ -82,8 +82,8 @@ def run(kernel: Callable[..., None], workers: int, *arguments: object) -> None:
         before = numba.get_num_threads()  # starts the threads
     except ValueError as error:
         raise UnsupportedError(
-            f"Numba cannot start its threading layer {numba.config.THREADING_LAYER!r} ({' '.join(str(error).split())}); "
-            "unset NUMBA_THREADING_LAYER, or set scorch.config.threads = 1"
+            f"Numba cannot start its threading layer {numba.config.THREADING_LAYER!r} "
+            f"({' '.join(str(error).split())}); unset NUMBA_THREADING_LAYER, or set scorch.config.threads = 1"
         ) from None
     if before != workers:  # 0.8 us each way
         numba.set_num_threads(workers)
@@ -100,7 +100,7 @@ def run(kernel: Callable[..., None], workers: int, *arguments: object) -> None:
 
 @cache
 def _one_at_a_time() -> bool:
-    """Whether Numba's layer is `workqueue`, which ends the process when two Python threads are in it. Asked after its start."""
+    """Whether the layer, which has been started, is `workqueue`: it ends a process with two Python threads in it."""
     import numba
 
     return bool(numba.threading_layer() == "workqueue")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from scorch.formats import Compressed, Format, Singleton
-from scorch.ir.graph import level_indices
+from scorch.ir.graph import level_indices, walks
 from scorch.ir.notation import Access, Apply, Expr
 from scorch.ir.plan import Assembly
 from scorch.schedule.problem import Problem
@@ -62,15 +62,8 @@ def _gaps(problem: Problem, path: tuple[str, ...], wanted: Format, formats: dict
     """Whether some places of a dense level above an appended one are never visited, since a loop outside walks sparsely."""
     lowest = max(n for n, level in enumerate(wanted.levels) if not level.full)
     last = max((n for n, level in enumerate(wanted.levels[:lowest]) if level.full), default=-1)
-    return any(_walked(problem, v, formats) for v in path[: last + 1])
+    return any(walks(a, v, formats[a.tensor]) for a in problem.accesses for v in path[: last + 1])
 
-
-def _walked(problem: Problem, index: str, formats: dict[str, Format]) -> bool:
-    for access in problem.accesses:
-        levels = formats[access.tensor].levels
-        if index in access.indices and not levels[level_indices(access, formats[access.tensor]).index(index)].locates:
-            return True
-    return False
 
 
 def _owned(problem: Problem, order: tuple[str, ...], formats: dict[str, Format]) -> bool:
@@ -78,12 +71,8 @@ def _owned(problem: Problem, order: tuple[str, ...], formats: dict[str, Format])
     inside = [v in problem.statement.target.indices for v in order]
     if inside != sorted(inside, reverse=True):
         return False
-    for access in problem.accesses:
-        format = formats[access.tensor]
-        for index, level in zip(level_indices(access, format), format.levels, strict=True):
-            if index in problem.statement.target.indices and not level.locates:
-                return False
-    return not problem.statement.equal
+    target = problem.statement.target.indices
+    return not problem.statement.equal and not any(walks(a, v, formats[a.tensor]) for a in problem.accesses for v in target)
 
 
 def _shared(problem: Problem, wanted: Format, formats: dict[str, Format]) -> Access | None:

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 
 from scorch.formats import Format, dtypes
-from scorch.ir.graph import level_indices
+from scorch.ir.graph import level_indices, walks
 from scorch.ir.notation import Access
 from scorch.schedule.problem import Problem
 
@@ -25,6 +25,8 @@ class Prices:
     merge: float = 2.5  # one step of a merge, mispredicted branch included
     scalar: float = 0.6  # a multiply and an add
     vector: float = 0.45  # the same on a SIMD register, data in cache
+    next: float = 0.2  # read the value after the last one
+    cached: float = 0.5  # random access within the first cache
     near: float = 1.5  # random access within the second cache
     far: float = 8.0  # random access beyond it
     line: float = 1.6  # stream one cache line from beyond the second cache
@@ -58,12 +60,10 @@ def nest_cost(problem: Problem, order: tuple[str, ...], tiled: str | None, forma
     total = 0.0
     for depth, index in enumerate(order):
         visits = problem.visits(order[: depth + 1])
-        walkers = [a for a in problem.sparse if _walks(problem, a, index, formats)]
+        walkers = [a for a in problem.sparse if walks(a, index, formats[a.tensor])]
         total += visits * (PRICES.sparse if walkers else PRICES.loop)
         if len(walkers) > 1:
-            before = problem.visits(order[:depth])
-            steps = sum(problem.distinct(a, _upto(a, order, depth)) / max(1.0, problem.distinct(a, _upto(a, order, depth - 1))) for a in walkers)
-            total += before * steps * PRICES.merge
+            total += problem.visits(order[:depth]) * PRICES.merge * sum(_children(problem, a, order, depth) for a in walkers)
     inner = problem.visits(order)
     if tiled is None:
         return total + inner * (PRICES.scalar + _access_cost(problem, order, formats))
@@ -72,15 +72,12 @@ def nest_cost(problem: Problem, order: tuple[str, ...], tiled: str | None, forma
     return total + inner * (vectors * PRICES.vector + _row_cost(problem, order, tiled, formats))
 
 
-def _upto(access: Access, order: tuple[str, ...], depth: int) -> frozenset[str]:
-    return frozenset(v for v in order[: depth + 1] if v in access.indices)
+def _children(problem: Problem, access: Access, order: tuple[str, ...], depth: int) -> float:
+    """Stored coordinates of an access at one loop, below one node of the loops outside it."""
+    inside = frozenset(order[: depth + 1]) & set(access.indices)
+    outside = frozenset(order[:depth]) & set(access.indices)
+    return problem.distinct(access, inside) / max(1.0, problem.distinct(access, outside))
 
-
-def _walks(problem: Problem, access: Access, index: str, formats: dict[str, Format]) -> bool:
-    if index not in access.indices:
-        return False
-    format = formats[access.tensor]
-    return not format.levels[level_indices(access, format).index(index)].locates
 
 
 def _access_cost(problem: Problem, order: tuple[str, ...], formats: dict[str, Format]) -> float:
@@ -92,35 +89,32 @@ def _access_cost(problem: Problem, order: tuple[str, ...], formats: dict[str, Fo
 
 
 def _jump(problem: Problem, access: Access, path: tuple[str, ...], order: tuple[str, ...]) -> float:
+    """One scalar access: next to the last one if the innermost loop is dense and runs along the last level, else a jump."""
     innermost = order[-1] if order else None
     if innermost not in path:
         return 0.0
+    picked = any(innermost in a.indices for a in problem.sparse)
+    if path[-1] == innermost and not picked:
+        return PRICES.next
     size = dtypes.itemsize(problem.dtype) * math.prod(problem.extents[v] for v in path)
-    strided = path[-1] != innermost or any(_is_walked(problem, innermost) for _ in (0,))
-    if not strided:
-        return 0.2
-    return PRICES.far if size > PRICES.far_bytes else PRICES.near if size > PRICES.near_bytes else 0.5
-
-
-def _is_walked(problem: Problem, index: str | None) -> bool:
-    return any(index in a.indices for a in problem.sparse)
+    if size > PRICES.far_bytes:
+        return PRICES.far
+    return PRICES.near if size > PRICES.near_bytes else PRICES.cached
 
 
 def _row_cost(problem: Problem, order: tuple[str, ...], tiled: str, formats: dict[str, Format]) -> float:
     """Bringing rows of dense operands to the core, by how far away they can be expected."""
     total = 0.0
     innermost = order[-1] if order else None
+    itemsize = dtypes.itemsize(problem.dtype)
+    lines = problem.extents[tiled] * itemsize / 64
     for access in problem.accesses:
-        if tiled not in access.indices or innermost not in access.indices:
-            continue
-        bytes_ = dtypes.itemsize(problem.dtype) * math.prod(problem.extents[v] for v in access.indices)
-        lines = problem.extents[tiled] * dtypes.itemsize(problem.dtype) / 64
-        total += lines * (PRICES.line if bytes_ > PRICES.near_bytes else 0.0)
-    target = problem.statement.target
-    if innermost not in target.indices or tiled not in target.indices:
-        return total
-    lines = problem.extents[tiled] * dtypes.itemsize(problem.dtype) / 64
-    return total + lines * PRICES.line  # a reduction outside: the result row is read and written at each step
+        if tiled in access.indices and innermost in access.indices:
+            size = itemsize * math.prod(problem.extents[v] for v in access.indices)
+            total += lines * PRICES.line if size > PRICES.near_bytes else 0.0
+    if {tiled, innermost} <= set(problem.statement.target.indices):
+        total += lines * PRICES.line  # a reduction outside: the result row is read and written at each step
+    return total
 
 
 def scatter_cost(kind: str, products: float, entries: float, rows: float, width: float) -> float:

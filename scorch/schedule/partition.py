@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scorch.formats import Format
-from scorch.ir.graph import level_indices
+from scorch.ir.graph import level_indices, walks
 from scorch.ir.notation import Access
 from scorch.ir.plan import Assembly, Partition, Tile
 from scorch.schedule.problem import Problem
@@ -32,10 +32,11 @@ def choose_partition(
     if tiled is not None and tiled[0] == outermost:
         if outermost not in problem.statement.target.indices or tiled[1].count is not None:
             return Partition("serial")
-        return Partition("tiles", outermost, None, chunks)
+        tiles = -(-problem.extents[outermost] // (tiled[1].vectors * tiled[1].lanes))
+        return Partition("tiles", outermost, None, min(chunks, tiles))
     if outermost not in problem.statement.target.indices:
         return _private(problem, outermost, formats, appends)
-    walkers = [a for a in problem.accesses if _walks(a, outermost, formats[a.tensor])]
+    walkers = [a for a in problem.accesses if walks(a, outermost, formats[a.tensor])]
     weight = _weight(problem, outermost, formats)
     if not walkers:
         if weight is not None and assembly.owned and _one_row_outweighs(problem, weight, formats, order):
@@ -76,18 +77,13 @@ def _private(problem: Problem, outermost: str, formats: dict[str, Format], appen
         size *= extent
     if appends or size * problem.threads > PRIVATE_BYTES or problem.statement.reduce != "add" or problem.dtype == "bool":
         return Partition("serial")
-    walkers = [a for a in problem.accesses if _walks(a, outermost, formats[a.tensor])]
+    walkers = [a for a in problem.accesses if walks(a, outermost, formats[a.tensor])]
     if len(walkers) > 1:
         return Partition("serial")
     unit = "positions" if walkers else "coordinates"
     weight = walkers[0] if walkers else _weight(problem, outermost, formats)
     return Partition(unit, outermost, weight, problem.threads, private=True)  # type: ignore[arg-type]
 
-
-def _walks(access: Access, index: str, format: Format) -> bool:
-    if index not in access.indices:
-        return False
-    return not format.levels[level_indices(access, format).index(index)].locates
 
 
 def _weight(problem: Problem, index: str, formats: dict[str, Format]) -> Access | None:

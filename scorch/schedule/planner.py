@@ -9,7 +9,7 @@ from itertools import islice, permutations
 
 from scorch.errors import ScheduleError
 from scorch.formats import Format
-from scorch.ir.graph import level_indices
+from scorch.ir.graph import level_indices, walks
 from scorch.ir.lattice import build_lattice
 from scorch.ir.notation import Access
 from scorch.ir.plan import Alternative, Kernel, Partition, Plan, TensorSpec, Tile
@@ -122,16 +122,12 @@ def _converted(problem: Problem, order: tuple[str, ...]) -> tuple[dict[str, Form
 def _merged(problem: Problem, access: Access, formats: dict[str, Format]) -> bool:
     """Whether some loop walks this access together with another sparse one."""
     for index in access.indices:
-        lattice = build_lattice(problem.statement.expr, index, lambda a, v=index: _walks(a, v, formats))  # type: ignore[misc]
+        lattice = build_lattice(problem.statement.expr, index, lambda a, v=index: walks(a, v, formats[a.tensor]))  # type: ignore[misc]
         top = lattice.top
         if access in top.iterators and (len(top.iterators) > 1 or len(lattice.points) > 1):
             return True
     return False
 
-
-def _walks(access: Access, index: str, formats: dict[str, Format]) -> bool:
-    format = formats[access.tensor]
-    return not format.levels[level_indices(access, format).index(index)].locates
 
 
 def _with_tiles(problem: Problem, layout: _Layout) -> Iterator[_Candidate]:

@@ -11,7 +11,6 @@ import torch
 
 from scorch.fairness.errors import FairnessError
 from scorch.fairness.functional import call
-from scorch.fairness.groups import Attributes
 from scorch.fairness.method import Run, Wholesale
 from scorch.fairness.networks import Mixture
 
@@ -19,9 +18,9 @@ __all__ = ["ExponentiatedGradient"]
 
 
 class _Oracle:
-    """What fairlearn trains again and again: fit(X, y, sample_weight) and predict, over row numbers.
+    """What fairlearn trains again and again: fit(X, y, sample_weight) and predict.
 
-    X holds row numbers only, so that images and tables look the same to fairlearn.
+    X holds row numbers only, so that images and tables look the same to fairlearn; y is 1 for positives.
     """
 
     def __init__(self, run: Run, train: Any) -> None:
@@ -42,18 +41,20 @@ class _Oracle:
         """Train on the given rows, labels and weights."""
         weights = torch.as_tensor(np.array(sample_weight, dtype=np.float32))
         index = torch.as_tensor(np.array(rows, dtype=np.int64)).ravel()
-        labels = torch.as_tensor(np.array(y, dtype=np.int64)).ravel()
+        ones = torch.as_tensor(np.array(y, dtype=np.int64)).ravel()
+        labels = torch.where(ones == 1, self.run.positive, 1 - self.run.positive)
         # The reduction's costs sum to anything; a mean of one keeps the learning rate's meaning.
         weights = weights * (len(weights) / weights.sum().clamp(min=1e-12))
         self.network = self.train(self.run.data.x[index], labels, weights)
         return self
 
     def predict(self, rows: Any) -> np.ndarray[Any, Any]:
-        """0 or 1 for each of the given rows."""
+        """1 for each of the given rows that is predicted positive, 0 for the others."""
         assert self.network is not None
         index = torch.as_tensor(np.array(rows, dtype=np.int64)).ravel()
         with torch.no_grad():
-            found: np.ndarray[Any, Any] = call(self.network, self.run.data.x[index]).argmax(dim=1).numpy()
+            classes = call(self.network, self.run.data.x[index]).argmax(dim=1)
+        found: np.ndarray[Any, Any] = (classes == self.run.positive).long().numpy()
         return found
 
 
@@ -79,32 +80,15 @@ class ExponentiatedGradient(Wholesale):
                 "exponentiated_gradient is for two classes and sensitive features of the training data; "
                 "use forml, group_dro or group_balanced otherwise"
             )
-        labels = run.data.y if run.positive == 1 else 1 - run.data.y
-        flip = run.positive != 1
-        names = Attributes(run.data.codes, _values(run.data.codes), _names(run.data.codes)).labels()
-        oracle = _Oracle(run, _flipped(train) if flip else train)
-        found = Reduction(oracle, TruePositiveRateParity(difference_bound=self.eps), max_iter=self.iterations)
+        positives = (run.data.y == run.positive).long().numpy()
+        groups = np.unique(run.data.codes.numpy(), axis=0, return_inverse=True)[1].ravel()
+        found = Reduction(
+            _Oracle(run, train), TruePositiveRateParity(difference_bound=self.eps), max_iter=self.iterations
+        )
         with warnings.catch_warnings():
             # fairlearn 0.15 uses assignments that pandas 3 deprecates, and says so hundreds of times.
             warnings.filterwarnings("ignore", module="fairlearn")
-            found.fit(np.arange(len(labels))[:, None], labels.numpy(), sensitive_features=names)
+            found.fit(np.arange(len(positives))[:, None], positives, sensitive_features=groups)
         chosen = [(found.predictors_[k].network, float(w)) for k, w in found.weights_.items() if w > 0]
         return Mixture([network for network, _ in chosen], [share for _, share in chosen])
 
-
-def _flipped(train: Any) -> Any:
-    """Train with the labels that fairlearn calls 0 and 1 turned back into ours."""
-
-    def turned(x: torch.Tensor, y: torch.Tensor, weights: torch.Tensor) -> torch.nn.Module:
-        network: torch.nn.Module = train(x, 1 - y, weights)
-        return network
-
-    return turned
-
-
-def _values(codes: torch.Tensor) -> tuple[tuple[Any, ...], ...]:
-    return tuple(tuple(range(int(column.max()) + 1)) for column in codes.T)
-
-
-def _names(codes: torch.Tensor) -> tuple[str, ...]:
-    return tuple(f"attribute_{number}" for number in range(codes.shape[1]))
