@@ -1,9 +1,9 @@
 """Scorch: sparse tensor algebra on CPUs, compiled from index notation by Python and Numba.
 
-    >>> import scorch, torch
-    >>> A = scorch.tensor(torch.eye(3).to_sparse_csr())
-    >>> scorch.einsum("ik,kj->ij", A, torch.ones(3, 2)).shape
-    torch.Size([3, 2])
+>>> import scorch, torch
+>>> A = scorch.tensor(torch.eye(3).to_sparse_csr())
+>>> scorch.einsum("ik,kj->ij", A, torch.ones(3, 2)).shape
+torch.Size([3, 2])
 """
 
 from scorch import formats

@@ -74,7 +74,9 @@ def _context(notation: str, operands: tuple[Any, ...]) -> str:
     for number, x in enumerate(operands):
         shape = tuple(getattr(x, "shape", ())) if hasattr(x, "shape") else "?"
         kind = getattr(x, "format", None) or getattr(x, "layout", None) or type(x).__name__
-        lines.append(f"  operand {number}: {type(x).__module__.split('.')[0]} {kind}, shape {shape}, {getattr(x, 'dtype', '?')}")
+        lines.append(
+            f"  operand {number}: {type(x).__module__.split('.')[0]} {kind}, shape {shape}, {getattr(x, 'dtype', '?')}"
+        )
     return "\n".join(lines)
 
 
@@ -99,7 +101,9 @@ def kernel(notation: str, *operands: Any, out_format: Format | str | None = None
 class BoundKernel:
     """What `scorch.kernel` returns: a program with the keys of the operands that it takes."""
 
-    def __init__(self, notation: str, program: engine.AnyProgram, out_format: Format | str | None, keys: tuple[object, ...]) -> None:
+    def __init__(
+        self, notation: str, program: engine.AnyProgram, out_format: Format | str | None, keys: tuple[object, ...]
+    ) -> None:
         self.notation = notation
         self.program = program
         self._keys = keys

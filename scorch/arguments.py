@@ -40,11 +40,7 @@ def values_for(pattern: Pattern, values: Any) -> torch.Tensor:
     if pattern.format.is_dense and tuple(given.shape) == pattern.shape:
         # Kernels read a flat view; one of values in another order would be a copy that misses later changes.
         stored = given.permute(order)
-        return (
-            given
-            if stored.is_contiguous()
-            else stored.contiguous().permute(tuple(np.argsort(order).tolist()))
-        )
+        return given if stored.is_contiguous() else stored.contiguous().permute(tuple(np.argsort(order).tolist()))
     if tuple(given.shape) != (pattern.nnz,):
         raise ShapeError(f"{pattern} takes values of shape ({pattern.nnz},), got {tuple(given.shape)}")
     return given.contiguous()

@@ -68,9 +68,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     return args
 
 
-def _add(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, module: ModuleType
-) -> None:
+def _add(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, module: ModuleType) -> None:
     parser = commands.add_parser(
         name,
         help=module.HELP,
@@ -89,9 +87,7 @@ class _Version(argparse.Action):
     """--version, whose text is put together only when asked for."""
 
     def __init__(self, option_strings: Sequence[str], dest: str) -> None:
-        super().__init__(
-            option_strings, dest, nargs=0, help="print the versions of scorch and what it stands on"
-        )
+        super().__init__(option_strings, dest, nargs=0, help="print the versions of scorch and what it stands on")
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from scorch.runtime.diagnose import installed_version

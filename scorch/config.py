@@ -126,8 +126,7 @@ class Config:
     def __repr__(self) -> str:
         width = max(map(len, _SETTINGS))
         lines = (
-            f"{name:<{width}} = {getattr(self, name)!s:<8}  # {help_}"
-            for name, (_, _, help_) in _SETTINGS.items()
+            f"{name:<{width}} = {getattr(self, name)!s:<8}  # {help_}" for name, (_, _, help_) in _SETTINGS.items()
         )
         return "\n".join(lines)
 

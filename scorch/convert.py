@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scorch.engine import reformat
+from scorch.reorder import reformat
 from scorch.formats import Storage, dtypes
 
 __all__ = ["reformat", "retype"]

@@ -81,17 +81,13 @@ def to_torch(storage: Storage, layout: torch.layout | None = None) -> torch.Tens
     if layout in _COMPRESSED:
         return _to_torch_compressed(storage, layout)
     if layout is not torch.sparse_coo:
-        raise UnsupportedError(
-            f"to_torch makes strided, sparse_coo, sparse_csr and sparse_csc tensors, not {layout}"
-        )
+        raise UnsupportedError(f"to_torch makes strided, sparse_coo, sparse_csr and sparse_csc tensors, not {layout}")
     if format.ndim == 0:
         return dense_view(storage).to_sparse()
     storage = _sorted_by_dimension(storage)
     indices = torch.from_numpy(coordinates(storage.pattern))
     shape = storage.pattern.shape
-    return torch.sparse_coo_tensor(
-        indices, stored_order(storage), shape, is_coalesced=True, check_invariants=False
-    )
+    return torch.sparse_coo_tensor(indices, stored_order(storage), shape, is_coalesced=True, check_invariants=False)
 
 
 def _own_layout(format: Format) -> torch.layout:
@@ -102,9 +98,7 @@ def _own_layout(format: Format) -> torch.layout:
 
 def _check_fill(storage: Storage, library: str) -> None:
     if storage.fill != 0:
-        raise UnsupportedError(
-            f"{library} has no fill value, and this tensor's is {storage.fill}; use to_dense()"
-        )
+        raise UnsupportedError(f"{library} has no fill value, and this tensor's is {storage.fill}; use to_dense()")
 
 
 def _sorted_by_dimension(storage: Storage) -> Storage:

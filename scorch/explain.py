@@ -119,9 +119,7 @@ def _structure(storage: Storage, found: Statistics) -> str:
     density = f" ({100 * found.nnz / pattern.size:.2g} %)" if pattern.size else ""
     text = f"{found.nnz:,} stored{density}"
     if pattern.format.ndim > 1 and "pos" in pattern.arrays[-1]:
-        text += (
-            f"; a row: mean {found.row_mean:.3g}, most {found.row_max:,}, deviation {found.row_deviation:.3g}"
-        )
+        text += f"; a row: mean {found.row_mean:.3g}, most {found.row_max:,}, deviation {found.row_deviation:.3g}"
     if pattern.format.ndim > 2:
         text += f"; levels {' > '.join(f'{count:,}' for count in found.distinct)}"
     return text

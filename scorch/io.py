@@ -115,9 +115,7 @@ def _write_mtx(file: IO[bytes], x: Tensor) -> None:
     import scipy.io
 
     if x.ndim != 2:
-        raise UnsupportedError(
-            f"a MatrixMarket file holds matrices; a tensor of shape {x.shape} fits a .tns file"
-        )
+        raise UnsupportedError(f"a MatrixMarket file holds matrices; a tensor of shape {x.shape} fits a .tns file")
     content: Any = x.to_dense().numpy() if x.format.is_dense else x.to_scipy().tocoo()
     if content.dtype == np.bool_:
         content = content.astype(np.int8)
@@ -141,9 +139,7 @@ def _write_npz(file: IO[bytes], x: Tensor) -> None:
     import scipy.sparse
 
     if x.format.is_dense:
-        raise UnsupportedError(
-            "an .npz file of scipy holds sparse arrays; convert with .to('csr'), or use numpy.savez"
-        )
+        raise UnsupportedError("an .npz file of scipy holds sparse arrays; convert with .to('csr'), or use numpy.savez")
     scipy.sparse.save_npz(file, x.to_scipy())
 
 
@@ -154,9 +150,7 @@ def _read_smtx(file: IO[bytes], shape: Sequence[int] | None) -> Tensor:
     first = file.readline().replace(b",", b" ")
     extents = _integers(first, 1)
     if len(extents) != 3 or (extents < 0).any():
-        raise FormatError(
-            f"line 1 must be 'rows, columns, nonzeros', got {first[:60].decode(errors='replace')!r}"
-        )
+        raise FormatError(f"line 1 must be 'rows, columns, nonzeros', got {first[:60].decode(errors='replace')!r}")
     rows, columns, nnz = (int(extent) for extent in extents)
     pos, crd = _integers(file.readline(), 2), _integers(file.read(), 3)
     for line, found, expected in ((2, len(pos), rows + 1), (3, len(crd), nnz)):
@@ -175,18 +169,14 @@ def _integers(text: bytes, line: int) -> Array:
         return np.fromstring(text, dtype=np.int64, sep=" ") if text.strip() else np.empty(0, dtype=np.int64)
     except ValueError:
         bad = next((word for word in text.split() if not word.lstrip(b"+-").isdigit()), text[:60])
-        raise FormatError(
-            f"line {line}: expected integers, got {bad[:60].decode(errors='replace')!r}"
-        ) from None
+        raise FormatError(f"line {line}: expected integers, got {bad[:60].decode(errors='replace')!r}") from None
 
 
 def _write_smtx(file: IO[bytes], x: Tensor) -> None:
     if x.ndim != 2:
         raise UnsupportedError(f"an .smtx file holds matrices; a tensor of shape {x.shape} fits a .tns file")
     if not bool((x.values == 1).all()):
-        raise UnsupportedError(
-            "an .smtx file holds a pattern without values; write .mtx, or x.with_values of ones"
-        )
+        raise UnsupportedError("an .smtx file holds a pattern without values; write .mtx, or x.with_values of ones")
     csr: Any = x.to("csr").to_scipy()
     lines = [
         ", ".join(map(str, (*x.shape, x.nnz))),

@@ -127,9 +127,7 @@ def _check_torch(x: torch.Tensor) -> None:
         raise UnsupportedError(f"Scorch runs on CPU; the operand is on {x.device}: pass tensor.cpu()")
     dtypes.name_of(x.dtype)
     if x.layout in _BLOCKED:
-        raise UnsupportedError(
-            f"operands of layout {x.layout} are not supported yet; convert with .to_sparse_csr()"
-        )
+        raise UnsupportedError(f"operands of layout {x.layout} are not supported yet; convert with .to_sparse_csr()")
     if x.layout not in (torch.strided, torch.sparse_coo, torch.sparse_csr, torch.sparse_csc):
         raise UnsupportedError(f"operands of layout {x.layout} are not supported; convert with .to_dense()")
 
@@ -188,9 +186,7 @@ def _pattern_of_coo(x: torch.Tensor) -> Packing:
     indices, values = x._indices(), x._values()
     _check_values(len(values), indices.shape[1])
     if x.sparse_dim() == 0:
-        raise UnsupportedError(
-            "a sparse tensor without sparse dimensions is not supported; convert with .to_dense()"
-        )
+        raise UnsupportedError("a sparse tensor without sparse dimensions is not supported; convert with .to_dense()")
     return pack(indices, tuple(x.shape), x.dense_dim())
 
 
@@ -276,8 +272,7 @@ def _from_other(x: Any) -> Storage:
         return Storage.from_dense(dense_from_numpy(np.asarray(x)))
     if not isinstance(x, bool | int | float | complex | list | tuple):
         raise DtypeError(
-            f"cannot use a {type(x).__name__} as a tensor; "
-            "pass a torch, numpy, scipy.sparse or scorch tensor, or lists"
+            f"cannot use a {type(x).__name__} as a tensor; pass a torch, numpy, scipy.sparse or scorch tensor, or lists"
         )
     try:
         return _from_torch(torch.tensor(x))

@@ -338,9 +338,7 @@ def tensor(x: Any, format: FormatLike = None, dtype: Any = None, fill: Fill = 0)
     return Tensor(storage if format is None else _reformatted(storage, format))
 
 
-def from_coo(
-    coords: Any, values: Any, shape: Sequence[int], format: Format | str = "coo", fill: Fill = 0
-) -> Tensor:
+def from_coo(coords: Any, values: Any, shape: Sequence[int], format: Format | str = "coo", fill: Fill = 0) -> Tensor:
     """A Tensor from coordinates in any order; the values of equal coordinates are summed (bool: "or").
 
     `coords` is (ndim, nnz), integers; `values` (nnz,). Shares memory if the coordinates are sorted and

@@ -8,17 +8,15 @@ import numpy as np
 import pytest
 import scipy.io
 import scipy.sparse as sp
+import torch
 
 import scorch
 from scorch import cli
 from scorch.commands import COMMANDS, bench, explain
 from scorch.config import config
-from scorch.errors import NotationError
+from scorch.errors import FormatError, NotationError
 
 ROOT = Path(__file__).resolve().parents[1]
-
-needs_compiler = pytest.mark.skipif(not hasattr(scorch, "einsum"), reason="the compiler is not there yet")
-needs_reader = pytest.mark.skipif(not hasattr(scorch, "read"), reason="the readers are not there yet")
 
 
 def _process(*arguments, **options):
@@ -188,11 +186,22 @@ def test_bench_without_a_checkout_says_where_it_is(monkeypatch, capsys):
 
 
 def test_explain_makes_up_what_no_file_gives(monkeypatch):
-    stored = SimpleNamespace(ndim=2, shape=(5, 7))
-    monkeypatch.setattr(scorch, "read", lambda path: stored, raising=False)
+    stored = SimpleNamespace(ndim=2, shape=(5, 7), dtype=torch.float64)
+    read = []
+    monkeypatch.setattr(scorch, "read", lambda path, format: read.append((path, format)) or stored)
     found = explain.operands("ij, id, jd -> ij", ["m.npz", "-"], 3)
     assert found[0] is stored
     assert [tuple(x.shape) for x in found[1:]] == [(5, 3), (7, 3)]
+    # Mixed types would be another question than the one that was asked.
+    assert {x.dtype for x in found[1:]} == {torch.float64}
+    explain.operands("ij,jk->ik", ["m.npz", "n.npz"], 3, ["csr", "csc"])
+    explain.operands("ij,jk->ik", ["m.npz", "n.npz"], 3, ["csr"])
+    assert read == [("m.npz", None), *[("m.npz", "csr"), ("n.npz", "csc")], *[("m.npz", "csr"), ("n.npz", "csr")]]
+
+
+def test_explain_wants_a_format_for_each_file():
+    with pytest.raises(FormatError, match="2 formats are given for 1 files"):
+        explain.operands("ij,jk->ik", ["m.npz"], 3, ["csr", "csr"])
 
 
 @pytest.mark.parametrize(
@@ -208,7 +217,6 @@ def test_explain_refuses(notation, files, message):
         explain.operands(notation, files, 4)
 
 
-@needs_reader
 @pytest.mark.parametrize("name", ["missing.mtx", "missing.nonsense"])
 def test_a_missing_file_is_one_line(name, tmp_path, capsys):
     assert cli.main(["demo", str(tmp_path / name)]) == 2
@@ -217,7 +225,6 @@ def test_a_missing_file_is_one_line(name, tmp_path, capsys):
     assert error.count("\n") == 1
 
 
-@needs_compiler
 @pytest.mark.compiled
 def test_explain_prints_plan_and_source(matrix_file, cache_dir, capsys):
     assert cli.main(["explain", "ik,kj->ij", matrix_file, "--k", "8", "--source"]) == 0
@@ -226,7 +233,18 @@ def test_explain_prints_plan_and_source(matrix_file, cache_dir, capsys):
     assert "def body" in out
 
 
-@needs_compiler
+@pytest.mark.compiled
+def test_explain_takes_the_files_in_another_format(matrix_file, cache_dir, capsys):
+    assert cli.main(["explain", "ik,k->i", matrix_file, "--format", "csc"]) == 0
+    assert " csc " in capsys.readouterr().out
+
+
+def test_runs_as_a_module():
+    done = subprocess.run([sys.executable, "-m", "scorch", "--help"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "demo" in done.stdout
+
+
 @pytest.mark.compiled
 def test_demo_on_a_file(matrix_file, cache_dir, capsys):
     assert cli.main(["demo", matrix_file, "--k", "8", "--rounds", "2", "--threads", "1"]) == 0
@@ -236,7 +254,6 @@ def test_demo_on_a_file(matrix_file, cache_dir, capsys):
     assert "[4/4]" in done.err
 
 
-@needs_compiler
 @pytest.mark.compiled
 def test_demo_on_a_tensor_of_order_three(tmp_path, cache_dir, capsys):
     rng = np.random.default_rng(0)
@@ -248,7 +265,6 @@ def test_demo_on_a_tensor_of_order_three(tmp_path, cache_dir, capsys):
     assert all(name in out for name in ("TTV", "TTM", "MTTKRP", "All results agree."))
 
 
-@needs_compiler
 @pytest.mark.compiled
 def test_cache_warm_fills_the_cache(matrix_file, cache_dir, capsys):
     assert cli.main(["cache", "warm", matrix_file, "--k", "8"]) == 0
@@ -271,9 +287,7 @@ def test_demo_says_which_result_is_wrong_and_ends_with_1(monkeypatch, capsys):
     case = Case("Sum", "i->", (), contenders, lambda: (one, one))
     monkeypatch.setattr(demo, "built_in", lambda seed: [power_law(50)])
     monkeypatch.setattr(demo, "matrix_cases", lambda subject, k, seed: [case])
-    monkeypatch.setattr(
-        scorch, "explain", lambda *_, **__: SimpleNamespace(path="/a/kernel.py"), raising=False
-    )
+    monkeypatch.setattr(scorch, "explain", lambda *_, **__: SimpleNamespace(path="/a/kernel.py"), raising=False)
     assert cli.main(["demo"]) == 1
     out = capsys.readouterr().out
     assert "WRONG: Sum: torch coo is off by 1.0e+00" in out

@@ -16,14 +16,12 @@ import torch
 from scipy import sparse
 
 import asv_benchmarks
-import scorch
 from asv_benchmarks.compare import check, families, machine, peers, ratios, report, table, timing
 from asv_benchmarks.compare.__main__ import main, run
 from asv_benchmarks.compare.model import Case, CaseResult, Contender, LeftOut, Options, Outcome, Peer
 from asv_benchmarks.compare.options import parse
 from asv_benchmarks.inputs import Matrix, load, matrices
 
-needs_scorch = pytest.mark.skipif(not hasattr(scorch, "einsum"), reason="scorch has no einsum yet")
 MODULES = [
     module.name
     for module in pkgutil.walk_packages(asv_benchmarks.__path__, "asv_benchmarks.")
@@ -67,9 +65,7 @@ def test_options_have_their_defaults() -> None:
         (["--data", "not/a/folder"], "not/a/folder is not there"),
     ],
 )
-def test_mistakes_on_the_command_line(
-    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_mistakes_on_the_command_line(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         parse(words)
     assert caught.value.code == 2
@@ -106,9 +102,7 @@ def test_case_pattern_matches_matrix_or_id(pattern: str) -> None:
 
 def test_ratio_is_the_best_counted_rival_over_scorch() -> None:
     mine = outcome("scorch", 2.0, "scorch")
-    case = result(
-        mine, outcome("a", 6.0), outcome("b", 5.0), outcome("c", None), outcome("d", 1.0, counted=False)
-    )
+    case = result(mine, outcome("a", 6.0), outcome("b", 5.0), outcome("c", None), outcome("d", 1.0, counted=False))
     assert ratios.ratio(case) == 2.5
     assert ratios.best_rival(case).label == "b"  # type: ignore[union-attr]
     assert ratios.best_other(case).label == "d"  # type: ignore[union-attr]
@@ -160,9 +154,7 @@ def test_table_shows_times_marks_and_notes() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("layout", "wrong"), [("csr", 0.0), ("csc", 0.0), ("coo", 0.0), ("csr", 1.0), ("csr", np.nan)]
-)
+@pytest.mark.parametrize(("layout", "wrong"), [("csr", 0.0), ("csc", 0.0), ("coo", 0.0), ("csr", 1.0), ("csr", np.nan)])
 def test_check_of_sparse_results(layout: str, wrong: float) -> None:
     right = sparse.csr_array(np.array([[1.0, 0.0, 2.0], [0.0, 3.0, 0.0]], np.float32))
     dense = torch.from_numpy(right.toarray())
@@ -244,12 +236,8 @@ def test_rounds_are_interleaved_and_the_hopeless_sit_out() -> None:
 
 def test_every_layout_agrees_on_a_tiny_matrix() -> None:
     tiny = Matrix("tiny", "generated", lambda: sparse.csr_array(np.eye(6, dtype=np.float32)[::-1]))
-    case = Case(
-        "spmm", "tiny", "", "spmm", lambda: (load(tiny), np.ones((6, 2), np.float32)), lambda a, b: a @ b
-    )
-    found = {
-        o.label: o for o in timing.measure(case, Options(rounds=3, budget=0)).outcomes if o.peer != "scorch"
-    }
+    case = Case("spmm", "tiny", "", "spmm", lambda: (load(tiny), np.ones((6, 2), np.float32)), lambda a, b: a @ b)
+    found = {o.label: o for o in timing.measure(case, Options(rounds=3, budget=0)).outcomes if o.peer != "scorch"}
     for label in ("torch coo", "torch csr32", "torch csr64", "torch csc", "scipy", "dense"):
         assert found[label].value is not None, found[label]
 
@@ -282,7 +270,6 @@ def test_whole_run_writes_its_files(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "| powerlaw-2k CSR->CSC |" in (tmp_path / "r.md").read_text()
 
 
-@needs_scorch
 @pytest.mark.compiled
 @pytest.mark.parametrize("family", ["spmm", "spmv", "spmspm", "sddmm", "convert", "overhead"])
 def test_scorch_is_right_and_rated(family: str) -> None:
@@ -290,10 +277,10 @@ def test_scorch_is_right_and_rated(family: str) -> None:
     found = run(Options(quick=True, rounds=3, budget=0, families=(family,), case=case))
     assert found
     for each in found:
-        assert ratios.ratio(each) is not None, (each.case, each.outcomes)
+        declined = any(o.peer == "scorch" and o.error.startswith("left out") for o in each.outcomes)
+        assert declined or ratios.ratio(each) is not None, (each.case, each.outcomes)
 
 
-@needs_scorch
 @pytest.mark.compiled
 def test_children_measure_scorch() -> None:
     for each in run(Options(quick=True, families=("latency", "memory"))):

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pytest
 
-import scorch
-
 nbclient = pytest.importorskip("nbclient", reason="nbclient is not installed (extra: notebooks)")
 nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed (extra: notebooks)")
 pytest.importorskip("ipykernel", reason="ipykernel is not installed (extra: notebooks)")
@@ -30,7 +28,6 @@ def test_is_stored_without_outputs(path):
 
 
 @pytest.mark.compiled
-@pytest.mark.skipif(not hasattr(scorch, "einsum"), reason="the compiler is not there yet")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_runs(path, tmp_path):
     # A cache of its own: the notebook traces the files in it. No proxy leads out, so a download would fail.

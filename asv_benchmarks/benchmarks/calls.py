@@ -16,9 +16,7 @@ class Overhead:
     """Operands of 10 x 10: nothing but the call is left."""
 
     param_names = ("contender",)
-    params = (
-        ["scorch einsum", "scorch kernel", "scorch einsum, torch csr", "torch csr32", "scipy", "dense"],
-    )
+    params = (["scorch einsum", "scorch kernel", "scorch einsum, torch csr", "torch csr32", "scipy", "dense"],)
     call: Callable[[], Any]
 
     def setup(self, contender: str) -> None:

@@ -54,6 +54,6 @@ def _warmed(contender: Contender) -> Callable[[], Any]:
         for _ in range(2):
             call = made() if contender.fresh else made
             call()
-    except (ImportError, AttributeError, NotImplementedError, LeftOut) as error:
+    except (ImportError, NotImplementedError, LeftOut) as error:
         raise NotImplementedError(str(error)) from error
     return made

@@ -41,9 +41,7 @@ def main(words: Sequence[str] | None = None) -> int:
     described["others"] = f"other processes used {before.others(after):.2f} cores during the run"
     _write(options, described, results)
     _warn(machine.busy_warning(before.others(after)))
-    return int(
-        any(outcome.wrong for result in results for outcome in result.outcomes if outcome.peer == "scorch")
-    )
+    return int(any(outcome.wrong for result in results for outcome in result.outcomes if outcome.peer == "scorch"))
 
 
 def run(options: Options) -> list[CaseResult]:

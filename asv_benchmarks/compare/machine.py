@@ -100,9 +100,7 @@ def _cpu() -> str:
         for key, _, value in (line.partition(":") for line in text.split("\n\n")[0].splitlines())
     }
     name = fields.get("model name", platform.machine())
-    widest = next(
-        (w for w in ("avx512f", "avx2", "avx", "asimd") if w in fields.get("flags", "").split()), ""
-    )
+    widest = next((w for w in ("avx512f", "avx2", "avx", "asimd") if w in fields.get("flags", "").split()), "")
     family = f" (family {fields['cpu family']}, model {fields['model']})" if "cpu family" in fields else ""
     return f"{name}{family}{' ' + widest if widest else ''}"
 
@@ -120,9 +118,7 @@ def _caches() -> list[str]:
 
 def _commit() -> str:
     def git(*words: str) -> str:
-        return subprocess.run(
-            ["git", *words], cwd=_ROOT, capture_output=True, text=True, timeout=20
-        ).stdout.strip()
+        return subprocess.run(["git", *words], cwd=_ROOT, capture_output=True, text=True, timeout=20).stdout.strip()
 
     try:
         name = git("rev-parse", "--short", "--verify", "--quiet", "HEAD")

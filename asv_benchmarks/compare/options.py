@@ -93,9 +93,7 @@ def _families(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     unknown = [name for name in names if name not in FAMILIES]
     if unknown or not names:
-        raise argparse.ArgumentTypeError(
-            f"no family {', '.join(unknown or [text])!r}; there are {', '.join(FAMILIES)}"
-        )
+        raise argparse.ArgumentTypeError(f"no family {', '.join(unknown or [text])!r}; there are {', '.join(FAMILIES)}")
     return names
 
 

@@ -49,9 +49,7 @@ def summaries(results: Sequence[CaseResult]) -> list[Summary]:
             found.append(summarise(f"{name}, real matrices", real))
         variants = list(dict.fromkeys(result.variant for result in mine))
         for variant in variants if len(variants) > 1 else ():
-            found.append(
-                summarise(f"{name} {variant}", [result for result in mine if result.variant == variant])
-            )
+            found.append(summarise(f"{name} {variant}", [result for result in mine if result.variant == variant]))
     return found
 
 

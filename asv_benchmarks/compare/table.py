@@ -40,9 +40,7 @@ def three(value: float) -> str:
 
 def family_rows(family: Family, results: Sequence[CaseResult]) -> Rows:
     """A header and a row a case: the time of each contender, the best rival, the ratio, notes."""
-    labels = list(
-        dict.fromkeys(o.label for result in results for o in result.outcomes if _shown(results, o.label))
-    )
+    labels = list(dict.fromkeys(o.label for result in results for o in result.outcomes if _shown(results, o.label)))
     rows = [["case", "operands", *labels, "best rival", "ratio", "notes"]]
     for result in results:
         by_label = {outcome.label: outcome for outcome in result.outcomes}
@@ -124,9 +122,7 @@ def _line(row: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> s
 
 def _numeric(rows: Rows, column: int) -> bool:
     cells = [row[column] for row in rows[1:] if row[column] not in {"-", ""}]
-    return bool(cells) and all(
-        cell.rstrip("~").replace(".", "").replace("e-", "").isdigit() for cell in cells
-    )
+    return bool(cells) and all(cell.rstrip("~").replace(".", "").replace("e-", "").isdigit() for cell in cells)
 
 
 def _shown(results: Sequence[CaseResult], label: str) -> bool:

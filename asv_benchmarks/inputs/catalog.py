@@ -107,9 +107,7 @@ def _weights(data: Path) -> Iterator[Matrix]:
             if method in _WEIGHT_METHODS and any(part in layer for part in _WEIGHT_PARTS):
                 short = _layer(layer)
                 kind = method.split("_")[0]
-                yield Matrix(
-                    f"{model}-{kind}-{sparsity}-{short}", "weight", partial(files.weight, path, name)
-                )
+                yield Matrix(f"{model}-{kind}-{sparsity}-{short}", "weight", partial(files.weight, path, name))
 
 
 def _layer(layer: str) -> str:

@@ -36,9 +36,7 @@ def graph(path: Path) -> Any:
         indptr, indices, shape = (archive[f"adj_{part}"] for part in ("indptr", "indices", "shape"))
     ones = np.ones(len(indices), np.float32)
     index = np.int32 if len(indices) < 2**31 else np.int64
-    result = sparse.csr_array(
-        (ones, indices.astype(index), indptr.astype(index)), shape=tuple(map(int, shape))
-    )
+    result = sparse.csr_array((ones, indices.astype(index), indptr.astype(index)), shape=tuple(map(int, shape)))
     result.sort_indices()
     return result
 

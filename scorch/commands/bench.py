@@ -21,9 +21,7 @@ PASSES_ON = True
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
-    parser.add_argument(
-        "--help-compare", action="store_true", help="print the options that go on to the benchmarks"
-    )
+    parser.add_argument("--help-compare", action="store_true", help="print the options that go on to the benchmarks")
 
 
 def run(args: argparse.Namespace, console: Console) -> int:

@@ -23,9 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     parser.add_argument("action", choices=("info", "clear", "warm"), help="what to do")
     parser.add_argument("files", nargs="*", metavar="FILE", help="for warm: tensors to compile for")
-    parser.add_argument(
-        "--k", type=positive, default=64, help="for warm: columns of the dense factors (default: 64)"
-    )
+    parser.add_argument("--k", type=positive, default=64, help="for warm: columns of the dense factors (default: 64)")
 
 
 def run(args: argparse.Namespace, console: Console) -> int:

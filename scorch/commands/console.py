@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, Protocol, TextIO
 
-__all__ = ["Advance", "Console", "seconds"]
+__all__ = ["Advance", "Console", "seconds", "three_figures"]
 
 
 class Advance(Protocol):
@@ -30,9 +30,7 @@ class Console:
     SpMV  1.0 ms
     """
 
-    def __init__(
-        self, out: TextIO | None = None, err: TextIO | None = None, fancy: bool | None = None
-    ) -> None:
+    def __init__(self, out: TextIO | None = None, err: TextIO | None = None, fancy: bool | None = None) -> None:
         self.out = out or sys.stdout
         self.err = err or sys.stderr
         available = find_spec("rich") is not None
@@ -134,11 +132,16 @@ def seconds(value: float) -> str:
         return "-"
     for unit, size in (("s", 1.0), ("ms", 1e-3)):
         if value >= size:
-            return f"{_three_figures(value / size)} {unit}"
-    return f"{_three_figures(value / 1e-6)} us"
+            return f"{three_figures(value / size)} {unit}"
+    return f"{three_figures(value / 1e-6)} us"
 
 
-def _three_figures(value: float) -> str:
+def three_figures(value: float) -> str:
+    """A number from 0 on with three figures, two decimals at most.
+
+    >>> three_figures(165.55), three_figures(0.123)
+    ('166', '0.12')
+    """
     decimals = 2 if value < 9.995 else 1 if value < 99.95 else 0
     return f"{value:.{decimals}f}"
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from scorch.commands.console import Console, seconds
+from scorch.commands.console import Console, seconds, three_figures
 from scorch.commands.options import positive
 
 __all__ = ["HELP", "configure", "run"]
@@ -24,9 +24,7 @@ _STEPS = {True: 4, False: 3}
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
-    parser.add_argument(
-        "file", nargs="?", metavar="FILE", help=".mtx, .tns, .smtx (each also .gz) or scipy's .npz"
-    )
+    parser.add_argument("file", nargs="?", metavar="FILE", help=".mtx, .tns, .smtx (each also .gz) or scipy's .npz")
     parser.add_argument(
         "--k",
         type=positive,
@@ -34,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="columns of the dense factors (default: 64, and 16 beside a tensor)",
     )
     parser.add_argument(
-        "--rounds", type=positive, default=7, help="timed rounds, the median counts (default: 7)"
+        "--rounds", type=positive, default=25, help="timed rounds at most, the median counts (default: 25)"
     )
     parser.add_argument(
         "--threads", type=positive, default=None, help="threads of scorch and torch (default: torch's choice)"
@@ -45,18 +43,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> int:
     """Run the demo; 0 when all results agree, 1 when some do not."""
     # Imported here, so that `scorch --help` need not wait for torch's and Numba's loading.
-    from scorch.demo import built_in, from_file
+    from scorch.demo import Bystanders, built_in, from_file
 
     subjects = [from_file(args.file)] if args.file else built_in(args.seed)
     total = sum(_STEPS[subject.matrix is not None] for subject in subjects)
     with _threads(args.threads) as threads:
-        console.say(
-            f"float32, {threads} threads (scipy uses 1), medians of up to {args.rounds} interleaved rounds"
-        )
+        console.say(f"float32, {threads} threads (scipy uses 1), medians of up to {args.rounds} interleaved rounds")
+        watch = Bystanders.from_now()
         with console.progress(total) as advance:
             measured = [(subject, list(_measure(subject, args, advance))) for subject in subjects]
+        warning = watch.warning()
         for subject, measurements in measured:
             _report(console, subject, measurements)
+    if warning:
+        console.say(f"\n{warning}")
     wrong = [(m.case.name, timing) for _, ms in measured for m in ms for timing in m.wrong]
     for name, timing in wrong:
         console.say(f"WRONG: {name}: {timing.label} is off by {timing.error:.1e}")
@@ -100,19 +100,19 @@ def _report(console: Console, subject: Any, measurements: list[Any]) -> None:
     header = ["", "scorch", *others, *(f"{name} / scorch" for name in others), "first call", "max error"]
     console.say()
     console.table(str(subject), header, [_row(m, others) for m in measurements])
-    console.say("  first call: planning and compiling, or loading from the cache.")
+    console.say("  torch: its fastest layout, in brackets. A ratio above 1: scorch is faster.")
+    console.say("  first call: planning and compiling, or loading from the cache; the first of all also loads Numba.")
     for line in _notes(measurements):
         console.say(f"  {line}")
     explained = [
-        (m.case, scorch.explain(m.case.notation, *m.case.operands, **dict(m.case.options)))
-        for m in measurements
+        (m.case, scorch.explain(m.case.notation, *m.case.operands, **dict(m.case.options))) for m in measurements
     ]
     console.heading(f"The plan of {explained[0][0].name}, {subject.name}")
     console.say(str(explained[0][1]))
     console.heading("Generated sources")
     width = max(len(case.name) for case, _ in explained)
     for case, explanation in explained:
-        console.say(f"  {case.name:<{width}}  {explanation.path}")
+        console.say(f"  {case.name:<{width}}  {explanation.path or 'several kernels, or torch'}")
 
 
 def _row(measurement: Any, others: tuple[str, ...]) -> list[str]:
@@ -125,7 +125,7 @@ def _row(measurement: Any, others: tuple[str, ...]) -> list[str]:
         *times,
         *ratios,
         seconds(ours.first),
-        f"{measurement.worst_error:.0e}",
+        f"{measurement.worst_error:.0e}" if measurement.worst_error else "0",
     ]
 
 
@@ -138,7 +138,14 @@ def _time(timing: Any) -> str:
 
 
 def _ratio(value: float) -> str:
-    return "-" if value != value else f"{value:.2f} x"
+    """Three figures, but no more than two decimals unless the first two are zeros.
+
+    >>> _ratio(165.55), _ratio(2.034), _ratio(0.0041), _ratio(float("nan"))
+    ('166 x', '2.03 x', '0.004 x', '-')
+    """
+    if value != value:
+        return "-"
+    return f"{value:.3f} x" if value < 0.01 else f"{three_figures(value)} x"
 
 
 def _notes(measurements: list[Any]) -> Iterator[str]:

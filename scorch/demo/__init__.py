@@ -3,6 +3,7 @@
 Nothing here prints; `scorch.commands.demo` does.
 """
 
+from scorch.demo.bystanders import Bystanders
 from scorch.demo.cases import Case, Contender, matrix_cases
 from scorch.demo.compare import difference
 from scorch.demo.measure import Measurement, measure
@@ -10,6 +11,7 @@ from scorch.demo.subjects import Subject, built_in, from_file
 from scorch.demo.tensors import tensor_cases
 
 __all__ = [
+    "Bystanders",
     "Case",
     "Contender",
     "Measurement",

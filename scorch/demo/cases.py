@@ -94,10 +94,7 @@ def _torch_layouts(matrix: Any) -> dict[str, Any]:
 def _spmm(subject: Subject, tensor: Any, layouts: dict[str, Any], rng: np.random.Generator, k: int) -> Case:
     a, b = subject.matrix, _random(rng, subject.shape[1], k)
     dense = torch.from_numpy(b)
-    rivals = [
-        Contender(f"torch {name}", partial(operator.matmul, layout, dense))
-        for name, layout in layouts.items()
-    ]
+    rivals = [Contender(f"torch {name}", partial(operator.matmul, layout, dense)) for name, layout in layouts.items()]
     return Case(
         name=f"SpMM, {k} columns",
         notation="ik,kj->ij",
@@ -110,10 +107,7 @@ def _spmm(subject: Subject, tensor: Any, layouts: dict[str, Any], rng: np.random
 def _spmv(subject: Subject, tensor: Any, layouts: dict[str, Any], rng: np.random.Generator) -> Case:
     a, x = subject.matrix, _random(rng, subject.shape[1])
     dense = torch.from_numpy(x)
-    rivals = [
-        Contender(f"torch {name}", partial(operator.matmul, layout, dense))
-        for name, layout in layouts.items()
-    ]
+    rivals = [Contender(f"torch {name}", partial(operator.matmul, layout, dense)) for name, layout in layouts.items()]
     return Case(
         name="SpMV",
         notation="ik,k->i",

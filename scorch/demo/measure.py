@@ -66,7 +66,7 @@ class Measurement:
         return tuple(t for t in self.timings if not t.agrees)
 
 
-def measure(case: Case, rounds: int = 7, seconds: float = 3.0) -> Measurement:
+def measure(case: Case, rounds: int = 25, seconds: float = 2.0) -> Measurement:
     """Run every contender once and check it, then time them in turns, A B C A B C.
 
     At most `rounds` rounds and about `seconds` in all, one round at least. A contender whose second call

@@ -101,9 +101,7 @@ def from_file(path: str | Path) -> Subject:
     """
     tensor = scorch.read(path)
     if tensor.ndim < 2:
-        raise UnsupportedError(
-            f"{path} holds a tensor of order {tensor.ndim}; the demo takes order 2 and more"
-        )
+        raise UnsupportedError(f"{path} holds a tensor of order {tensor.ndim}; the demo takes order 2 and more")
     name = Path(path).name
     coords, values = tensor.coords().numpy(), _real(tensor.values, path)
     if tensor.ndim == 2:

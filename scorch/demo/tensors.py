@@ -35,9 +35,7 @@ def tensor_cases(subject: Subject, k: int = 16, seed: int = 0) -> Iterator[Case]
     kept, last = letters[:-1], letters[-1]
     groups = _Groups.of(subject, len(kept))
     yield _case("TTV", f"{letters},{last}->{kept}", tensor, _Job(subject, [vector], groups))
-    yield _case(
-        f"TTM, {k} columns", f"{letters},{last}z->{kept}z", tensor, _Job(subject, factors[-1:], groups)
-    )
+    yield _case(f"TTM, {k} columns", f"{letters},{last}z->{kept}z", tensor, _Job(subject, factors[-1:], groups))
     notation = ",".join([letters, *(f"{letter}z" for letter in letters[1:])]) + f"->{letters[0]}z"
     yield _case(f"MTTKRP, rank {k}", notation, tensor, _Job(subject, factors, _Groups.of(subject, 1)))
 

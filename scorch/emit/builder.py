@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from keyword import iskeyword
 from typing import Literal as OneOf
 
 from scorch.ir import loops as ir
@@ -63,8 +64,8 @@ class Builder:
             self._names = names  # a name that was used only inside is free again
 
     def fresh(self, name: str, dtype: str = "int64") -> ir.Var:
-        """A variable of that name, with a number behind it if the name is taken."""
-        seen = self._names.get(name, 0)
+        """A variable of that name, with a number behind it if the name is taken, if only by Python (`is`)."""
+        seen = self._names.get(name, int(iskeyword(name)))
         self._names[name] = seen + 1
         return ir.Var(name if seen == 0 else f"{name}_{seen + 1}", dtype)
 

@@ -1,8 +1,8 @@
 """Generated modules on disk: written atomically, found again by content, replaced if they hold anything else.
 
-A module's file is named by a hash of its text and of the vocabulary that it calls. Its machine code lies beside
-it, see `scorch.emit.machine`. Whatever is wrong with the directory, a kernel runs: at worst from a temporary file,
-with a warning.
+A module's file is named by a hash of its text and of the vocabulary that it calls. Its machine code lies
+beside it, see `scorch.emit.machine`. Whatever is wrong with the directory, a kernel runs: at worst from a
+temporary file, with a warning.
 """
 
 from __future__ import annotations
@@ -104,8 +104,8 @@ def _placed_elsewhere(path: Path, text: bytes, reason: OSError) -> Path:
     except OSError as error:
         raise CacheError(
             f"no kernel can be written: neither to {path.parent} ({reason.strerror}) nor to a temporary "
-            f"directory ({error.strerror}); set scorch.config.cache_dir or SCORCH_CACHE_DIR to one that can be "
-            "written to"
+            f"directory ({error.strerror}); set scorch.config.cache_dir or SCORCH_CACHE_DIR to one that can "
+            "be written to"
         ) from None
     if path.parent not in _told:
         _told.add(path.parent)

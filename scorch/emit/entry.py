@@ -3,8 +3,8 @@
     magic line | SHA-256 of all that follows, 32 bytes | the key in one line | payload
 
 Machine code with a flipped bit would crash the process or give wrong numbers, so nothing of an entry is used
-before its checksum is found right. The file's name holds only a hash of the key; the key itself is compared when
-the entry is read.
+before its checksum is found right. The file's name holds only a hash of the key; the key itself is compared
+when the entry is read.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def name_of(stem: str, function: str, key: str) -> str:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that any reader sees all of it or none; OSError if that fails, with nothing left behind."""
+    """Write a file so that a reader sees all of it or none; OSError if that fails, with nothing left over."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("xb") as file:

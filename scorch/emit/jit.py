@@ -45,7 +45,7 @@ class Compiled:
 
 
 def compile_kernel(kernel: Kernel) -> Compiled:
-    """The compiled form of a kernel under today's settings; machine code comes at the first call or from disk."""
+    """The compiled form of a kernel under today's settings; machine code follows with the first call."""
     return _compile(kernel, config.jit and not _disabled(), config.check, disk.directory())
 
 
@@ -81,7 +81,7 @@ def _plain(loaded: ModuleType, name: str) -> Callable[..., None]:
 
 
 def _jitted(loaded: ModuleType, name: str, path: Path, **options: bool) -> Callable[..., None]:
-    """The function as Numba's dispatcher, put in its module's namespace so that a kernel calls it compiled."""
+    """The function as Numba's dispatcher, put in its module's namespace so that kernels call it compiled."""
     found = loaded.__dict__[name]
     if not hasattr(found, "py_func"):
         from scorch.emit.machine import MachineCode
@@ -109,7 +109,7 @@ def _disabled() -> bool:
 
 
 def _before_fork() -> None:
-    """Let other threads' compilations end: a child would find their locks taken by threads it does not have."""
+    """Let other threads' compilations end: a child would find locks taken by threads that it lacks."""
     locks = [disk.lock]
     lock_module = sys.modules.get("numba.core.compiler_lock")
     if lock_module is not None:

@@ -265,7 +265,9 @@ class Lowering:
     def _ready(self, access: Access, index: str) -> Cursor:
         cursor = self.cursors[access]
         if cursor.index != index:
-            raise ScheduleError(f"the loop over {index} comes before that over {cursor.index}, which {access} needs first")
+            raise ScheduleError(
+                f"the loop over {index} comes before that over {cursor.index}, which {access} needs first"
+            )
         return cursor
 
     def position_var(self, cursor: Cursor) -> ir.Var:
@@ -395,7 +397,11 @@ class Lowering:
         elif tile.count is None:
             whole = self.b.let("whole", ir.Binary("-", extent, ir.Binary("%", extent, ir.Const(width))))
             var = ir.Var(node.index)
-            lo, hi = (ir.mul(LO, width), ir.Call("min", (ir.mul(HI, width), whole), "int64")) if shared else (ir.Const(0), whole)
+            lo, hi = (
+                (ir.mul(LO, width), ir.Call("min", (ir.mul(HI, width), whole), "int64"))
+                if shared
+                else (ir.Const(0), whole)
+            )
             with self.b.block() as loop:
                 self._tile_body(node, tile, Lanes(node.index, var, tile.vectors, tile.lanes))
             self.b.emit(ir.For(var, lo, hi, tuple(loop), ir.Const(width)))
@@ -504,10 +510,15 @@ class Lowering:
 
 
 def _reduced_tile(node: Where) -> Tile | None:
-    """The tile of a loop inside the producer over an index that the workspace lacks: a reduction over lanes."""
-    for inner in walk(node.producer):
-        if isinstance(inner, Loop) and inner.tile is not None and inner.index not in node.workspace.indices:
-            return inner.tile
+    """The tile of a loop in the producer over an index that the workspace lacks: a reduction over lanes.
+
+    One inside another workspace is that one's: it hands on a scalar.
+    """
+    stmt = node.producer
+    while isinstance(stmt, Loop):
+        if stmt.tile is not None and stmt.index not in node.workspace.indices:
+            return stmt.tile
+        stmt = stmt.body
     return None
 
 

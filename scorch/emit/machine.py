@@ -1,10 +1,10 @@
 """Machine code on disk, for Numba's dispatchers. Imports Numba, so it is imported with the first kernel.
 
-Numba's own cache has an index beside its data files. Two processes that write at once can leave an index that takes
-one CPU's code for another's; a damaged file raises or crashes; compiler options and the functions that a kernel calls
-are not part of the key; and loading starts the whole compiler. Here every signature is one file, named by its key
-and checked by its sum (`scorch.emit.entry`): there is nothing to keep consistent, and what is wrong is compiled
-again.
+Numba's own cache has an index beside its data files. Two processes that write at once can leave an index that
+takes one CPU's code for another's; a damaged file raises or crashes; compiler options and the functions that
+a kernel calls are not part of the key; and loading starts the whole compiler. Here every signature is one
+file, named by its key and checked by its sum (`scorch.emit.entry`): there is nothing to keep consistent, and
+what is wrong is compiled again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import numba
 from numba.core.caching import _Cache
 from numba.core.compiler import CompileResult
-from numba.core.runtime import rtsys
+from numba.core.runtime import rtsys  # type: ignore[attr-defined]
 from numba.core.serialize import dumps
 
 from scorch.emit import vocabulary
@@ -29,10 +29,14 @@ __all__ = ["MachineCode"]
 # Settings of Numba that change the code it makes.
 _SETTINGS = ("OPT", "BOUNDSCHECK", "DEBUGINFO_DEFAULT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "ENABLE_AVX", "USING_SVML")
 
+# Numba has no types for these.
+_rebuild: Any = CompileResult._rebuild
+_dumps: Any = dumps
+
 _told: set[Path] = set()
 
 
-class MachineCode(_Cache):  # type: ignore[misc]
+class MachineCode(_Cache):
     """What a dispatcher asks for compiled code before it compiles, and gives it to afterwards; never raises.
 
     `path` is the file of the function's module, whose name is a hash of its text and vocabulary.
@@ -55,12 +59,12 @@ class MachineCode(_Cache):  # type: ignore[misc]
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Numba's compile result for a signature, None if there is none that is sound."""
-        # All that loading needs of the compiler. Starting all of it costs 0.3 s, most of that importing scipy.linalg.
+        # All that loading needs of the compiler. Starting all of it costs 0.3 s, most of it for scipy.linalg.
         rtsys.initialize(target_context)
         found = self._read(self._key(sig, target_context.codegen()))
         if found is not None:
             try:
-                return CompileResult._rebuild(target_context, *pickle.loads(found))
+                return _rebuild(target_context, *pickle.loads(found))
             except Exception:  # whatever an entry raises that was sound where it was written
                 pass
         vocabulary.register()
@@ -71,7 +75,7 @@ class MachineCode(_Cache):  # type: ignore[misc]
         if data.library.has_dynamic_globals:
             return  # refers to this process's memory
         key = self._key(sig, data.codegen)
-        entry = pack(key, dumps(data._reduce()))
+        entry = pack(key, _dumps(data._reduce()))
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             write_atomically(self._path(key), entry)
@@ -109,8 +113,8 @@ class MachineCode(_Cache):  # type: ignore[misc]
             _told.add(self._folder)
             warnings.warn(
                 f"scorch: machine code cannot be kept in {self._folder} ({error.strerror}): the next process "
-                "compiles it again. Set scorch.config.cache_dir or SCORCH_CACHE_DIR to a directory that can be "
-                "written to.",
+                "compiles it again. Set scorch.config.cache_dir or SCORCH_CACHE_DIR to a directory that can "
+                "be written to.",
                 RuntimeWarning,
                 stacklevel=2,
             )

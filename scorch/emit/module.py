@@ -71,7 +71,11 @@ def _header(kernel: Kernel, functions: list[str], checked: bool) -> list[str]:
     names = sorted(words & set(vocabulary.__all__))
     home = "scorch.emit.vocabulary.checked" if checked else "scorch.emit.vocabulary"
     lines = ['"""' + str(kernel.statement), ""]
-    lines += ["operands  " + "; ".join(map(str, kernel.operands)), f"result    {kernel.result}", f"assembly  {kernel.assembly}"]
+    lines += [
+        "operands  " + "; ".join(map(str, kernel.operands)),
+        f"result    {kernel.result}",
+        f"assembly  {kernel.assembly}",
+    ]
     lines += ["loops"] + ["  " + line for line in str(kernel).splitlines()]
     lines += ["", "Written by Scorch. `body` takes the units lo ... hi - 1 of one chunk" + _unit(kernel), '"""', ""]
     lines += ["import numpy as np"]

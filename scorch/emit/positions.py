@@ -39,9 +39,7 @@ class TensorArrays:
 
     @property
     def vals(self) -> ir.Var:
-        return self.builder.param(
-            Param(f"{self.spec.name}_vals", "vals", self.spec.name, 0, "", self.spec.dtype)
-        )
+        return self.builder.param(Param(f"{self.spec.name}_vals", "vals", self.spec.name, 0, "", self.spec.dtype))
 
     def at(self, depth: int, extent: ir.Expr) -> SimpleNamespace:
         """What a level's methods index: its arrays and the extent of its dimension."""

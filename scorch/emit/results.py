@@ -195,7 +195,9 @@ class _Appended(Result):
         """Store the node's coordinates and move the cursor on."""
         if not self.counting:
             for depth in range(group.first, group.last + 1):
-                self._store_all(depth, self._level(depth).store_coordinate(group.cursor, self.low.env[self.path[depth]]))
+                self._store_all(
+                    depth, self._level(depth).store_coordinate(group.cursor, self.low.env[self.path[depth]])
+                )
         self.b.emit(ir.Let(group.cursor, ir.Const(1), "+"))
 
     def write(self, reduce: str | None, value: Callable[[int | None], ir.Expr]) -> None:

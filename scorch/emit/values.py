@@ -11,9 +11,7 @@ from scorch.ir.operators import operator
 
 __all__ = ["as_dtype", "combine", "identity", "is_vector", "value_of"]
 
-WRAPPING = frozenset(
-    {"int8", "int16", "int32", "uint8"}
-)  # narrower than Numba computes in: cast back after each step
+WRAPPING = frozenset({"int8", "int16", "int32", "uint8"})  # narrower than Numba computes in: cast back after each step
 
 
 def is_vector(expr: ir.Expr) -> bool:
@@ -44,9 +42,7 @@ def identity(op: str, dtype: str) -> ir.Const:
 
 def combine(op: str, left: ir.Expr, right: ir.Expr, dtype: str) -> ir.Expr:
     """op(left, right) in a number type, as SIMD if either side is a vector."""
-    rule = operator(
-        "or" if dtype == "bool" and op == "add" else "and" if dtype == "bool" and op == "mul" else op
-    )
+    rule = operator("or" if dtype == "bool" and op == "add" else "and" if dtype == "bool" and op == "mul" else op)
     if is_vector(left) or is_vector(right):
         if rule.vector is None:
             raise UnsupportedError(f"operator {rule.name} has no SIMD form")

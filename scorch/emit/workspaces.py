@@ -46,9 +46,7 @@ class Accumulator(ABC):
     def accumulate(self, place: ir.Expr, value: ir.Expr) -> None:
         """vals[place] = vals[place] (reduce) value."""
         old = ir.Load(self.vals, place)
-        self.b.emit(
-            ir.Store(self.vals, place, combine(self.workspace.reduce, old, value, self.workspace.dtype))
-        )
+        self.b.emit(ir.Store(self.vals, place, combine(self.workspace.reduce, old, value, self.workspace.dtype)))
 
     def begin(self) -> None:
         """Emit what must stand before the producer."""

@@ -13,7 +13,7 @@ from scorch.fairness.weighting import effective_share
 __all__ = ["Monitor"]
 
 _ADVICE = (
-    'lower the learning rate (a fifth), train without weights first (plain_epochs), clip gradients, or use '
+    "lower the learning rate (a fifth), train without weights first (plain_epochs), clip gradients, or use "
     'weights="additive"'
 )
 _FEW = 0.02  # the share of a batch that the weights use; one sample of 50

@@ -129,9 +129,7 @@ class FORML:
         with repeatable(self.model):
             return self.weigh(batch, exemplars, indices, live=False).weights
 
-    def loss(
-        self, batch: Any, exemplars: Any, indices: torch.Tensor | None = None
-    ) -> torch.Tensor | None:
+    def loss(self, batch: Any, exemplars: Any, indices: torch.Tensor | None = None) -> torch.Tensor | None:
         """The weighted mean loss to call `backward` on, None for a step to skip.
 
         One forward of the batch serves the look-ahead and the step, so this costs less than `weights` and a
@@ -139,9 +137,7 @@ class FORML:
         """
         return self.weigh(batch, exemplars, indices).loss
 
-    def weigh(
-        self, batch: Any, exemplars: Any, indices: torch.Tensor | None = None, *, live: bool = True
-    ) -> Weighted:
+    def weigh(self, batch: Any, exemplars: Any, indices: torch.Tensor | None = None, *, live: bool = True) -> Weighted:
         """Weights with everything that led to them; `live`: the forward updates running statistics."""
         x, labels = batch[0], torch.as_tensor(batch[1])
         check_labels(x, labels, "batch")
@@ -206,9 +202,7 @@ class FORML:
                 values = measure(forward_with(self.model, params, exemplars.x), exemplars.y)
             return objective(self.objective, group_means(values, ids), self.temperature)
 
-        return Lookahead(
-            trainable(self.model), losses, unfairness, weights, self.lr, self.masks, gradient
-        )
+        return Lookahead(trainable(self.model), losses, unfairness, weights, self.lr, self.masks, gradient)
 
     def _losses(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         if self.per_sample is cross_entropy and int(labels.max()) >= logits.shape[1]:
@@ -229,9 +223,7 @@ class FORML:
             )
         if not bool(start.any()):
             return None
-        slopes = torch.autograd.grad(
-            total, list(parameters.values()), retain_graph=True, materialize_grads=True
-        )
+        slopes = torch.autograd.grad(total, list(parameters.values()), retain_graph=True, materialize_grads=True)
         return dict(zip(parameters, slopes, strict=True))
 
     def _start(self, losses: torch.Tensor, indices: torch.Tensor | None) -> torch.Tensor:

@@ -65,10 +65,7 @@ class Attributes:
         if len(self.values) == 1:
             return [str(self.values[0][code]) for code in self.codes[:, 0].tolist()]
         return [
-            ", ".join(
-                f"{name}={values[code]}"
-                for name, values, code in zip(self.names, self.values, row, strict=True)
-            )
+            ", ".join(f"{name}={values[code]}" for name, values, code in zip(self.names, self.values, row, strict=True))
             for row in self.codes.tolist()
         ]
 

@@ -142,13 +142,9 @@ class _Loop:
         parameters = [p for p in self.run.model.parameters() if p.requires_grad]
         s = self.settings
         if s.optimizer == "adam":
-            self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(
-                parameters, lr=s.lr, weight_decay=s.weight_decay
-            )
+            self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(parameters, lr=s.lr, weight_decay=s.weight_decay)
         else:
-            self.optimizer = torch.optim.SGD(
-                parameters, lr=s.lr, momentum=s.momentum, weight_decay=s.weight_decay
-            )
+            self.optimizer = torch.optim.SGD(parameters, lr=s.lr, momentum=s.momentum, weight_decay=s.weight_decay)
         self.parameters = parameters
         self.per_epoch = math.ceil(len(self.run.data) / s.batch_size)
         self.monitor = Monitor(self.run.data.y, self.run.data.classes)

@@ -57,7 +57,9 @@ class Persistent:
 
     def update(self, indices: torch.Tensor, m: torch.Tensor) -> None:
         """Add `step * m / rms(m)` to the weights of the samples `indices` (b,)."""
-        if indices.shape != m.shape or (len(indices) and not 0 <= int(indices.min()) <= int(indices.max()) < len(self.values)):
+        if indices.shape != m.shape or (
+            len(indices) and not 0 <= int(indices.min()) <= int(indices.max()) < len(self.values)
+        ):
             raise FairnessError(
                 f"indices must be {len(m)} numbers below {len(self.values)}, the number of training samples"
             )

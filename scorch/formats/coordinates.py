@@ -78,9 +78,7 @@ def pack(coords: torch.Tensor, shape: Sequence[int], trailing: int = 0) -> Packi
     ends = np.array([0, rows.shape[1]], dtype=np.int64)
     arrays = [{"crd": row} for row in rows]
     arrays[0]["pos"] = ends
-    return Packing(
-        Pattern(shape, format, [*arrays, *({} for _ in range(trailing))], validate=False), order, groups
-    )
+    return Packing(Pattern(shape, format, [*arrays, *({} for _ in range(trailing))], validate=False), order, groups)
 
 
 def _check_range(coords: torch.Tensor, shape: Sequence[int]) -> None:
@@ -162,11 +160,7 @@ def coordinates(pattern: Pattern) -> Array:
 def _common_rows(rows: list[Array], order: tuple[int, ...]) -> Array | None:
     """The int64 array whose rows these are, if there is one."""
     whole = rows[0].base if rows else None
-    if (
-        not isinstance(whole, np.ndarray)
-        or whole.dtype != np.int64
-        or whole.shape != (len(rows), len(rows[0]))
-    ):
+    if not isinstance(whole, np.ndarray) or whole.dtype != np.int64 or whole.shape != (len(rows), len(rows[0])):
         return None
     if order != tuple(range(len(rows))) or not whole.flags.c_contiguous:
         return None

@@ -14,7 +14,18 @@ from scorch.errors import DtypeError
 
 __all__ = ["NAMES", "is_float", "itemsize", "name_of", "promote", "to_numpy", "to_torch"]
 
-NAMES: tuple[str, ...] = ("bool", "uint8", "int8", "int16", "int32", "int64", "float32", "float64", "complex64", "complex128")
+NAMES: tuple[str, ...] = (
+    "bool",
+    "uint8",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "float32",
+    "float64",
+    "complex64",
+    "complex128",
+)
 
 _TORCH: dict[str, torch.dtype] = {name: getattr(torch, name) for name in NAMES}
 _NAME: dict[torch.dtype, str] = {dtype: name for name, dtype in _TORCH.items()}

@@ -21,7 +21,9 @@ def _parse(text: str) -> tuple[Level, ...]:
     while start < len(text):
         match = _LEVEL.match(text, start)
         if match is None:
-            raise FormatError(f"cannot read {text[start:]!r} in the format {text!r}; write level types such as 'dense, compressed'")
+            raise FormatError(
+                f"cannot read {text[start:]!r} in the format {text!r}; write level types such as 'dense, compressed'"
+            )
         name, flags = match.group(1), [flag.strip() for flag in (match.group(2) or "").split(",") if flag.strip()]
         if name not in LEVELS:
             raise FormatError(f"unknown level type {name!r} in the format {text!r}; there are {', '.join(LEVELS)}")
@@ -90,7 +92,9 @@ class Format:
         """
         last = len(self.levels) - 1
         levels = tuple(
-            type(level)(ordered=True, unique=level.unique if depth < last and self.levels[depth + 1].branchless else True)
+            type(level)(
+                ordered=True, unique=level.unique if depth < last and self.levels[depth + 1].branchless else True
+            )
             for depth, level in enumerate(self.levels)
         )
         return Format(levels, self.order)

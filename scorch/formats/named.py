@@ -86,7 +86,9 @@ def resolve(format: Format | str, ndim: int) -> Format:
         found = Format(format)
     else:
         known = ", ".join([*_FIXED, *_BY_RANK])
-        raise FormatError(f"unknown format {format!r}; use one of {known}, or level types such as scorch.Format('dense, compressed')")
+        raise FormatError(
+            f"unknown format {format!r}; use one of {known}, or level types such as scorch.Format('dense, compressed')"
+        )
     if found.ndim != ndim:
         raise FormatError(f"format {found} is for {found.ndim} dimensions; the tensor has {ndim}")
     return found

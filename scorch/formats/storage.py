@@ -7,7 +7,8 @@ partitions), which all tensors that share the structure share. Values are never 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
 from typing import Any, TypeAlias
 
@@ -20,7 +21,7 @@ from scorch.formats.format import Format
 from scorch.formats.levels import Arrays, Nodes
 from scorch.formats.named import dense
 
-__all__ = ["Pattern", "Storage", "bindable", "checked_size", "dense_pattern"]
+__all__ = ["Pattern", "Storage", "bindable", "checked_size", "dense_pattern", "hold"]
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
@@ -86,10 +87,14 @@ class Pattern:
         self.cache: dict[Any, Any] = {}
         self.token = next(_tokens)  # never reused, unlike id()
         if len(self.shape) != format.ndim or len(arrays) != format.ndim:
-            raise FormatError(f"format {format} has {format.ndim} levels; shape {self.shape} and {len(arrays)} sets of level arrays don't fit")
+            raise FormatError(
+                f"format {format} has {format.ndim} levels; shape {self.shape} and {len(arrays)} sets of level arrays don't fit"
+            )
         if any(extent < 0 for extent in self.shape):
             raise ShapeError(f"an extent cannot be negative: shape {self.shape}")
-        self.arrays = tuple({name: bindable(np.asarray(level[name])) for name in kind.arrays} for kind, level in self._levels(arrays))
+        self.arrays = tuple(
+            {name: bindable(np.asarray(level[name])) for name in kind.arrays} for kind, level in self._levels(arrays)
+        )
         self.positions = self._validated() if validate else self._counted()
 
     def _levels(self, arrays: Sequence[Arrays]) -> list[tuple[Any, Arrays]]:
@@ -114,7 +119,9 @@ class Pattern:
             try:
                 nodes = level.validate(nodes, self.extent(depth), self.arrays[depth])
             except FormatError as error:
-                raise FormatError(f"level {depth} (dimension {self.format.order[depth]}) of a {self.format} tensor: {error}") from None
+                raise FormatError(
+                    f"level {depth} (dimension {self.format.order[depth]}) of a {self.format} tensor: {error}"
+                ) from None
             counts.append(nodes.count)
         return tuple(counts)
 
@@ -166,6 +173,11 @@ def dense_pattern(shape: tuple[int, ...], order: tuple[int, ...]) -> Pattern:
     """The pattern of a dense tensor, one object for each shape and dimension order, so that its identity can be a key."""
     checked_size(shape)
     return Pattern(shape, dense(len(shape), order), [{}] * len(shape), validate=False)
+
+
+def hold(pattern: Pattern) -> Callable[[], Pattern]:
+    """A way to a pattern that keeps it alive only if it is dense: what is kept for sparse ones goes with them."""
+    return weakref.ref(pattern) if not pattern.format.is_dense else lambda: pattern  # type: ignore[return-value]
 
 
 class Storage:

@@ -61,7 +61,9 @@ def _split(text: str, count: int) -> tuple[list[str], str | None]:
         raise NotationError(f"{text!r} names more than one result")
     inputs = left.split(",")
     if len(inputs) != count:
-        raise NotationError(f"{text!r} is for {len(inputs)} operand{'s'[: len(inputs) != 1]}, but {count} {'was' if count == 1 else 'were'} given")
+        raise NotationError(
+            f"{text!r} is for {len(inputs)} operand{'s'[: len(inputs) != 1]}, but {count} {'was' if count == 1 else 'were'} given"
+        )
     return inputs, right if arrow else None
 
 
@@ -76,7 +78,9 @@ def _expand(term: str, rank: int | None, text: str, dots: int = 0) -> list[str]:
     else:
         hidden = rank - named
         if hidden < 0 or (hidden > 0 and not ellipsis):
-            raise ShapeError(f"the term {term!r} of {text!r} has {named} indices, but its operand has {rank} dimensions")
+            raise ShapeError(
+                f"the term {term!r} of {text!r} has {named} indices, but its operand has {rank} dimensions"
+            )
     return [*head, *(f"e{d}" for d in reversed(range(hidden))), *tail]
 
 
@@ -89,7 +93,9 @@ def _check_output(target: list[str], terms: list[list[str]], text: str) -> None:
     known = {v for term in terms for v in term}
     for v in target:
         if target.count(v) > 1:
-            raise NotationError(f"index {v!r} stands twice in the result of {text!r}; build a diagonal with a second operand")
+            raise NotationError(
+                f"index {v!r} stands twice in the result of {text!r}; build a diagonal with a second operand"
+            )
         if v not in known:
             raise NotationError(f"index {v!r} of the result of {text!r} is in no operand")
     hidden = {v for v in known if v.startswith("e") and len(v) > 1}

@@ -92,7 +92,9 @@ def _meet(op: str, points: tuple[Point, ...]) -> Point:
 
 
 def _join(op: str, left: list[Point], right: list[Point]) -> list[Point]:
-    both = [Point(a.iterators | b.iterators, a.full or b.full, _apply(op, a.expr, b.expr)) for a, b in product(left, right)]
+    both = [
+        Point(a.iterators | b.iterators, a.full or b.full, _apply(op, a.expr, b.expr)) for a, b in product(left, right)
+    ]
     only_left = [Point(a.iterators, a.full, _apply(op, a.expr, Literal(0))) for a in left]
     only_right = [Point(b.iterators, b.full, _apply(op, Literal(0), b.expr)) for b in right]
     return both + only_left + only_right

@@ -107,14 +107,18 @@ def check_extents(statement: Assign, shapes: Mapping[str, tuple[int, ...]]) -> d
     for access in accesses(statement.expr):
         shape = shapes[access.tensor]
         if len(shape) != len(access.indices):
-            raise ShapeError(f"operand {access.tensor} has {len(shape)} dimensions, but the notation gives it {len(access.indices)}: {access}")
+            raise ShapeError(
+                f"operand {access.tensor} has {len(shape)} dimensions, but the notation gives it {len(access.indices)}: {access}"
+            )
         for index, extent in zip(access.indices, shape, strict=True):
             if extents.setdefault(index, extent) != extent:
                 raise ShapeError(f"index {index} is {extents[index]} in {owner[index]} but {extent} in {access}")
             owner.setdefault(index, str(access))
     for first, second in statement.equal:
         if extents[first] != extents[second]:
-            raise ShapeError(f"the repeated index {second} needs equal extents; they are {extents[second]} and {extents[first]}")
+            raise ShapeError(
+                f"the repeated index {second} needs equal extents; they are {extents[second]} and {extents[first]}"
+            )
     for index in statement.target.indices:
         if index not in extents:
             raise NotationError(f"index {index} of the result {statement.target} is in no operand")

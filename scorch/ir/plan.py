@@ -272,7 +272,11 @@ class Plan:
 
     def __str__(self) -> str:
         kernel = self.kernel
-        lines = [str(kernel.statement), "operands  " + "; ".join(map(str, kernel.operands)), f"result    {kernel.result}"]
+        lines = [
+            str(kernel.statement),
+            "operands  " + "; ".join(map(str, kernel.operands)),
+            f"result    {kernel.result}",
+        ]
         lines += [f"convert   {name} to {format}" for name, format in self.conversions]
         lines += ["assembly  " + str(kernel.assembly), "parallel  " + str(self.partition), "loops"]
         lines += ["  " + line for line in str(kernel).splitlines()]

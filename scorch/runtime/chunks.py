@@ -41,7 +41,12 @@ def chunk_bounds(unit: str, units: int, chunks: int, pattern: Pattern | None) ->
         total = int(ends[units]) + ROW * units
         bounds = _search(ends, units, np.linspace(0, total, chunks + 1))
     bounds[0], bounds[-1] = 0, units
-    if unit == "positions" and pattern is not None and not pattern.format.levels[0].unique and pattern.format.levels[0].ordered:
+    if (
+        unit == "positions"
+        and pattern is not None
+        and not pattern.format.levels[0].unique
+        and pattern.format.levels[0].ordered
+    ):
         crd = pattern.arrays[0]["crd"]
         inner = bounds[1:-1]
         inside = inner[inner < units]

@@ -110,8 +110,7 @@ class Diagnosis:
             for name, text in self.rows()
         )
         items = "".join(
-            f"<li>{html.escape(problem.what)}.<br><i>{html.escape(problem.mend)}.</i></li>"
-            for problem in self.problems
+            f"<li>{html.escape(problem.what)}.<br><i>{html.escape(problem.mend)}.</i></li>" for problem in self.problems
         )
         return f"<table>{body}</table>" + (f"<ul>{items}</ul>" if items else "<p>No problems found.</p>")
 
@@ -212,9 +211,7 @@ def _cpu() -> tuple[str, tuple[str, ...]]:
 def _cpu_model() -> str:
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
-            return next(
-                (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), ""
-            )
+            return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
     except OSError:
         return platform.processor()
 
@@ -271,8 +268,7 @@ def _layer_problems(found: Diagnosis) -> Iterator[Problem]:
         yield Problem(
             "Numba uses its threading layer 'workqueue', which ends the process when two Python threads run"
             " kernels at once; Scorch takes a lock, so such kernels wait for each other",
-            "Install the OpenMP library (Debian and Ubuntu: apt install libgomp1) and unset"
-            " NUMBA_THREADING_LAYER",
+            "Install the OpenMP library (Debian and Ubuntu: apt install libgomp1) and unset NUMBA_THREADING_LAYER",
         )
     if layer.shared is False:
         yield Problem(

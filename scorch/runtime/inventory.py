@@ -40,8 +40,8 @@ class Entry:
 class Inventory:
     """The cache directory at one moment: how many kernels, how many bytes, and which entries are of no use.
 
-    A *stale* entry was made by another version of Scorch or Numba, or has lost its source; a *damaged* one does
-    not hold what was written. Both are harmless: they are compiled anew when needed.
+    A *stale* entry was made by another version of Scorch or Numba, or has lost its source; a *damaged* one
+    does not hold what was written. Both are harmless: they are compiled anew when needed.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -61,7 +61,7 @@ class Inventory:
 
 
 def survey(folder: Path) -> Inventory:
-    """Look through a folder of generated modules, which need not exist. Nothing in it is executed or changed."""
+    """Look through a folder of generated modules, which need not exist; nothing is executed or changed."""
     files = list(_files(folder))
     sources = {path.stem for path, kind in files if kind == _SOURCE}
     stale, damaged = [], []

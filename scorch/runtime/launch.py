@@ -16,7 +16,7 @@ from scorch.emit.module import Phase
 from scorch.emit.values import identity
 from scorch.errors import ShapeError
 from scorch.formats import Format, Pattern, Storage, dtypes
-from scorch.formats.storage import checked_size
+from scorch.formats.storage import checked_size, hold
 from scorch.ir.plan import Loop, Partition, Plan, walk
 from scorch.runtime import threads
 from scorch.runtime.chunks import chunk_bounds, merge_rows, unit_count
@@ -42,24 +42,24 @@ class _Binding:
 class Launcher:
     """A plan bound to the patterns of its operands: called with their values, it gives the result.
 
-    `patterns` are those that the kernel reads, after conversion. One launcher may be called by several threads at once.
+    `patterns` are those that the kernel reads, after conversion; their arrays are held, they themselves are not. One launcher may be called by several threads at once.
     """
 
     def __init__(self, plan: Plan, compiled: Compiled, patterns: Mapping[str, Pattern]) -> None:
         self.plan = plan
         self.kernel = plan.kernel
         self.compiled = compiled
-        self.patterns = dict(patterns)
+        self._patterns = {name: hold(pattern) for name, pattern in patterns.items()}
         self.extents = dict(plan.extents)
         self.result = self.kernel.result
         self.shape = tuple(self.extents[v] for v in self.kernel.statement.target.indices)
         self.order = {spec.name: n for n, spec in enumerate(self.kernel.operands)}
         self.partition = plan.partition
         weight = self.partition.weight
-        self.weights = self.patterns[weight.tensor] if weight else None
+        self._weights = self._patterns[weight.tensor] if weight else None
         self.units = self._units()
         self._bounds: Array | None = None
-        self.scratch = Scratch(self.kernel, self.patterns, self.extents)
+        self.scratch = Scratch(self.kernel, patterns, self.extents)
         self._bindings = [self._binding(phase) for phase in compiled.phases]
         self._numpy_dtype = dtypes.to_numpy(self.result.dtype)
         self._torch_dtype = dtypes.to_torch(self.result.dtype)
@@ -67,6 +67,11 @@ class Launcher:
         self._stored = [self.shape[d] for d in order]
         self._natural = order == tuple(range(len(order)))
         self._small = math.prod(self._stored) * self._numpy_dtype.itemsize < SMALL
+
+    @property
+    def weights(self) -> Pattern | None:
+        """The pattern whose nonzeros are divided among the chunks."""
+        return self._weights() if self._weights else None
 
     def _units(self) -> int:
         index = self.partition.index
@@ -84,7 +89,7 @@ class Launcher:
             if param.kind == "extent":
                 binding.fixed[place] = self.extents[param.owner]
             elif param.kind == "level" and not mine:
-                binding.fixed[place] = self.patterns[param.owner].arrays[param.depth][param.part]
+                binding.fixed[place] = self._patterns[param.owner]().arrays[param.depth][param.part]
             elif param.kind == "vals" and not mine:
                 binding.operands.append((place, self.order[param.owner]))
             else:
@@ -100,7 +105,7 @@ class Launcher:
             source = self.kernel.assembly.source
             assert source is not None
             dims = tuple(source.indices.index(v) for v in self.kernel.statement.target.indices)
-            pattern = self.patterns[source.tensor].permuted(dims)
+            pattern = self._patterns[source.tensor]().permuted(dims)
             values = empty((pattern.nnz,), self._torch_dtype)
             self._run(0, vals, {"vals": values.numpy()}, self._chunks())
             return Storage(pattern, values)
@@ -151,7 +156,11 @@ class Launcher:
             return empty(self._stored, self._torch_dtype)
         statement = self.kernel.statement
         value = identity(statement.reduce, self.result.dtype).value if statement.reduced else 0
-        return torch.full(self._stored, value, dtype=self._torch_dtype) if value else torch.zeros(self._stored, dtype=self._torch_dtype)
+        return (
+            torch.full(self._stored, value, dtype=self._torch_dtype)
+            if value
+            else torch.zeros(self._stored, dtype=self._torch_dtype)
+        )
 
     def _appended(self, vals: list[Array]) -> Storage:
         """Count (or bound), find out where each chunk's positions begin, allocate, fill."""

@@ -75,5 +75,10 @@ def _most_entries(patterns: Mapping[str, Pattern]) -> int:
     most = 1
     for pattern in patterns.values():
         if not pattern.format.is_dense:
-            most *= max(1, statistics(pattern).row_max if pattern.format.ndim == 2 and pattern.format.levels[0].full else pattern.nnz)
+            most *= max(
+                1,
+                statistics(pattern).row_max
+                if pattern.format.ndim == 2 and pattern.format.levels[0].full
+                else pattern.nnz,
+            )
     return most

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import torch
 
@@ -33,8 +34,9 @@ os.register_at_fork(after_in_child=_after_fork)
 def available() -> int:
     """Threads that plans are made for: the setting or torch's number; 1 in a forked child.
 
-    A fork copies only the thread that forks: the child's OpenMP pool would wait for its other threads for ever, and
-    Numba ends such a process. Children that are spawned, or come from a fork server, have a pool of their own.
+    A fork copies only the thread that forks: the child's OpenMP pool would wait for its other threads for
+    ever, and Numba ends such a process. Children that are spawned, or come from a fork server, have a pool of
+    their own.
     """
     if _forked:
         _serialize_torch()
@@ -62,22 +64,26 @@ def workers() -> int:
 
 
 @cache
-def _limit() -> int:
+def _numba() -> Any:
     import numba
 
-    return int(numba.config.NUMBA_NUM_THREADS)
+    return numba
+
+
+@cache
+def _limit() -> int:
+    return int(_numba().config.NUMBA_NUM_THREADS)
 
 
 def run(kernel: Callable[..., None], workers: int, *arguments: object) -> None:
     """Call a parallel kernel as `kernel(workers, *arguments)`, on that many threads of Numba's pool.
 
-    The number of threads that this Python thread's other Numba code uses is left as it was. UnsupportedError if
-    the threading layer that NUMBA_THREADING_LAYER asks for is not there.
+    The number of threads that this Python thread's other Numba code uses is left as it was. UnsupportedError
+    if the threading layer that NUMBA_THREADING_LAYER asks for is not there.
     """
     global _entered
-    import numba
-
     _entered = True
+    numba = _numba()
     try:
         before = numba.get_num_threads()  # starts the threads
     except ValueError as error:
@@ -100,7 +106,5 @@ def run(kernel: Callable[..., None], workers: int, *arguments: object) -> None:
 
 @cache
 def _one_at_a_time() -> bool:
-    """Whether the layer, which has been started, is `workqueue`: it ends a process with two Python threads in it."""
-    import numba
-
-    return bool(numba.threading_layer() == "workqueue")
+    """Whether the layer, started by now, is `workqueue`: it ends a process that has two Python threads in it."""
+    return bool(_numba().threading_layer() == "workqueue")

@@ -49,7 +49,12 @@ def choose_assembly(problem: Problem, order: tuple[str, ...], wanted: Format, fo
     ranks = [order.index(v) for v in path]
     firsts = [order.index(v) for v in order if v not in path]
     ascending = ranks == sorted(ranks)
-    if ascending and ranks and all(r > ranks[-1] for r in firsts) and _distinct_and_sorted(problem, path, wanted, formats):
+    if (
+        ascending
+        and ranks
+        and all(r > ranks[-1] for r in firsts)
+        and _distinct_and_sorted(problem, path, wanted, formats)
+    ):
         return Writing(assembly, wanted)
     *outer, last = path
     in_place = ranks[:-1] == list(range(len(outer)))
@@ -65,14 +70,15 @@ def _gaps(problem: Problem, path: tuple[str, ...], wanted: Format, formats: dict
     return any(walks(a, v, formats[a.tensor]) for a in problem.accesses for v in path[: last + 1])
 
 
-
 def _owned(problem: Problem, order: tuple[str, ...], formats: dict[str, Format]) -> bool:
     """Whether each place of a dense result is written just once: reductions are inside, no result index is walked sparsely."""
     inside = [v in problem.statement.target.indices for v in order]
     if inside != sorted(inside, reverse=True):
         return False
     target = problem.statement.target.indices
-    return not problem.statement.equal and not any(walks(a, v, formats[a.tensor]) for a in problem.accesses for v in target)
+    return not problem.statement.equal and not any(
+        walks(a, v, formats[a.tensor]) for a in problem.accesses for v in target
+    )
 
 
 def _shared(problem: Problem, wanted: Format, formats: dict[str, Format]) -> Access | None:
@@ -90,14 +96,20 @@ def _shared(problem: Problem, wanted: Format, formats: dict[str, Format]) -> Acc
 
 
 def _is_product(expr: Expr) -> bool:
-    return isinstance(expr, Access) or (isinstance(expr, Apply) and expr.op == "mul" and all(map(_is_product, expr.args)))
+    return isinstance(expr, Access) or (
+        isinstance(expr, Apply) and expr.op == "mul" and all(map(_is_product, expr.args))
+    )
 
 
 def _distinct_and_sorted(problem: Problem, path: tuple[str, ...], wanted: Format, formats: dict[str, Format]) -> bool:
     """Whether what the operands yield has the order and uniqueness that the result format claims."""
     for access in problem.accesses:
-        for index, level in zip(level_indices(access, formats[access.tensor]), formats[access.tensor].levels, strict=True):
-            if index in path and ((wanted.is_ordered and not level.ordered) or (wanted.is_unique and _repeats(access, index, formats))):
+        for index, level in zip(
+            level_indices(access, formats[access.tensor]), formats[access.tensor].levels, strict=True
+        ):
+            if index in path and (
+                (wanted.is_ordered and not level.ordered) or (wanted.is_unique and _repeats(access, index, formats))
+            ):
                 return False
     return True
 

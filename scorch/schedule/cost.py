@@ -63,7 +63,9 @@ def nest_cost(problem: Problem, order: tuple[str, ...], tiled: str | None, forma
         walkers = [a for a in problem.sparse if walks(a, index, formats[a.tensor])]
         total += visits * (PRICES.sparse if walkers else PRICES.loop)
         if len(walkers) > 1:
-            total += problem.visits(order[:depth]) * PRICES.merge * sum(_children(problem, a, order, depth) for a in walkers)
+            total += (
+                problem.visits(order[:depth]) * PRICES.merge * sum(_children(problem, a, order, depth) for a in walkers)
+            )
     inner = problem.visits(order)
     if tiled is None:
         return total + inner * (PRICES.scalar + _access_cost(problem, order, formats))
@@ -77,7 +79,6 @@ def _children(problem: Problem, access: Access, order: tuple[str, ...], depth: i
     inside = frozenset(order[: depth + 1]) & set(access.indices)
     outside = frozenset(order[:depth]) & set(access.indices)
     return problem.distinct(access, inside) / max(1.0, problem.distinct(access, outside))
-
 
 
 def _access_cost(problem: Problem, order: tuple[str, ...], formats: dict[str, Format]) -> float:

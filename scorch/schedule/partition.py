@@ -75,7 +75,12 @@ def _private(problem: Problem, outermost: str, formats: dict[str, Format], appen
     size = 8
     for extent in problem.shape:
         size *= extent
-    if appends or size * problem.threads > PRIVATE_BYTES or problem.statement.reduce != "add" or problem.dtype == "bool":
+    if (
+        appends
+        or size * problem.threads > PRIVATE_BYTES
+        or problem.statement.reduce != "add"
+        or problem.dtype == "bool"
+    ):
         return Partition("serial")
     walkers = [a for a in problem.accesses if walks(a, outermost, formats[a.tensor])]
     if len(walkers) > 1:
@@ -83,7 +88,6 @@ def _private(problem: Problem, outermost: str, formats: dict[str, Format], appen
     unit = "positions" if walkers else "coordinates"
     weight = walkers[0] if walkers else _weight(problem, outermost, formats)
     return Partition(unit, outermost, weight, problem.threads, private=True)  # type: ignore[arg-type]
-
 
 
 def _weight(problem: Problem, index: str, formats: dict[str, Format]) -> Access | None:

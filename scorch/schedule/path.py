@@ -49,7 +49,10 @@ def _handover(problem: Problem) -> Iterator[Handover]:
     factors = _factors(problem.statement)
     if factors is None or len(factors) != 2 or problem.dtype not in ("float32", "float64"):
         return
-    if not all(operand.format.is_dense for operand in problem.operands) or problem.wanted not in (None, dense(len(problem.shape))):
+    if not all(operand.format.is_dense for operand in problem.operands) or problem.wanted not in (
+        None,
+        dense(len(problem.shape)),
+    ):
         return
     letters = {v: chr(ord("a") + n) for n, v in enumerate(problem.statement.indices)}
     terms = ["".join(letters[v] for v in access.indices) for access in (*factors, problem.statement.target)]
@@ -70,7 +73,11 @@ def _splits(problem: Problem) -> Iterator[Split]:
     factors = _factors(problem.statement)
     if factors is None or len(factors) < 3:
         return
-    connected = [pair for pair in combinations(range(len(factors)), 2) if set(factors[pair[0]].indices) & set(factors[pair[1]].indices)]
+    connected = [
+        pair
+        for pair in combinations(range(len(factors)), 2)
+        if set(factors[pair[0]].indices) & set(factors[pair[1]].indices)
+    ]
     for pair in connected or list(combinations(range(len(factors)), 2)):
         yield _split(problem, factors, pair)
 

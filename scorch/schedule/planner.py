@@ -110,7 +110,11 @@ def _converted(problem: Problem, order: tuple[str, ...]) -> tuple[dict[str, Form
     for access in problem.sparse:
         format = formats[access.tensor]
         path = level_indices(access, format)
-        if any(not level.locates and rank[above] > rank[v] for n, (v, level) in enumerate(zip(path, format.levels, strict=True)) for above in path[:n]):
+        if any(
+            not level.locates and rank[above] > rank[v]
+            for n, (v, level) in enumerate(zip(path, format.levels, strict=True))
+            for above in path[:n]
+        ):
             by_rank = sorted(range(format.ndim), key=lambda d: rank[access.indices[d]])
             formats[access.tensor] = format.sorted.with_order(tuple(by_rank))
         elif not (format.is_ordered and format.is_unique) and _merged(problem, access, formats):
@@ -129,7 +133,6 @@ def _merged(problem: Problem, access: Access, formats: dict[str, Format]) -> boo
     return False
 
 
-
 def _with_tiles(problem: Problem, layout: _Layout) -> Iterator[_Candidate]:
     """The loops as they are, and with the innermost one in SIMD tiles if that is legal."""
     plain = _priced(problem, layout)
@@ -146,7 +149,12 @@ def _with_tiles(problem: Problem, layout: _Layout) -> Iterator[_Candidate]:
     candidate = _priced(problem, tiled)
     if candidate.writing.scatter is None and not candidate.writing.assembly.filtered:
         yield candidate
-        if last in target and candidate.partition.unit == "serial" and candidate.cost > SERIAL_BELOW and not _prefix(problem, tiled.order):
+        if (
+            last in target
+            and candidate.partition.unit == "serial"
+            and candidate.cost > SERIAL_BELOW
+            and not _prefix(problem, tiled.order)
+        ):
             yield _priced(problem, replace(tiled, spread=True))
 
 
@@ -251,7 +259,9 @@ def _plan(problem: Problem, best: _Candidate, alternatives: tuple[Alternative, .
     specs = tuple(o.spec(layout.formats[o.name]) for o in problem.operands)
     divided = partition.weight if partition.unit == "merge-path" else None
     result = _result_spec(problem, writing)
-    kernel = Kernel(specs, result, statement, build_nest(nest), writing.assembly, partition.unit, partition.private, divided)
+    kernel = Kernel(
+        specs, result, statement, build_nest(nest), writing.assembly, partition.unit, partition.private, divided
+    )
     extents = tuple(problem.extents.items())
     reasons = _reasons(problem, best)
     return Plan(kernel, layout.conversions, partition, extents, best.cost / 1000, reasons, alternatives, layout.wanted)
@@ -270,8 +280,10 @@ def _reasons(problem: Problem, best: _Candidate) -> tuple[str, ...]:
     out.append("estimated " + ", ".join(f"{name} {cost / 1000:.4g} us" for name, cost in best.parts))
     if best.partition.unit == "serial" and problem.threads > 1:
         small = best.cost < SERIAL_BELOW
-        out.append("serial: " + ("less than 20 us of work" if small else "chunks of the outermost loop would write the same places"))
+        out.append(
+            "serial: "
+            + ("less than 20 us of work" if small else "chunks of the outermost loop would write the same places")
+        )
     if not math.isfinite(best.cost):
         out.append("costs overflow: extents beyond what a float holds")
     return tuple(out)
-

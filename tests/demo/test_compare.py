@@ -27,6 +27,14 @@ def test_nan_and_inf_are_wrong(wrong):
     assert difference(np.array([wrong]), np.ones(1), np.ones(1)) == float("inf")
 
 
+@pytest.mark.parametrize("kind", [np.asarray, sp.csr_array])
+def test_what_float32_cannot_hold_is_no_mistake(kind):
+    exact = np.array([[3e-40, 1.0]])
+    assert difference(kind(exact.astype(np.float32)), kind(exact), kind(exact)) < 1e-6
+    assert difference(kind(np.array([[0.0, 1.0]])), kind(exact), kind(exact)) < 1e-6
+    assert difference(kind(np.array([[1e-3, 1.0]])), kind(exact), kind(exact)) > 1e20
+
+
 def test_an_entry_outside_of_the_pattern_is_wrong(matrix):
     other = matrix.tolil()
     row, column = np.argwhere(matrix.toarray() == 0)[0]

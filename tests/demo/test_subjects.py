@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-import scorch
 from scorch.demo.cases import _affordable_rows
 from scorch.demo.subjects import Subject, built_in, digits, from_file, power_law
 from scorch.demo.tensors import _Groups, _Job
@@ -63,7 +62,6 @@ def test_the_rivals_of_tensors_agree_with_numpy(kept, factors, notation):
     assert (abs(exact) > scale * (1 + 1e-9)).nnz == 0
 
 
-@pytest.mark.skipif(not hasattr(scorch, "read"), reason="the readers are not there yet")
 def test_files_become_subjects(tmp_path):
     matrix = sp.random_array((6, 5), density=0.4, format="csr", rng=np.random.default_rng(0))
     sp.save_npz(tmp_path / "m.npz", matrix)

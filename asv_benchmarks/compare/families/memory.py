@@ -35,6 +35,7 @@ def _cases(options: Options) -> Iterator[Case]:
 def _measure(case: Case, options: Options) -> CaseResult:
     size = timing.describe(case.load())
     result = CaseResult(case.id, case.family, case.matrix, case.variant, case.real, size)
+    sizes: dict[str, str] = {}
     for label, peer in _CONTENDERS.items():
         outcome = Outcome(label, peer, counted=True, rounds=1)
         result.outcomes.append(outcome)
@@ -44,9 +45,12 @@ def _measure(case: Case, options: Options) -> CaseResult:
             outcome.error = timing.reason(error)
             continue
         outcome.value = outcome.low = outcome.high = found["peak"]
-        note = f"result {found['result'] / 2**20:.1f} MiB"
-        if found["result"] and note not in result.notes:
-            result.notes.append(note)
+        if found["result"]:
+            sizes[label] = f"{found['result'] / 2**20:.1f} MiB"
+    if len(set(sizes.values())) == 1:
+        result.notes.append(f"result {sizes.popitem()[1]}")
+    elif sizes:
+        result.notes.append("result " + ", ".join(f"{size} ({label})" for label, size in sizes.items()))
     return result
 
 

@@ -35,18 +35,14 @@ def _measure(case: Case, options: Options) -> CaseResult:
     a, b = case.load()
     products = _products(a, b)
     if products > _MOST_PRODUCTS:
-        result = CaseResult(
-            case.id, case.family, case.matrix, case.variant, case.real, timing.describe((a, b))
-        )
+        result = CaseResult(case.id, case.family, case.matrix, case.variant, case.real, timing.describe((a, b)))
         result.notes.append(f"left out: {products:.2g} multiply-adds")
         return result
     result = timing.measure(case, options)
     if a is not b:
         result.notes.insert(0, "A @ A.T")
     mine = ratios.ours(result)
-    ordered = [
-        o.value for o in result.outcomes if o.counted and o.peer != "scorch" and o.value and not o.unsorted
-    ]
+    ordered = [o.value for o in result.outcomes if o.counted and o.peer != "scorch" and o.value and not o.unsorted]
     if mine is not None and mine.value and ordered:
         result.notes.insert(0, f"{min(ordered) / mine.value:.2f} x the best with sorted rows")
     return result

@@ -24,9 +24,7 @@ def coo(a: Any) -> torch.Tensor:
     a = a.tocoo() if a.format != "coo" else a
     index = torch.from_numpy(np.stack(a.coords).astype(np.int64))
     ready = bool(a.has_canonical_format)
-    return torch.sparse_coo_tensor(
-        index, torch.from_numpy(a.data), a.shape, is_coalesced=ready, check_invariants=False
-    )
+    return torch.sparse_coo_tensor(index, torch.from_numpy(a.data), a.shape, is_coalesced=ready, check_invariants=False)
 
 
 def csr(a: Any, index: type = np.int64) -> torch.Tensor:
@@ -39,9 +37,7 @@ def csc(a: Any) -> torch.Tensor:
     """A scipy CSR array as a torch CSC tensor."""
     turned = a.tocsc()
     pos, crd = (torch.from_numpy(array.astype(np.int64)) for array in (turned.indptr, turned.indices))
-    return torch.sparse_csc_tensor(
-        pos, crd, torch.from_numpy(turned.data), size=a.shape, check_invariants=False
-    )
+    return torch.sparse_csc_tensor(pos, crd, torch.from_numpy(turned.data), size=a.shape, check_invariants=False)
 
 
 def _bsr(a: Any) -> torch.Tensor:
@@ -50,9 +46,7 @@ def _bsr(a: Any) -> torch.Tensor:
         raise LeftOut("no block size is half full")
     blocks = a.tobsr((size, size))
     pos, crd = (torch.from_numpy(array.astype(np.int64)) for array in (blocks.indptr, blocks.indices))
-    return torch.sparse_bsr_tensor(
-        pos, crd, torch.from_numpy(blocks.data), size=a.shape, check_invariants=False
-    )
+    return torch.sparse_bsr_tensor(pos, crd, torch.from_numpy(blocks.data), size=a.shape, check_invariants=False)
 
 
 _LAYOUTS: dict[str, Callable[[Any], torch.Tensor]] = {

@@ -28,9 +28,7 @@ def same_dtype(*operands: Any) -> np.dtype[Any]:
     """Return the one dtype of the operands; a mixture is a TypeError, as it is when compiled."""
     dtypes = [dtype_of(x) for x in operands]
     if any(d != dtypes[0] for d in dtypes):
-        raise TypeError(
-            f"mixed lane dtypes {', '.join(map(str, dtypes))}: convert with vcast or a numpy scalar"
-        )
+        raise TypeError(f"mixed lane dtypes {', '.join(map(str, dtypes))}: convert with vcast or a numpy scalar")
     return dtypes[0]
 
 

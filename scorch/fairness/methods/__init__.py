@@ -56,7 +56,5 @@ def create(name: str, **options: Any) -> Method:
     known = [option.name for option in fields(METHODS[name])]
     for option in options:
         if option not in known:
-            raise FairnessError(
-                f"method {name!r} has no option {option!r}; it has {', '.join(known) or 'none'}"
-            )
+            raise FairnessError(f"method {name!r} has no option {option!r}; it has {', '.join(known) or 'none'}")
     return METHODS[name](**options)

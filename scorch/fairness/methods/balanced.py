@@ -27,7 +27,9 @@ class ClassBalanced(Method):
     def begin(self, run: Run) -> None:
         """Count the classes."""
         super().begin(run)
-        self._weights = inverse_frequency(self.ids(run)).to(run.data.x.dtype if run.data.x.is_floating_point() else torch.float32)
+        self._weights = inverse_frequency(self.ids(run)).to(
+            run.data.x.dtype if run.data.x.is_floating_point() else torch.float32
+        )
 
     def ids(self, run: Run) -> torch.Tensor:
         """The groups that are to weigh the same, a number a sample."""

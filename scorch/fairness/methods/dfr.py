@@ -49,9 +49,7 @@ class DFR(Method):
         weights = inverse_frequency(exemplars.ids[inside]).to(features)
         prefix = f"{self._name}." if self._name else ""
         mask = self.run.masks.get(f"{prefix}weight")
-        optimizer = torch.optim.LBFGS(
-            self._layer.parameters(), max_iter=self.iterations, line_search_fn="strong_wolfe"
-        )
+        optimizer = torch.optim.LBFGS(self._layer.parameters(), max_iter=self.iterations, line_search_fn="strong_wolfe")
 
         def closure() -> torch.Tensor:
             optimizer.zero_grad()

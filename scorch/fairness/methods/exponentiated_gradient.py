@@ -91,4 +91,3 @@ class ExponentiatedGradient(Wholesale):
             found.fit(np.arange(len(positives))[:, None], positives, sensitive_features=groups)
         chosen = [(found.predictors_[k].network, float(w)) for k, w in found.weights_.items() if w > 0]
         return Mixture([network for network, _ in chosen], [share for _, share in chosen])
-

@@ -49,9 +49,7 @@ class MetaWeightNet(Method):
         )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(run.seed)
-            self.net = nn.Sequential(
-                nn.Linear(1, self.hidden), nn.ReLU(), nn.Linear(self.hidden, 1), nn.Sigmoid()
-            )
+            self.net = nn.Sequential(nn.Linear(1, self.hidden), nn.ReLU(), nn.Linear(self.hidden, 1), nn.Sigmoid())
         self.optimizer = torch.optim.Adam(self.net.parameters(), lr=self.rate)
 
     def step(self, batch: Batch) -> Step:

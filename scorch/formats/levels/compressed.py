@@ -46,9 +46,13 @@ class Compressed(Level):
         if pos.dtype.kind not in "iu" or pos.ndim != 1 or crd.ndim != 1:
             raise FormatError(f"pos and crd must be one-dimensional integer arrays, got {pos.dtype} and {crd.dtype}")
         if len(pos) != nodes.count + 1:
-            raise FormatError(f"pos must have {nodes.count + 1} entries, one more than there are parents; it has {len(pos)}")
+            raise FormatError(
+                f"pos must have {nodes.count + 1} entries, one more than there are parents; it has {len(pos)}"
+            )
         if pos[0] != 0 or pos[-1] != len(crd):
-            raise FormatError(f"pos must run from 0 to the number of coordinates {len(crd)}; it runs from {pos[0]} to {pos[-1]}")
+            raise FormatError(
+                f"pos must run from 0 to the number of coordinates {len(crd)}; it runs from {pos[0]} to {pos[-1]}"
+            )
         if (pos[1:] < pos[:-1]).any():
             p = int(np.argmax(pos[1:] < pos[:-1]))
             raise FormatError(f"pos runs backwards: pos[{p}] = {pos[p]} but pos[{p + 1}] = {pos[p + 1]}")

@@ -100,7 +100,9 @@ def check_coordinates(crd: np.ndarray[Any, Any], size: int) -> None:
         raise FormatError(f"coordinate {crd[bad]} at position {bad} is outside the dimension's extent {size}")
 
 
-def check_order(level: Level, crd: np.ndarray[Any, Any], starts: np.ndarray[Any, Any] | None) -> np.ndarray[Any, Any] | None:
+def check_order(
+    level: Level, crd: np.ndarray[Any, Any], starts: np.ndarray[Any, Any] | None
+) -> np.ndarray[Any, Any] | None:
     """FormatError unless crd is ordered and unique as `level` claims between the marked starts.
 
     Returns where nodes start one level further down (None: everywhere).
@@ -112,7 +114,9 @@ def check_order(level: Level, crd: np.ndarray[Any, Any], starts: np.ndarray[Any,
     if level.ordered:
         _reject(same & ((after < before) if not level.unique else (after <= before)), level, crd)
     elif level.unique:
-        raise FormatError(f"a {level} level: uniqueness is only supported together with order; use {level.name}(nonordered, nonunique)")
+        raise FormatError(
+            f"a {level} level: uniqueness is only supported together with order; use {level.name}(nonordered, nonunique)"
+        )
     if level.unique:
         return None
     below = np.ones(len(crd), dtype=bool)

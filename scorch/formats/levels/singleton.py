@@ -42,7 +42,9 @@ class Singleton(Level):
     def validate(self, nodes: Nodes, size: int, arrays: Arrays) -> Nodes:
         crd = arrays["crd"]
         if crd.ndim != 1 or len(crd) != nodes.count:
-            raise FormatError(f"crd of a singleton level must have one entry for each of {nodes.count} parents, got shape {crd.shape}")
+            raise FormatError(
+                f"crd of a singleton level must have one entry for each of {nodes.count} parents, got shape {crd.shape}"
+            )
         check_coordinates(crd, size)
         starts = np.ones(len(crd), dtype=bool) if nodes.starts is None else nodes.starts
         return Nodes(len(crd), check_order(self, crd, starts))

@@ -74,9 +74,7 @@ def _vload_part(_: Any, a: types.Type, i: types.Type, n: types.Type, m: types.Ty
         blank = vec.zeros(result)
         mask = vec.first_mask(builder, result.n, values[3])
         name = f"llvm.masked.load.{vec.mangled(result)}.p0"
-        return vec.call(
-            builder, name, blank.type, _opaque(builder, place), vec.INT32(_align(array)), mask, blank
-        )
+        return vec.call(builder, name, blank.type, _opaque(builder, place), vec.INT32(_align(array)), mask, blank)
 
     return sign(result, a, vec.index_of(i), n, vec.index_of(m)), generate
 

@@ -1,0 +1,141 @@
+"""One format to another: kernels of the copy `B[i,j] = A[i,j]`, and a sort where the dimension order changes.
+
+What depends on the structure alone is kept on the Pattern, so that a later conversion only moves values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+
+from scorch import engine  # mutual: a conversion is an expression, and an expression may need its operands converted
+from scorch.formats import Format, Pattern, Storage, coo
+from scorch.formats.coordinates import coordinates, pack
+from scorch.formats.storage import dense_pattern
+from scorch.ir.notation import Access, Assign
+from scorch.schedule.assembly import unsorted_coo
+
+__all__ = ["Reordering", "reformat", "reorder"]
+
+Fill: TypeAlias = "float | int | bool | complex"
+
+
+@dataclass(frozen=True)
+class Reordering:
+    """A pattern in another format, and how its values follow: sorted and summed by `gather`, then taken from `places`.
+
+    None: as they are. `places` are counted from 1; 0 is a place that the old pattern did not store, as dense levels have.
+    """
+
+    pattern: Pattern
+    gather: Callable[[torch.Tensor], torch.Tensor] | None = None
+    places: torch.Tensor | None = None
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether the values are stored as they were."""
+        return self.gather is None and self.places is None
+
+    def values(self, stored: torch.Tensor, fill: Fill = 0) -> torch.Tensor:
+        """The values in the new stored order, given those in the old one; differentiable."""
+        if self.gather is not None:
+            stored = self.gather(stored)
+        return stored if self.places is None else _placed(stored, self.places, fill)
+
+
+def _placed(stored: torch.Tensor, places: torch.Tensor, fill: Fill) -> torch.Tensor:
+    return torch.cat([stored.new_full((1,), fill), stored])[places]
+
+
+def reformat(storage: Storage, format: Format) -> Storage:
+    """The tensor in another format; duplicates are summed and order established where the format asks for it."""
+    if storage.pattern.format == format:
+        return storage
+    if format.is_dense or storage.pattern.format.is_dense:
+        if storage.fill != 0 and format.is_dense != storage.pattern.format.is_dense:
+            return _reformat_around(storage, format)
+        result = engine.evaluate(_copy(format.ndim), [storage], format)
+        if isinstance(result, torch.Tensor):
+            return Storage(dense_pattern(tuple(result.shape), format.order), result, storage.fill)
+        return Storage(result.pattern, result.values, storage.fill)
+    reordering = reorder(storage.pattern, format)
+    return Storage(reordering.pattern, reordering.values(storage.values.reshape(-1), storage.fill), storage.fill)
+
+
+def _reformat_around(storage: Storage, format: Format) -> Storage:
+    """From or to a dense format where absent coordinates have a value: kernels copy place numbers, 0 for the fill."""
+    if not storage.pattern.format.is_unique:
+        storage = reformat(storage, storage.pattern.format.sorted)
+    stored = _in_stored_order(storage)
+    numbers = torch.arange(1, len(stored) + 1)
+    if storage.pattern.format.is_dense:
+        plain = stored.detach()
+        numbers[plain.isnan() if storage.fill != storage.fill else plain == storage.fill] = 0
+    made = engine.evaluate(_copy(format.ndim), [Storage(storage.pattern, numbers)], format)
+    if isinstance(made, torch.Tensor):
+        places, pattern = made.permute(format.order).reshape(-1), dense_pattern(tuple(made.shape), format.order)
+    else:
+        places, pattern = made.values, made.pattern
+    return Storage(pattern, _placed(stored, places, storage.fill), storage.fill)
+
+
+def _in_stored_order(storage: Storage) -> torch.Tensor:
+    format, values = storage.pattern.format, storage.values
+    whole = format.is_dense and values.ndim == format.ndim
+    return (values.permute(format.order) if whole else values).reshape(-1)
+
+
+def _copy(ndim: int) -> Assign:
+    """B[i0,i1,...] = A[i0,i1,...]."""
+    indices = tuple(f"i{d}" for d in range(ndim))
+    return Assign(Access("B", indices), Access("A", indices))
+
+
+def reorder(pattern: Pattern, format: Format) -> Reordering:
+    """A sparse pattern in another sparse format, kept on the pattern: only values are gathered at each use."""
+    key = ("reorder", format)
+    found = pattern.cache.get(key)
+    if found is None:
+        found = pattern.cache[key] = _reorder(pattern, format)
+    return found  # type: ignore[no-any-return]
+
+
+def _reorder(pattern: Pattern, format: Format) -> Reordering:
+    if pattern.format == format:
+        return Reordering(pattern)
+    kept = (pattern.format.is_ordered and pattern.format.is_unique) or format == unsorted_coo(format.order)
+    if kept and pattern.format.order == format.order:
+        return _rewritten(pattern, format)
+    return _sorted(pattern, format)
+
+
+def _rewritten(pattern: Pattern, format: Format) -> Reordering:
+    """The same coordinates in the same order under other levels."""
+    pads = any(level.full and not above.full for above, level in pairwise(format.levels))
+    numbers = Storage(pattern, torch.arange(1, pattern.nnz + 1) if pads else torch.zeros(pattern.nnz, dtype=torch.bool))
+    result = engine.copy(_copy(format.ndim), numbers, format)
+    assert isinstance(result, Storage)
+    return Reordering(result.pattern, places=result.values if pads else None)
+
+
+def _sorted(pattern: Pattern, format: Format) -> Reordering:
+    """List the coordinates, sort them in the new order, and build its levels from the sorted list."""
+    order = format.order
+    listed = coordinates(pattern)
+    rows = torch.from_numpy(np.stack([listed[d] for d in order]) if order else listed)
+    packing = pack(rows, [pattern.shape[d] for d in order])
+    arrays = [_narrowed(level, pattern.shape[d]) for level, d in zip(packing.pattern.arrays, order, strict=True)]
+    sorted_coo = Pattern(pattern.shape, coo(format.ndim, order), arrays, validate=False)
+    final = reorder(sorted_coo, format)
+    return replace(final, gather=None if packing.is_direct else packing.gather)
+
+
+def _narrowed(level: dict[str, Any], extent: int) -> dict[str, Any]:
+    """Level arrays as a kernel would have written them: coordinates in 32 bits where the extent allows."""
+    index = np.int32 if extent <= 2**31 - 1 else np.int64
+    return {name: array.astype(index if name == "crd" else np.int64, copy=False) for name, array in level.items()}
