@@ -32,8 +32,8 @@ def einsum(notation: str, *operands: Any, out_format: Format | str | None = None
 
     `notation` is numpy's: "ik,kj->ij", repeated indices, "...", implicit result. Operands are scorch, torch (dense or
     sparse), scipy.sparse or numpy tensors of any rank; their memory is read in place and never changed. The result has
-    the promoted number type; it is a torch.Tensor where the expression makes it structurally dense, else a scorch.Tensor,
-    unless `out_format` asks for a format.
+    the promoted number type; it is a torch.Tensor where the expression makes it structurally dense, else a
+    scorch.Tensor, unless `out_format` asks for a format.
 
     Raises NotationError, ShapeError, FormatError or DtypeError, each with the operands and the way out.
 
@@ -81,7 +81,8 @@ def _context(notation: str, operands: tuple[Any, ...]) -> str:
 
 
 def kernel(notation: str, *operands: Any, out_format: Format | str | None = None) -> Callable[..., Result]:
-    """Plan and compile an einsum once for operands like these; the function that is returned is the cheapest call there is.
+    """Plan and compile an einsum once for operands like these; the function that is returned is the cheapest call there
+    is.
 
     Operands of another structure, shape or number type are legal too, and take the way of `einsum`.
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from scorch.reorder import reformat
 from scorch.formats import Storage, dtypes
+from scorch.reorder import reformat
 
 __all__ = ["reformat", "retype"]
 

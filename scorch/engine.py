@@ -35,7 +35,8 @@ KEPT = 2048  # programs; the oldest goes first
 
 
 class Program:
-    """A plan that is compiled and bound to operand patterns; called with the values of operands that have those patterns."""
+    """A plan that is compiled and bound to operand patterns; called with the values of operands that have those
+    patterns."""
 
     def __init__(self, plan: Plan, compiled: Compiled, operands: Sequence[Storage]) -> None:
         self.plan = plan
@@ -69,7 +70,8 @@ class Program:
 
 
 class Chain:
-    """Two operands multiplied first, then their product with the others: planned anew where it is sparse, and so not alike."""
+    """Two operands multiplied first, then their product with the others: planned anew where it is sparse, and so not
+    alike."""
 
     def __init__(self, plan: Split, operands: Sequence[Storage], wanted: Format | None) -> None:
         self.plan = plan
@@ -80,11 +82,11 @@ class Chain:
     def __call__(self, vals: list[np.ndarray[Any, Any]]) -> Result:
         storages = [Storage(pattern(), torch.from_numpy(val)) for pattern, val in zip(self.patterns, vals, strict=True)]
         left, right = self.plan.pair
-        product = evaluate(self.plan.first, [storages[left], storages[right]])
+        product = evaluate(self.plan.first, [storages[left], storages[right]], dtype=self.plan.dtype)
         if isinstance(product, torch.Tensor):
             product = Storage.from_dense(product)
         others = [storage for n, storage in enumerate(storages) if n not in self.plan.pair]
-        return evaluate(self.plan.rest, [product, *others], self.wanted)
+        return evaluate(self.plan.rest, [product, *others], self.wanted, self.plan.dtype)
 
 
 class Delegated:

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from scorch.errors import ShapeError, UnsupportedError
-from scorch.formats import Format, Pattern, Storage, coo, csc, csr, dense
+from scorch.formats import Format, Storage, coo, csc, csr, dense
 from scorch.formats.coordinates import coordinates
-from scorch.formats.storage import Array, dense_pattern
+from scorch.formats.storage import Array
 
 if TYPE_CHECKING:
     import scipy.sparse

@@ -68,13 +68,13 @@ class Explanation:
             f"<div style='font-weight:bold'><code>{escape(str(self.notation))}</code></div>",
             _html_table(["", "format", "type", "shape", "stored"], self.tensors),
             _html_heading("Plan"),
-            f"<pre>{escape(chr(10).join(_plan_lines(self.plan)))}</pre>",
+            _html_code("\n".join(_plan_lines(self.plan))),
             _html_list(_reasons(self)),
             _html_heading(f"Alternatives, {_COSTS}") if alternatives else "",
             _html_table(["", "time", "ratio", "plan"], alternatives, bold=0, right=(1, 2)),
             _html_heading("Source"),
             f"<code>{escape(_origin(self))}</code>",
-            f"<details><summary>show it</summary><pre>{escape(self.source)}</pre></details>",
+            f"<details><summary>show it</summary>{_html_code(self.source)}</details>",
         ]
         return "\n".join(part for part in parts if part)
 
@@ -255,6 +255,11 @@ def _html_table(
 
 def _html_heading(text: str) -> str:
     return f"<div style='margin:0.8em 0 0.2em 0;font-weight:bold'>{escape(text)}</div>"
+
+
+def _html_code(text: str) -> str:
+    # Notebooks style <pre> as prose unless told otherwise.
+    return f"<pre style='font-family:monospace;line-height:1.3'>{escape(text)}</pre>"
 
 
 def _html_list(lines: Sequence[str]) -> str:

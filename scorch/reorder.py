@@ -29,7 +29,8 @@ Fill: TypeAlias = "float | int | bool | complex"
 class Reordering:
     """A pattern in another format, and how its values follow: sorted and summed by `gather`, then taken from `places`.
 
-    None: as they are. `places` are counted from 1; 0 is a place that the old pattern did not store, as dense levels have.
+    None: as they are. `places` are counted from 1; 0 is a place that the old pattern did not store, as dense levels
+    have.
     """
 
     pattern: Pattern
@@ -102,7 +103,7 @@ def reorder(pattern: Pattern, format: Format) -> Reordering:
     found = pattern.cache.get(key)
     if found is None:
         found = pattern.cache[key] = _reorder(pattern, format)
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def _reorder(pattern: Pattern, format: Format) -> Reordering:

@@ -12,10 +12,11 @@ import torch
 
 from scorch import exchange, tensor_repr
 from scorch.arguments import Fill, as_indices, as_values, checked_fill, index_array, values_for
-from scorch.errors import FormatError, ShapeError, UnsupportedError
+from scorch.errors import FormatError, ScorchError, ShapeError, UnsupportedError
 from scorch.formats import Format, Pattern, Storage, dtypes, resolve
 from scorch.formats.coordinates import coordinates, pack
 from scorch.formats.storage import Array, dense_pattern
+from scorch.ir.einsum import parse_einsum
 from scorch.operand import Stored, as_storage
 
 if TYPE_CHECKING:
@@ -393,6 +394,11 @@ def _matmul(a: Any, b: Any) -> Any:
     notation = _PRODUCTS.get((getattr(a, "ndim", None), getattr(b, "ndim", None)))
     if notation is None:
         return NotImplemented
-    from scorch.api import einsum  # above this layer, so not before it is needed
+    from scorch.engine import evaluate  # the compiler, which most uses of a tensor don't need
 
-    return einsum(notation, a, b)
+    storages = [as_storage(a), as_storage(b)]
+    try:
+        result = evaluate(parse_einsum(notation, tuple(s.pattern.shape for s in storages)), storages)
+    except ScorchError as error:
+        raise error.explain_with(f"  in a product of shapes {tuple(a.shape)} @ {tuple(b.shape)}") from None
+    return result if isinstance(result, torch.Tensor) else Tensor(result)

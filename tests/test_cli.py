@@ -148,7 +148,7 @@ def test_cache_info_and_clear(cache_dir, capsys):
     kernels = cache_dir / "kernels"
     kernels.mkdir(parents=True)
     (kernels / "spmm_0123456789abcdef.py").write_text("import scorch\n")
-    (kernels / "spmm_0123456789abcdef.body-1.py311.1.nbc").write_bytes(b"")
+    (kernels / "spmm_0123456789abcdef.body.0123456789abcdef.nbc").write_bytes(b"")
     assert cli.main(["cache", "info"]) == 0
     out = capsys.readouterr().out
     assert "1 generated, 1 compiled" in out

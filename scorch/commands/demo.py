@@ -100,7 +100,8 @@ def _report(console: Console, subject: Any, measurements: list[Any]) -> None:
     header = ["", "scorch", *others, *(f"{name} / scorch" for name in others), "first call", "max error"]
     console.say()
     console.table(str(subject), header, [_row(m, others) for m in measurements])
-    console.say("  torch: its fastest layout, in brackets. A ratio above 1: scorch is faster.")
+    layouts = "torch: its fastest layout, in brackets. " if subject.matrix is not None else ""
+    console.say(f"  {layouts}A ratio above 1: scorch is faster.")
     console.say("  first call: planning and compiling, or loading from the cache; the first of all also loads Numba.")
     for line in _notes(measurements):
         console.say(f"  {line}")
@@ -149,9 +150,11 @@ def _ratio(value: float) -> str:
 
 
 def _notes(measurements: list[Any]) -> Iterator[str]:
+    noted: dict[str, list[str]] = {}
     for m in measurements:
         if m.case.note:
-            yield f"{m.case.name}: {m.case.note}."
+            noted.setdefault(m.case.note, []).append(m.case.name.split(",")[0])
+    yield from (f"{', '.join(names)}: {note}." for note, names in noted.items())
     failed = {
         t.label: t.failure
         for m in measurements

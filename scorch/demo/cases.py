@@ -85,7 +85,7 @@ def _torch_layouts(matrix: Any) -> dict[str, Any]:
         wide = csr(np.int64)
         layouts = {"csr": csr(np.int32)} if max(matrix.nnz, *matrix.shape) < 2**31 else {}
         return layouts | {
-            "csr int64": wide,
+            "csr64": wide,
             "csc": wide.to_sparse_csc(),
             "coo": wide.to_sparse_coo().coalesce(),
         }
@@ -96,7 +96,7 @@ def _spmm(subject: Subject, tensor: Any, layouts: dict[str, Any], rng: np.random
     dense = torch.from_numpy(b)
     rivals = [Contender(f"torch {name}", partial(operator.matmul, layout, dense)) for name, layout in layouts.items()]
     return Case(
-        name=f"SpMM, {k} columns",
+        name=f"SpMM, K = {k}",
         notation="ik,kj->ij",
         operands=(tensor, dense),
         contenders=(_ours("ik,kj->ij", tensor, dense), *rivals, Contender("scipy", lambda: a @ b)),
@@ -190,6 +190,7 @@ def _sddmm(subject: Subject, tensor: Any, layouts: dict[str, Any], rng: np.rando
         name=f"SDDMM, d = {d}",
         notation="ij,id,jd->ij",
         operands=(tensor, tq, tk),
-        contenders=(_ours("ij,id,jd->ij", tensor, tq, tk), *rivals, Contender("scipy gather", with_numpy)),
+        contenders=(_ours("ij,id,jd->ij", tensor, tq, tk), *rivals, Contender("scipy", with_numpy)),
         reference=reference,
+        note="scipy has none: gathered rows and numpy",
     )

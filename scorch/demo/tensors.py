@@ -35,7 +35,7 @@ def tensor_cases(subject: Subject, k: int = 16, seed: int = 0) -> Iterator[Case]
     kept, last = letters[:-1], letters[-1]
     groups = _Groups.of(subject, len(kept))
     yield _case("TTV", f"{letters},{last}->{kept}", tensor, _Job(subject, [vector], groups))
-    yield _case(f"TTM, {k} columns", f"{letters},{last}z->{kept}z", tensor, _Job(subject, factors[-1:], groups))
+    yield _case(f"TTM, K = {k}", f"{letters},{last}z->{kept}z", tensor, _Job(subject, factors[-1:], groups))
     notation = ",".join([letters, *(f"{letter}z" for letter in letters[1:])]) + f"->{letters[0]}z"
     yield _case(f"MTTKRP, rank {k}", notation, tensor, _Job(subject, factors, _Groups.of(subject, 1)))
 
@@ -44,10 +44,11 @@ def _case(name: str, notation: str, tensor: Any, job: _Job) -> Case:
     dense = [torch.from_numpy(factor) for factor in job.factors]
     ours = Contender("scorch", lambda: scorch.einsum(notation, tensor, *dense))
     rivals = (
-        Contender("torch gather", job.with_torch(), job.place),
-        Contender("numpy gather", job.with_numpy, job.place),
+        Contender("torch", job.with_torch(), job.place),
+        Contender("numpy", job.with_numpy, job.place),
     )
-    return Case(name, notation, (tensor, *dense), (ours, *rivals), job.reference)
+    note = "torch and numpy have none: gathered rows, added up by groups that were found beforehand"
+    return Case(name, notation, (tensor, *dense), (ours, *rivals), job.reference, note)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
-"""Building loop IR: a stack of open blocks, names that stay unique, and parameters that are declared when first used."""
+"""Building loop IR: a stack of open blocks, names that stay unique, and parameters that are declared when first
+used."""
 
 from __future__ import annotations
 
@@ -18,9 +19,9 @@ class Param:
     """What the launcher must bind to one parameter of a kernel.
 
     `kind` "level" is array `part` of level `depth` of `owner`, "vals" the values of `owner`, "extent" the size of index
-    `owner`, "workspace" array `part` of workspace `owner` (one row a thread), "begin" and "count" the first position and the
-    number of positions that each chunk appends to each level group of the result, "rows" the coordinate of `owner` at which
-    each chunk of a merge path begins.
+    `owner`, "workspace" array `part` of workspace `owner` (one row a thread), "begin" and "count" the first position
+    and the number of positions that each chunk appends to each level group of the result, "rows" the coordinate of
+    `owner` at which each chunk of a merge path begins.
     """
 
     name: str

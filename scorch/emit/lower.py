@@ -1,7 +1,7 @@
 """Lowering: a kernel's loop tree to loop IR, once, from the outside in. Every decision is in the plan already.
 
-A loop over an index walks the sparse accesses that hold it (their lattice says how they combine) and locates in the others.
-As soon as all indices of an access are bound its value is loaded, so that inner loops don't load it again.
+A loop over an index walks the sparse accesses that hold it (their lattice says how they combine) and locates in the
+others. As soon as all indices of an access are bound its value is loaded, so that inner loops don't load it again.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ LO, HI = ir.Var("lo"), ir.Var("hi")
 
 
 def lower(kernel: Kernel, phase: str) -> tuple[ir.Function, tuple[Param, ...]]:
-    """The loop IR function of one phase of a kernel, verified, and what its parameters after (chunk, lo, hi) bind to."""
+    """The loop IR function of one phase of a kernel, verified, and what its parameters after (chunk, lo, hi) bind
+    to."""
     lowering = Lowering(kernel, phase)
     lowering.run()
     body = lowering.b.finish()
@@ -45,7 +46,8 @@ def lower(kernel: Kernel, phase: str) -> tuple[ir.Function, tuple[Param, ...]]:
 
 @dataclass(frozen=True)
 class Divided:
-    """A merge path inside its chunk: the row in hand goes to place `row`, and has positions first ... last - 1 of `access`."""
+    """A merge path inside its chunk: the row in hand goes to place `row`, and has positions first ... last - 1 of
+    `access`."""
 
     index: str
     row: ir.Var
@@ -216,8 +218,8 @@ class Lowering:
     def _merge_path(self, node: Loop) -> None:
         """Rows and their nonzeros in equal shares: a chunk may begin and end inside a row.
 
-        The rows that end in the chunk are written; what it has of the row after them goes to the chunk's own place behind
-        the last row, and is added when all chunks are done (Merrill and Garland, *Merge-based SpMV*, SC 2016).
+        The rows that end in the chunk are written; what it has of the row after them goes to the chunk's own place
+        behind the last row, and is added when all chunks are done (Merrill and Garland, *Merge-based SpMV*, SC 2016).
         """
         rows = self.b.param(Param("rows", "rows", node.index))
         row, last_row = self.b.fresh("row"), self.b.fresh("last_row")
@@ -290,7 +292,8 @@ class Lowering:
         self.b.emit(ir.For(p, lo, hi, tuple(body)))
 
     def _gathered(self, node: Loop, tile: Tile, cursor: Cursor, lo: ir.Expr, hi: ir.Expr) -> None:
-        """Stored positions by vectors: coordinates and values are loaded, other operands gathered at the coordinates."""
+        """Stored positions by vectors: coordinates and values are loaded, other operands gathered at the
+        coordinates."""
         p = self.position_var(cursor)
         end = self.b.let(f"{cursor.access.tensor}_hi", hi)
         with self.scope() as body:
@@ -455,7 +458,8 @@ class Lowering:
         self.products = None
 
     def _register(self, node: Where) -> None:
-        """Accumulate in a scalar, in the tile's vectors, or (a reduction over lanes) in vectors that are summed after it."""
+        """Accumulate in a scalar, in the tile's vectors, or (a reduction over lanes) in vectors that are summed after
+        it."""
         access = Access(node.workspace.name, node.workspace.indices)
         if not self.values and not self.kernel.assembly.filtered:
             self.stmt(node.consumer)  # a count needs coordinates only

@@ -22,7 +22,8 @@ __all__ = ["Merge"]
 
 @dataclass(frozen=True)
 class _Walker:
-    """One sparse access in a merge: its position, the end of its range, its coordinate, and the end of the run of that."""
+    """One sparse access in a merge: its position, the end of its range, its coordinate, and the end of the run of
+    that."""
 
     cursor: Cursor
     position: ir.Var
@@ -115,8 +116,8 @@ class Merge:
                 self.low.body(node.index, ir.Var(node.index), stmt)
             branches.append((self._matches(node, point, case, walkers), tuple(body)))
         chain: ir.Block = ()
-        for condition, body in reversed(branches):
-            chain = body if condition is None else (ir.If(condition, body, chain),)
+        for condition, branch in reversed(branches):
+            chain = branch if condition is None else (ir.If(condition, branch, chain),)
         if node.equals is not None:
             chain = (ir.If(ir.Binary("==", ir.Var(node.index), self.low.env[node.equals]), chain),)
         self.b.emit(*chain)

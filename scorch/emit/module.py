@@ -52,7 +52,8 @@ def emit(kernel: Kernel, checked: bool = False) -> Module:
 
 
 def _parallel(phase: Phase) -> list[str]:
-    """Threads that take the next chunk until none is left: rows are skewed, a fixed share each would leave one waiting."""
+    """Threads that take the next chunk until none is left: rows are skewed, a fixed share each would leave one
+    waiting."""
     outer = ", ".join(p.name for p in phase.params)
     inner = ", ".join(f"{p.name}[t]" if p.kind == "workspace" else p.name for p in phase.params)
     call = f"{phase.body}(chunk, bounds[chunk], bounds[chunk + 1], {inner})"

@@ -48,6 +48,10 @@ class Result(ABC):
         """Emit: make room for so many entries of the last level."""
         raise ScheduleError(f"a {self.low.kernel.assembly.kind} result reserves no room")
 
+    def count_entries(self) -> ir.Var | None:
+        """The cursor to which a count phase may add a whole row's number of entries at once; None where it may not."""
+        return None
+
     @abstractmethod
     def write(self, reduce: str | None, value: Callable[[int | None], ir.Expr]) -> None:
         """Emit the store of a value; `value(t)` is vector t of the tile, `value(None)` the scalar."""
@@ -220,7 +224,7 @@ class _Appended(Result):
         self.b.emit(ir.If(ir.Binary("!=", kept, ir.Const(0, self.spec.dtype)), tuple(body)))
 
     def count_entries(self) -> ir.Var | None:
-        """The cursor to which a count phase may add a whole row's number of entries at once, if nothing else hangs on it."""
+        """The cursor to which a count phase may add a whole row's number of entries, if nothing else hangs on it."""
         group = self.groups[-1]
         plain = group.first == group.last == len(self.path) - 1 and not self.low.kernel.assembly.filtered
         return group.cursor if plain and self.counting else None

@@ -1,4 +1,5 @@
-"""The iteration space of a statement tree as one expression, and the tree that is left where some accesses are absent."""
+"""The iteration space of a statement tree as one expression, and the tree that is left where some accesses are
+absent."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ __all__ = ["iteration_space", "restrict"]
 def iteration_space(stmt: Stmt) -> Expr:
     """The expression whose lattice tells where the statement has something to do.
 
-    A workspace stands for the expression that it is computed from; statements in sequence need the union of their spaces.
+    A workspace stands for the expression that it is computed from; statements in sequence need the union of their
+    spaces.
     """
     match stmt:
         case Compute(_, _, expr):

@@ -11,7 +11,8 @@ __all__ = ["Lanes"]
 
 @dataclass(frozen=True)
 class Lanes:
-    """`vectors` vectors of `lanes` values of `index`, from coordinate `base` on; `live`: lanes used in the last, None: all."""
+    """`vectors` vectors of `lanes` values of `index`, from coordinate `base` on; `live`: lanes used in the last, None:
+    all."""
 
     index: str
     base: ir.Expr

@@ -30,7 +30,8 @@ def as_dtype(expr: ir.Expr, dtype: str) -> ir.Expr:
 
 
 def identity(op: str, dtype: str) -> ir.Const:
-    """The identity of a reduction in a number type; the extreme finite value stands for an infinity of an integer type."""
+    """The identity of a reduction in a number type; the extreme finite value stands for an infinity of an integer
+    type."""
     value = operator(op).identity
     if value in (float("inf"), float("-inf")) and not dtype.startswith(("float", "complex")):
         import numpy as np
@@ -55,7 +56,8 @@ def combine(op: str, left: ir.Expr, right: ir.Expr, dtype: str) -> ir.Expr:
 
 
 def value_of(expr: Expr, dtype: str, read: Callable[[Access], ir.Expr]) -> ir.Expr:
-    """The value of an expression in a number type; `read` gives an access's value. Scalars are multiplied before vectors."""
+    """The value of an expression in a number type; `read` gives an access's value. Scalars are multiplied before
+    vectors."""
     match expr:
         case Access():
             return as_dtype(read(expr), dtype)

@@ -40,7 +40,8 @@ class Accumulator(ABC):
 
     @property
     def empty(self) -> ir.Const:
-        """The value of a place that holds nothing: the identity of the reduction, so that every value is reduced into it."""
+        """The value of a place that holds nothing: the identity of the reduction, so that every value is reduced into
+        it."""
         return identity(self.workspace.reduce, self.workspace.dtype)
 
     def accumulate(self, place: ir.Expr, value: ir.Expr) -> None:

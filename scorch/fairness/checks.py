@@ -67,7 +67,5 @@ def _check_attributes(data: TrainingData, exemplars: Exemplars, grouping: str, p
         )
 
 
-def _rows(
-    labels: torch.Tensor, codes: torch.Tensor | None, grouping: str, positive: int
-) -> set[tuple[int, ...]]:
+def _rows(labels: torch.Tensor, codes: torch.Tensor | None, grouping: str, positive: int) -> set[tuple[int, ...]]:
     return {tuple(row) for row in group_ids(labels, codes, grouping, positive)[1].tolist()}

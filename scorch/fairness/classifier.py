@@ -18,6 +18,7 @@ from scorch.fairness.checks import check_groups
 from scorch.fairness.counts import Table
 from scorch.fairness.errors import FairnessError
 from scorch.fairness.exemplars import Exemplars, split_off
+from scorch.fairness.finetuning import prune_plan
 from scorch.fairness.functional import call
 from scorch.fairness.groups import Attributes, resolve
 from scorch.fairness.method import Method, TrainingData
@@ -39,8 +40,9 @@ class FairClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         to logits (n, classes), which is copied; or a callable (shape of a sample, classes) -> module.
     method: a name (erm, class_balanced, group_balanced, group_dro, exemplars, dfr, l2rw, meta_gdro,
         meta_weight_net, forml, exponentiated_gradient) with `method_options`, or a method object.
-    sparsity: share of weights to prune, by magnitude, after training; then fine-tuning for `finetune_epochs`
-        (half of `epochs` by default) at a third of `lr`. None: dense.
+    sparsity: share of weights to prune, by magnitude, after training, in `prune_steps`, each followed by training
+        with the same method at a third of `lr`; `finetune_epochs` (half of `epochs` by default) after the last,
+        a fifth of them after the others. None: dense.
     groups: "auto", "label", "label_attribute" or "attribute_given_positive"; the positive label is the larger
         of two unless `positive_label` names it.
     exemplar_fraction: what is split off as exemplars where `fit` gets none. train_on_exemplars: also train on them.
@@ -66,6 +68,7 @@ class FairClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         *,
         sparsity: float | None = None,
         seed: int = 0,
+        prune_steps: int = 6,
         method_options: dict[str, Any] | None = None,
         groups: str = "auto",
         positive_label: Any = None,
@@ -90,6 +93,7 @@ class FairClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.method = method
         self.sparsity = sparsity
         self.seed = seed
+        self.prune_steps = prune_steps
         self.method_options = method_options
         self.groups = groups
         self.positive_label = positive_label
@@ -110,9 +114,7 @@ class FairClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.checkpoint = checkpoint
         self.verbose = verbose
 
-    def fit(
-        self, X: Any, y: Any, exemplars: Any = None, sensitive_features: Any = None
-    ) -> FairClassifier:
+    def fit(self, X: Any, y: Any, exemplars: Any = None, sensitive_features: Any = None) -> FairClassifier:
         """Train on inputs (n, ...) and labels (n,).
 
         `exemplars` is (inputs, labels) or (inputs, labels, sensitive features), from outside of X; None splits
@@ -148,9 +150,7 @@ class FairClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self, "network_")
         inputs = self._tensor(validate_data(self, X, reset=False, allow_nd=True, dtype=self._numpy_type()))
         with torch.no_grad():
-            parts = [
-                torch.softmax(call(self.network_, rows), dim=1) for rows in inputs.split(_PREDICT_ROWS)
-            ]
+            parts = [torch.softmax(call(self.network_, rows), dim=1) for rows in inputs.split(_PREDICT_ROWS)]
         probabilities: Table = torch.cat(parts).numpy()[:, : len(self.classes_)]
         return probabilities / probabilities.sum(axis=1, keepdims=True)
 
@@ -218,9 +218,7 @@ class FairClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _given(self, given: Any, attributes: Attributes | None) -> Exemplars:
         if not isinstance(given, tuple | list) or len(given) not in (2, 3):
             raise FairnessError("exemplars are a tuple (X, y) or (X, y, sensitive features)")
-        X, y = validate_data(
-            self, given[0], given[1], reset=False, allow_nd=True, dtype=self._numpy_type()
-        )
+        X, y = validate_data(self, given[0], given[1], reset=False, allow_nd=True, dtype=self._numpy_type())
         unknown = np.setdiff1d(y, self.classes_)
         if len(unknown):
             raise FairnessError(
@@ -262,16 +260,15 @@ class FairClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _settings(self) -> Settings:
         names = ("epochs", "batch_size", "lr", "optimizer", "momentum", "weight_decay", "warmup", "decay")
-        return Settings(
-            **{name: getattr(self, name) for name in (*names, "clip", "exemplar_batch", "seed")}
-        )
+        return Settings(**{name: getattr(self, name) for name in (*names, "clip", "exemplar_batch", "seed")})
 
     def _stages(self, settings: Settings) -> list[tuple[float | None, Settings]]:
         """Dense training, then pruning to a sparsity and fine-tuning if one is asked for."""
         if self.sparsity is None:
             return [(None, settings)]
         epochs = self.finetune_epochs if self.finetune_epochs is not None else max(1, self.epochs // 2)
-        return [(None, settings), (self.sparsity, replace(settings, epochs=epochs, lr=settings.lr / 3))]
+        tuned = replace(settings, epochs=epochs, lr=settings.lr / 3)
+        return [(None, settings), *prune_plan(self.sparsity, self.prune_steps, tuned)]
 
     def _build(self, data: TrainingData) -> torch.nn.Module:
         """The untrained network; the same for the same seed."""
@@ -309,7 +306,7 @@ class FairClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         settings: Settings,
         phase: int,
     ) -> tuple[torch.nn.Module, History]:
-        path = None if self.checkpoint is None else Path(f"{self.checkpoint}{'.sparse' if phase else ''}")
+        path = None if self.checkpoint is None else Path(f"{self.checkpoint}.{phase}" if phase else self.checkpoint)
         with bar(self.verbose, f"{method.name}{', sparse' if phase else ''}") as show:
             return train(
                 self.network_,

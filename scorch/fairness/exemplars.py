@@ -125,13 +125,17 @@ def split_off(
 class Sampler:
     """Mini-batches of exemplars with the same number from every group, so that no group is ever missing.
 
-    `size` is the number of exemplars in a batch, None for all of them each time. Drawing is without
-    replacement until a group is used up, then it starts anew.
+    `size` is the number of exemplars in a batch, None for all of them each time. Each group is gone through in
+    a random order, then in another one.
 
     >>> ex = Exemplars(torch.arange(6.0)[:, None], torch.tensor([0, 0, 0, 0, 1, 1])).grouped("label")
     >>> Sampler(ex, 4, torch.Generator().manual_seed(0)).draw().y.tolist()
     [0, 0, 1, 1]
     """
+
+    _AHEAD = (
+        32  # batches whose members are drawn at once, because a draw a group and step would cost as much as training
+    )
 
     def __init__(self, exemplars: Exemplars, size: int | None, generator: torch.Generator) -> None:
         assert exemplars.ids is not None
@@ -139,27 +143,29 @@ class Sampler:
         self.generator = generator
         present = torch.unique(exemplars.ids[exemplars.ids >= 0]).tolist()
         self._members = [torch.nonzero(exemplars.ids == group).ravel() for group in present]
-        self._queues = [members[:0] for members in self._members]
         self._each = None if size is None or size >= len(exemplars) else max(1, size // len(present))
+        self._waiting = torch.zeros(0, 0, dtype=torch.int64)
 
     def draw(self) -> Exemplars:
         """The next batch."""
         if self._each is None:
             return self.exemplars
-        return self.exemplars[torch.cat([self._next(g, self._each) for g in range(len(self._members))])]
+        if not len(self._waiting):
+            self._waiting = torch.cat([self._order(members, self._each) for members in self._members], dim=1)
+        drawn, self._waiting = self._waiting[0], self._waiting[1:]
+        return self.exemplars[drawn]
 
-    def _next(self, group: int, count: int) -> torch.Tensor:
-        members = self._members[group]
-        count = min(count, len(members))
-        if len(self._queues[group]) < count:
-            self._queues[group] = members[torch.randperm(len(members), generator=self.generator)]
-        drawn, self._queues[group] = self._queues[group][:count], self._queues[group][count:]
-        return drawn
+    def _order(self, members: torch.Tensor, each: int) -> torch.Tensor:
+        """Members of a group for the batches ahead, (batches, each); no more in a batch than there are."""
+        each = min(each, len(members))
+        rounds = -(-self._AHEAD * each // len(members))
+        shuffled = [members[torch.randperm(len(members), generator=self.generator)] for _ in range(rounds)]
+        return torch.cat(shuffled)[: self._AHEAD * each].reshape(self._AHEAD, each)
 
     def state_dict(self) -> dict[str, Any]:
-        """What is left of each group's round, for a checkpoint."""
-        return {"queues": self._queues}
+        """The batches drawn and not used yet, for a checkpoint."""
+        return {"waiting": self._waiting}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where `state_dict` was taken."""
-        self._queues = list(state["queues"])
+        self._waiting = state["waiting"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,10 @@ from scorch.fairness.groups import Attributes, resolve
 from scorch.fairness.method import Method, TrainingData
 from scorch.fairness.methods import create
 from scorch.fairness.progress import bar
-from scorch.fairness.sparsity import Pattern, existing, magnitude
+from scorch.fairness.sparsity import existing, magnitude, stages
 from scorch.fairness.training import Settings, train
 
-__all__ = ["finetune"]
+__all__ = ["finetune", "prune_plan"]
 
 
 def finetune(
@@ -29,6 +31,7 @@ def finetune(
     sensitive_features: Any = None,
     method: str | Method = "forml",
     sparsity: float | None = None,
+    prune_steps: int = 6,
     settings: Settings | None = None,
     groups: str = "auto",
     positive_label: int = 1,
@@ -42,14 +45,15 @@ def finetune(
     `X` (n, ...) and `y` (n,) class numbers are tensors; `exemplars` is (inputs, labels) or (inputs, labels,
     sensitive features), None splits `exemplar_fraction` of the data off. `method` is a name of
     `scorch.fairness.methods` with its own `options` (backend="fd" for layers without forward-mode derivatives),
-    or a method object. `sparsity` prunes by magnitude first. Layers that keep their own pattern are trained as
+    or a method object. `sparsity` prunes by magnitude first, in `prune_steps` with a
+    fifth of the epochs after each but the last: at once, 95 % and more cut whole layers off. Layers that keep their own pattern are trained as
     they are.
 
     Raises FairnessError and DivergenceError as `scorch.fairness.FairClassifier` does.
 
     >>> _ = torch.manual_seed(0)
     >>> x, y = torch.randn(40, 4), torch.arange(40) % 2
-    >>> layer = finetune(torch.nn.Linear(4, 2), x, y, sparsity=0.5, settings=Settings(epochs=1))
+    >>> layer = finetune(torch.nn.Linear(4, 2), x, y, sparsity=0.5, prune_steps=1, settings=Settings(epochs=1))
     >>> int((layer.weight == 0).sum())
     4
     """
@@ -65,24 +69,36 @@ def finetune(
     if chosen.needs_exemplars:
         data, shown = _exemplars(data, codes, exemplars, exemplar_fraction, settings.seed)
         check_groups(data, shown, resolve(groups, shown.codes is not None), positive_label)
-    pattern = _pattern(model, sparsity)
     with bar(verbose, chosen.name) as show:
-        return train(
-            model,
-            data,
-            chosen,
-            settings,
-            exemplars=shown,
-            pattern=pattern,
-            grouping=groups,
-            positive=positive_label,
-            report=show,
-            checkpoint=checkpoint,
-        )[0]
+        for phase, (share, tuned) in enumerate(prune_plan(sparsity, prune_steps, settings)):
+            train(
+                model,
+                data,
+                copy.deepcopy(chosen),  # a method keeps state, a phase starts afresh
+                tuned,
+                exemplars=shown,
+                pattern=existing(model) if share is None else magnitude(model, share),
+                grouping=groups,
+                positive=positive_label,
+                report=show,
+                checkpoint=None if checkpoint is None else f"{checkpoint}.{phase}",
+            )
+    return model
 
 
-def _pattern(model: torch.nn.Module, sparsity: float | None) -> Pattern:
-    return existing(model) if sparsity is None else magnitude(model, sparsity)
+def prune_plan(sparsity: float | None, steps: int, settings: Settings) -> list[tuple[float | None, Settings]]:
+    """The sparsities to prune to, one after the other, and how to train after each; (None, ...) for no pruning.
+
+    >>> [(round(share, 3), tuned.epochs) for share, tuned in prune_plan(0.8, 2, Settings(epochs=10))]
+    [(0.7, 2), (0.8, 10)]
+    """
+    if sparsity is None:
+        return [(None, settings)]
+    if sparsity == 0:
+        return [(0.0, settings)]
+    short = replace(settings, epochs=max(1, settings.epochs // 5))
+    shares = stages(sparsity, steps)
+    return [(share, settings if share is shares[-1] else short) for share in shares]
 
 
 def _exemplars(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -150,7 +151,8 @@ class FORML:
         gradient = self._gradient(losses, start, parameters) if self.backend != "unroll" else None
         with repeatable(self.model):
             found = influence(
-                self._problem((x, labels), self._exemplars(exemplars), start, gradient, state), self.backend
+                self._problem((x, labels), self._exemplars(exemplars), start, gradient, state, parameters),
+                self.backend,
             )
         weights = self._rule(found.m, indices)
         self.skipped += not bool(weights.any())
@@ -188,6 +190,7 @@ class FORML:
         weights: torch.Tensor,
         gradient: Params | None,
         state: torch.Tensor | None,
+        parameters: Params | None = None,
     ) -> Lookahead:
         measure = surrogate(self.surrogate)
         ids = exemplars.ids
@@ -217,7 +220,7 @@ class FORML:
     def _gradient(self, losses: torch.Tensor, start: torch.Tensor, parameters: Params) -> Params | None:
         """The look-ahead's gradient from the step's own forward, whose graph the step still needs."""
         total = (start * losses).sum()
-        if not bool(torch.isfinite(losses.detach()).all()):
+        if not math.isfinite(float(total.detach())):
             raise DivergenceError(
                 "the training loss is NaN or infinite; lower the learning rate or look for NaN in the data"
             )

@@ -11,10 +11,12 @@ a backward), `unroll` (differentiating through the look-ahead, the oracle of the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
+from torch.autograd import forward_ad
 
 from scorch.errors import UnsupportedError
 from scorch.fairness.errors import DivergenceError, FairnessError
@@ -69,7 +71,7 @@ def influence(problem: Lookahead, backend: str = "jvp") -> Influence:
     if backend not in BACKENDS:
         raise FairnessError(f"there is no back end {backend!r}; there are {', '.join(BACKENDS)}")
     found = BACKENDS[backend](problem)
-    if not bool(torch.isfinite(found.m).all()):
+    if not math.isfinite(float(found.m.sum())):
         raise DivergenceError(
             "the sample weights became NaN or infinite; lower the learning rate, clip gradients, or look for "
             "NaN and very large numbers in the data"
@@ -80,7 +82,7 @@ def influence(problem: Lookahead, backend: str = "jvp") -> Influence:
 def _jvp(problem: Lookahead) -> Influence:
     value, direction = _descent(problem)
     try:
-        _, along = torch.func.jvp(problem.losses, (problem.params,), (direction,))
+        along = _directional(problem.losses, problem.params, direction)
     except (NotImplementedError, RuntimeError) as error:
         if "forward" not in str(error) and "jvp" not in str(error):
             raise
@@ -113,6 +115,14 @@ def _unroll(problem: Lookahead) -> Influence:
     value = problem.objective({n: p - problem.lr * step[n] for n, p in params.items()})
     (slope,) = torch.autograd.grad(value, weights, materialize_grads=True)
     return Influence(-slope, float(value.detach()))
+
+
+def _directional(losses: Callable[[Params], torch.Tensor], at: Params, direction: Params) -> torch.Tensor:
+    """The derivative of the losses along a direction; torch.func.jvp does the same at twice the overhead."""
+    with forward_ad.dual_level():
+        values = losses({n: forward_ad.make_dual(p, direction[n]) for n, p in at.items()})
+        tangent = forward_ad.unpack_dual(values).tangent
+    return torch.zeros_like(values) if tangent is None else tangent
 
 
 BACKENDS: dict[str, Callable[[Lookahead], Influence]] = {"jvp": _jvp, "fd": _fd, "unroll": _unroll}

@@ -44,10 +44,11 @@ def group_means(values: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
     tensor([2., 5.])
     """
     inside = ids >= 0
-    _, compact = torch.unique(ids[inside], return_inverse=True)
-    groups = int(compact.max()) + 1 if compact.numel() else 0
-    sums = values.new_zeros(groups).index_add(0, compact, values[inside])
-    return sums / torch.bincount(compact, minlength=groups)
+    if not bool(inside.all()):
+        values, ids = values[inside], ids[inside]
+    counts = torch.bincount(ids)
+    sums = values.new_zeros(len(counts)).index_add(0, ids, values)
+    return (sums / counts)[counts > 0]
 
 
 def _gap(v: torch.Tensor, temperature: float) -> torch.Tensor:

@@ -14,7 +14,7 @@ from torch import nn
 from scorch.fairness.errors import FairnessError
 from scorch.fairness.functional import Params
 
-__all__ = ["Pattern", "achieved", "existing", "magnitude", "prunable"]
+__all__ = ["Pattern", "achieved", "existing", "magnitude", "prunable", "stages"]
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,19 @@ def magnitude(model: nn.Module, sparsity: float, scope: str = "global") -> Patte
     pattern = Pattern({name: mask.to(weights[name].dtype) for name, mask in masks.items()})
     pattern.enforce(model)
     return pattern
+
+
+def stages(target: float, steps: int) -> list[float]:
+    """Growing sparsities that end at `target`, in `steps` pieces that get smaller.
+
+    The cubic schedule of Zhu and Gupta (2017, arXiv 1710.01878): much goes while there is much to choose from.
+
+    >>> [round(share, 2) for share in stages(0.9, 3)]
+    [0.63, 0.87, 0.9]
+    """
+    if steps < 1:
+        raise FairnessError(f"prune_steps must be at least 1, got {steps}")
+    return [target * (1 - (1 - (step + 1) / steps) ** 3) for step in range(steps)]
 
 
 def existing(model: nn.Module) -> Pattern:

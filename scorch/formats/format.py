@@ -40,7 +40,8 @@ class Format:
     """Level types outermost first, and the dimension that each stores.
 
     `levels` is a string such as "dense, compressed" or Level objects; `order[d]` is the dimension that level d stores
-    (default: 0, 1, ...). FormatError if a name is unknown, `order` is no permutation, or a level cannot stand where it does.
+    (default: 0, 1, ...). FormatError if a name is unknown, `order` is no permutation, or a level cannot stand where it
+    does.
 
     >>> csc = Format("dense, compressed", order=(1, 0))
     >>> csc.ndim, csc.order, str(csc)

@@ -40,7 +40,8 @@ class _Borrowed:
 
 
 def bindable(array: Array) -> Array:
-    """The array as kernels take it: contiguous, aligned, native byte order, not flagged read-only. Shares memory if it can.
+    """The array as kernels take it: contiguous, aligned, native byte order, not flagged read-only. Shares memory if it
+    can.
 
     Kernels never write to an operand, so lifting the flag is safe; with it, Numba would compile each kernel twice.
     """
@@ -69,8 +70,9 @@ def checked_size(shape: Sequence[int]) -> int:
 class Pattern:
     """Shape, format and level arrays: a tensor without its values.
 
-    `arrays[d]` maps the array names of level d (pos, crd) to 1-d integer arrays. `positions[d]` is the number of positions of
-    level d. With `validate`, FormatError tells what the arrays claim and don't hold. Not changed after construction.
+    `arrays[d]` maps the array names of level d (pos, crd) to 1-d integer arrays. `positions[d]` is the number of
+    positions of level d. With `validate`, FormatError tells what the arrays claim and don't hold. Not changed after
+    construction.
 
     >>> import numpy as np
     >>> from scorch.formats import csr
@@ -88,7 +90,8 @@ class Pattern:
         self.token = next(_tokens)  # never reused, unlike id()
         if len(self.shape) != format.ndim or len(arrays) != format.ndim:
             raise FormatError(
-                f"format {format} has {format.ndim} levels; shape {self.shape} and {len(arrays)} sets of level arrays don't fit"
+                f"format {format} has {format.ndim} levels; "
+                f"shape {self.shape} and {len(arrays)} sets of level arrays don't fit"
             )
         if any(extent < 0 for extent in self.shape):
             raise ShapeError(f"an extent cannot be negative: shape {self.shape}")
@@ -170,7 +173,8 @@ class Pattern:
 
 @lru_cache(maxsize=4096)
 def dense_pattern(shape: tuple[int, ...], order: tuple[int, ...]) -> Pattern:
-    """The pattern of a dense tensor, one object for each shape and dimension order, so that its identity can be a key."""
+    """The pattern of a dense tensor, one object for each shape and dimension order, so that its identity can be a
+    key."""
     checked_size(shape)
     return Pattern(shape, dense(len(shape), order), [{}] * len(shape), validate=False)
 
@@ -181,9 +185,11 @@ def hold(pattern: Pattern) -> Callable[[], Pattern]:
 
 
 class Storage:
-    """A Pattern with its values: `values`, a torch tensor, and `vals`, the same memory as a flat numpy array for kernels.
+    """A Pattern with its values: `values`, a torch tensor, and `vals`, the same memory as a flat numpy array for
+    kernels.
 
-    `fill` is the value of every coordinate that isn't stored. ShapeError if the number of values isn't that of the pattern.
+    `fill` is the value of every coordinate that isn't stored. ShapeError if the number of values isn't that of the
+    pattern.
     """
 
     __slots__ = ("fill", "key", "pattern", "vals", "values")

@@ -62,7 +62,8 @@ def _split(text: str, count: int) -> tuple[list[str], str | None]:
     inputs = left.split(",")
     if len(inputs) != count:
         raise NotationError(
-            f"{text!r} is for {len(inputs)} operand{'s'[: len(inputs) != 1]}, but {count} {'was' if count == 1 else 'were'} given"
+            f"{text!r} is for {len(inputs)} operand{'s'[: len(inputs) != 1]}, "
+            f"but {count} {'was' if count == 1 else 'were'} given"
         )
     return inputs, right if arrow else None
 

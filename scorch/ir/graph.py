@@ -1,7 +1,7 @@
 """The iteration graph: the index variables of a statement, and the order that the operands' level trees force on them.
 
-A level that locates (dense) can be entered whenever its index is known. Any other level is reached only from its parent's
-position, so the indices of all levels above it must be bound before its own.
+A level that locates (dense) can be entered whenever its index is known. Any other level is reached only from its
+parent's position, so the indices of all levels above it must be bound before its own.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Merge lattices: which sparse iterators a loop over one index must visit together, and what is left where some are absent.
+"""Merge lattices: which sparse iterators a loop over one index must visit together, and what is left where some are
+absent.
 
-The construction is that of Kjolstad et al., *The Tensor Algebra Compiler* (OOPSLA 2017): an operator whose annihilator is
-the absent value intersects its operands' iterators, any other unites them.
+The construction is that of Kjolstad et al., *The Tensor Algebra Compiler* (OOPSLA 2017): an operator whose annihilator
+is the absent value intersects its operands' iterators, any other unites them.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ __all__ = ["Lattice", "Point", "build_lattice"]
 class Point:
     """One way in which coordinates can be present.
 
-    `iterators`: the sparse accesses that have the coordinate. `full`: every coordinate of the dimension belongs to the point.
-    `expr`: the expression with absent operands removed.
+    `iterators`: the sparse accesses that have the coordinate. `full`: every coordinate of the dimension belongs to the
+    point. `expr`: the expression with absent operands removed.
     """
 
     iterators: frozenset[Access]

@@ -48,10 +48,10 @@ class _Arithmetic:
     __slots__ = ()
 
     def __add__(self, other: Any) -> Expr:
-        return add(self, other)  # type: ignore[arg-type]
+        return add(self, other)
 
     def __mul__(self, other: Any) -> Expr:
-        return mul(self, other)  # type: ignore[arg-type]
+        return mul(self, other)
 
     def __mod__(self, other: Any) -> Expr:
         return Binary("%", self, const(other))  # type: ignore[arg-type]

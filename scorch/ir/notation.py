@@ -58,8 +58,8 @@ Expr: TypeAlias = Access | Literal | Apply
 class Assign:
     """One statement: target (op)= expr. `reduce` names the operator over the indices that the target lacks.
 
-    `equal` pairs an index with the one that it must equal: A[i,i] reads A[i,i2] with i2 equal to i, so that every level of
-    an access has an index of its own.
+    `equal` pairs an index with the one that it must equal: A[i,i] reads A[i,i2] with i2 equal to i, so that every level
+    of an access has an index of its own.
 
     >>> s = Assign(Access("C", ("i",)), Apply("mul", (Access("A", ("i", "k")), Access("x", ("k",)))), "add")
     >>> print(s, "| reduced:", *s.reduced)
@@ -101,14 +101,16 @@ def accesses(expr: Expr) -> Iterator[Access]:
 
 
 def check_extents(statement: Assign, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
-    """The extent of each index; ShapeError names the two operands that disagree, NotationError an unbound result index."""
+    """The extent of each index; ShapeError names the two operands that disagree, NotationError an unbound result
+    index."""
     extents: dict[str, int] = {}
     owner: dict[str, str] = {}
     for access in accesses(statement.expr):
         shape = shapes[access.tensor]
         if len(shape) != len(access.indices):
             raise ShapeError(
-                f"operand {access.tensor} has {len(shape)} dimensions, but the notation gives it {len(access.indices)}: {access}"
+                f"operand {access.tensor} has {len(shape)} dimensions, "
+                f"but the notation gives it {len(access.indices)}: {access}"
             )
         for index, extent in zip(access.indices, shape, strict=True):
             if extents.setdefault(index, extent) != extent:

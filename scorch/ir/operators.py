@@ -1,8 +1,8 @@
 """The operator table: what the compiler knows of each scalar operator.
 
-Iteration spaces follow from the algebra: where an absent operand is an operator's *annihilator*, the result is absent too
-and only common coordinates are visited (intersection); otherwise coordinates of either operand are (union). Reductions
-start from the operator's *identity*.
+Iteration spaces follow from the algebra: where an absent operand is an operator's *annihilator*, the result is absent
+too and only common coordinates are visited (intersection); otherwise coordinates of either operand are (union).
+Reductions start from the operator's *identity*.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ __all__ = ["OPERATORS", "Operator", "operator"]
 class Operator:
     """One scalar operator.
 
-    `scalar` is its Python text with {0}, {1} for the arguments; `vector` the name of its twin over SIMD lanes. `identity` e
-    has op(e, x) = x, `annihilator` a has op(a, x) = a for each argument that it names; None where there is none.
+    `scalar` is its Python text with {0}, {1} for the arguments; `vector` the name of its twin over SIMD lanes.
+    `identity` e has op(e, x) = x, `annihilator` a has op(a, x) = a for each argument that it names; None where there is
+    none.
     """
 
     name: str

@@ -1,8 +1,8 @@
 """The plan: HOW a statement is computed, as the schedule decided it. The lowering reads it and decides nothing.
 
-A kernel's loops are a tree of four statement kinds (Compute, Loop, Where, Block), which is concrete index notation in the
-sense of Kjolstad et al., *Tensor Algebra Compilation with Workspaces* (CGO 2019): `Where` computes a workspace and then
-uses it. A register accumulator, a row of SIMD registers and a sparse row accumulator are all workspaces.
+A kernel's loops are a tree of four statement kinds (Compute, Loop, Where, Block), which is concrete index notation in
+the sense of Kjolstad et al., *Tensor Algebra Compilation with Workspaces* (CGO 2019): `Where` computes a workspace and
+then uses it. A register accumulator, a row of SIMD registers and a sparse row accumulator are all workspaces.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ class TensorSpec:
 class Tile:
     """A dense loop taken `vectors` SIMD vectors of `lanes` values at a time, held in registers.
 
-    After the full tiles comes one of `rest` vectors (0: none); with `masked` its last vector is partly used. `count` is the
-    number of full tiles if that is 0 or 1 and known, so that no loop is needed, else None. `prefetch`: how many nonzeros
-    ahead of the one in hand the rows that it selects are fetched into cache (0: not). With `positions` the loop is a sparse
-    one: lanes hold successive stored positions, and other operands are gathered at their coordinates.
+    After the full tiles comes one of `rest` vectors (0: none); with `masked` its last vector is partly used. `count` is
+    the number of full tiles if that is 0 or 1 and known, so that no loop is needed, else None. `prefetch`: how many
+    nonzeros ahead of the one in hand the rows that it selects are fetched into cache (0: not). With `positions` the
+    loop is a sparse one: lanes hold successive stored positions, and other operands are gathered at their coordinates.
     """
 
     lanes: int
@@ -84,9 +84,9 @@ class Tile:
 class Workspace:
     """A temporary of one kernel.
 
-    `kind`: "register" (a scalar, or the lanes of a tile), or a sparse row accumulator over `indices`: "list" (dense values
-    and a list of occupied coordinates, sorted when read), "bitmap" (dense values and one bit a coordinate, scanned in
-    order), "hash" (open addressing, keys sorted when read).
+    `kind`: "register" (a scalar, or the lanes of a tile), or a sparse row accumulator over `indices`: "list" (dense
+    values and a list of occupied coordinates, sorted when read), "bitmap" (dense values and one bit a coordinate,
+    scanned in order), "hash" (open addressing, keys sorted when read).
     """
 
     name: str
@@ -144,11 +144,12 @@ Stmt: TypeAlias = Compute | Loop | Where | Block
 class Assembly:
     """How the result's coordinates come about.
 
-    "locate": a dense result, written in place; `owned` if the loops write each value once (else it starts at the identity).
-    "share": the result has the level arrays of operand `source`, and only values are computed.
-    "append": coordinates come in order; a count phase sizes the arrays, a fill phase writes them. `filtered`: values equal
-    to the fill are left out. `gaps`: the loops skip places of a dense level above, whose position ends are filled in later.
-    `bounded`: instead of counting, room is made for as many entries as there are products, and what is left over is closed up.
+    "locate": a dense result, written in place; `owned` if the loops write each value once (else it starts at the
+    identity). "share": the result has the level arrays of operand `source`, and only values are computed. "append":
+    coordinates come in order; a count phase sizes the arrays, a fill phase writes them. `filtered`: values equal to the
+    fill are left out. `gaps`: the loops skip places of a dense level above, whose position ends are filled in later.
+    `bounded`: instead of counting, room is made for as many entries as there are products, and what is left over is
+    closed up.
     """
 
     kind: OneOf["locate", "share", "append"]
@@ -173,8 +174,9 @@ class Partition:
     """How a phase's work is divided among threads.
 
     `unit`: "coordinates" of the outermost index, "positions" of the single sparse level it iterates, "tiles" of it,
-    "merge-path" (positions of the second level, rows split), or "serial". `weight`: the access whose nonzeros a unit holds
-    (equal work, not equal counts). `private`: each chunk accumulates into its own copy of the result, summed at the end.
+    "merge-path" (positions of the second level, rows split), or "serial". `weight`: the access whose nonzeros a unit
+    holds (equal work, not equal counts). `private`: each chunk accumulates into its own copy of the result, summed at
+    the end.
     """
 
     unit: OneOf["serial", "coordinates", "positions", "tiles", "merge-path"]
@@ -226,17 +228,20 @@ class Alternative:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Two operands are multiplied first, and their product with the others after that, planned from its true statistics."""
+    """Two operands are multiplied first, and their product with the others after that, planned from its true
+    statistics."""
 
     statement: Assign
     pair: tuple[int, int]
     first: Assign
     rest: Assign
+    dtype: str
     cost: float
     alternatives: tuple[Alternative, ...] = ()
 
     def __str__(self) -> str:
-        return "\n".join([str(self.statement), f"first     {self.first}", f"then      {self.rest}"])
+        steps = [f"first     {self.first}", f"then      {self.rest}", f"in        {self.dtype}"]
+        return "\n".join([str(self.statement), *steps])
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from scorch.emit.values import identity
 from scorch.errors import ShapeError
 from scorch.formats import Format, Pattern, Storage, dtypes
 from scorch.formats.storage import checked_size, hold
-from scorch.ir.plan import Loop, Partition, Plan, walk
+from scorch.ir.plan import Loop, Plan, walk
 from scorch.runtime import threads
 from scorch.runtime.chunks import chunk_bounds, merge_rows, unit_count
 from scorch.runtime.memory import empty, move
@@ -42,7 +42,8 @@ class _Binding:
 class Launcher:
     """A plan bound to the patterns of its operands: called with their values, it gives the result.
 
-    `patterns` are those that the kernel reads, after conversion; their arrays are held, they themselves are not. One launcher may be called by several threads at once.
+    `patterns` are those that the kernel reads, after conversion; their arrays are held, they themselves are not. One
+    launcher may be called by several threads at once.
     """
 
     def __init__(self, plan: Plan, compiled: Compiled, patterns: Mapping[str, Pattern]) -> None:
@@ -185,7 +186,8 @@ class Launcher:
     def _close_up(
         self, arrays: list[dict[str, Array]], values: torch.Tensor, begin: Array, end: Array, chunks: int
     ) -> torch.Tensor:
-        """Move what each chunk wrote to follow the chunk before it; a bounded result has one appended level, its last."""
+        """Move what each chunk wrote to follow the chunk before it; a bounded result has one appended level, its
+        last."""
         level, vals = arrays[-1], values.numpy()
         target = 0
         for chunk in range(chunks):
@@ -193,15 +195,16 @@ class Launcher:
             move(level["crd"], source, target, count)
             move(vals, source, target, count)
             if chunk and source != target:
-                lo, hi = self._chunk_rows(chunk)
+                lo, hi = self._chunk_rows(chunk, len(level["pos"]) - 1)
                 level["pos"][lo + 1 : hi + 1] -= source - target
             target += count
         level["crd"] = level["crd"][:target]
         return values[:target]
 
-    def _chunk_rows(self, chunk: int) -> tuple[int, int]:
-        bounds = self._chunk_bounds()
-        return int(bounds[chunk]), int(bounds[chunk + 1])
+    def _chunk_rows(self, chunk: int, rows: int) -> tuple[int, int]:
+        """The range of rows below the outermost coordinates that a chunk takes."""
+        bounds, each = self._chunk_bounds(), rows // self.units
+        return int(bounds[chunk]) * each, int(bounds[chunk + 1]) * each
 
     def _allocate(self, format: Format, totals: Array) -> tuple[list[dict[str, Array]], int]:
         arrays: list[dict[str, Array]] = []

@@ -9,7 +9,9 @@ import numpy as np
 
 from scorch.emit.values import identity
 from scorch.formats import Pattern
-from scorch.ir.plan import Kernel, Where, Workspace, walk
+from scorch.ir.graph import level_indices, walks
+from scorch.ir.notation import Access, accesses
+from scorch.ir.plan import Compute, Kernel, Loop, Stmt, Where, walk
 from scorch.schedule.statistics import statistics
 
 __all__ = ["Scratch"]
@@ -22,9 +24,9 @@ class Scratch:
     """A pool of workspace arrays, each of shape (threads, length)."""
 
     def __init__(self, kernel: Kernel, patterns: Mapping[str, Pattern], extents: Mapping[str, int]) -> None:
-        found = [s.workspace for s in walk(kernel.root) if isinstance(s, Where) and s.workspace.kind != "register"]
-        self._workspaces = found
-        self._lengths = {w.name: _lengths(w, patterns, extents) for w in found}
+        found = [s for s in walk(kernel.root) if isinstance(s, Where) and s.workspace.kind != "register"]
+        self._workspaces = [s.workspace for s in found]
+        self._lengths = {s.workspace.name: _lengths(s, patterns, extents) for s in found}
         self.needed = bool(found)
         self._free: list[Arrays] = []
 
@@ -55,7 +57,8 @@ class Scratch:
         return made
 
 
-def _lengths(workspace: Workspace, patterns: Mapping[str, Pattern], extents: Mapping[str, int]) -> dict[str, int]:
+def _lengths(where: Where, patterns: Mapping[str, Pattern], extents: Mapping[str, int]) -> dict[str, int]:
+    workspace = where.workspace
     width = 1
     for index in workspace.indices:
         width *= extents[index]
@@ -63,22 +66,28 @@ def _lengths(workspace: Workspace, patterns: Mapping[str, Pattern], extents: Map
         return {"vals": width, "bits": -(-width // 64)}
     if workspace.kind == "list":
         return {"vals": width, "mark": width, "list": width}
-    entries = min(width, _most_entries(patterns))
+    entries = max(1, min(width, _most_entries(where.producer, patterns, extents)))
     slots = 16
     while slots < 2 * entries:
         slots *= 2
     return {"vals": slots, "keys": slots, "list": entries, "slots": entries}
 
 
-def _most_entries(patterns: Mapping[str, Pattern]) -> int:
-    """No row of the result has more entries than this: the largest rows of the sparse operands, multiplied."""
+def _most_entries(producer: Stmt, patterns: Mapping[str, Pattern], extents: Mapping[str, int]) -> int:
+    """No row has more entries than this: the most coordinates that each loop of the producer can have, multiplied."""
+    inside = list(walk(producer))
+    read = {access for stmt in inside if isinstance(stmt, Compute) for access in accesses(stmt.expr)}
     most = 1
-    for pattern in patterns.values():
-        if not pattern.format.is_dense:
-            most *= max(
-                1,
-                statistics(pattern).row_max
-                if pattern.format.ndim == 2 and pattern.format.levels[0].full
-                else pattern.nnz,
-            )
+    for loop in inside:
+        if isinstance(loop, Loop) and loop.equals is None:
+            walked = (_most_coordinates(access, loop.index, patterns[access.tensor]) for access in read)
+            most *= min([extents[loop.index], *(count for count in walked if count is not None)])
     return most
+
+
+def _most_coordinates(access: Access, index: str, pattern: Pattern) -> int | None:
+    """The most coordinates below one parent in the level that a loop over the index walks; None if it walks none."""
+    if not walks(access, index, pattern.format):
+        return None
+    depth = level_indices(access, pattern.format).index(index)
+    return statistics(pattern).row_max if depth == pattern.format.ndim - 1 else pattern.positions[depth]

@@ -15,7 +15,8 @@ __all__ = ["Writing", "choose_assembly", "unsorted_coo"]
 
 @dataclass(frozen=True)
 class Writing:
-    """How a kernel writes: its assembly, the format that it writes, and the outer loops of a row accumulator, if it has one.
+    """How a kernel writes: its assembly, the format that it writes, and the outer loops of a row accumulator, if it has
+    one.
 
     A `format` that differs from the wanted one is reordered after the kernel.
     """
@@ -64,14 +65,16 @@ def choose_assembly(problem: Problem, order: tuple[str, ...], wanted: Format, fo
 
 
 def _gaps(problem: Problem, path: tuple[str, ...], wanted: Format, formats: dict[str, Format]) -> bool:
-    """Whether some places of a dense level above an appended one are never visited, since a loop outside walks sparsely."""
+    """Whether some places of a dense level above an appended one are never visited, since a loop outside walks
+    sparsely."""
     lowest = max(n for n, level in enumerate(wanted.levels) if not level.full)
     last = max((n for n, level in enumerate(wanted.levels[:lowest]) if level.full), default=-1)
     return any(walks(a, v, formats[a.tensor]) for a in problem.accesses for v in path[: last + 1])
 
 
 def _owned(problem: Problem, order: tuple[str, ...], formats: dict[str, Format]) -> bool:
-    """Whether each place of a dense result is written just once: reductions are inside, no result index is walked sparsely."""
+    """Whether each place of a dense result is written just once: reductions are inside, no result index is walked
+    sparsely."""
     inside = [v in problem.statement.target.indices for v in order]
     if inside != sorted(inside, reverse=True):
         return False
@@ -115,6 +118,7 @@ def _distinct_and_sorted(problem: Problem, path: tuple[str, ...], wanted: Format
 
 
 def _repeats(access: Access, index: str, formats: dict[str, Format]) -> bool:
-    """Whether a loop over the index can meet one coordinate twice: the last level of a format that allows duplicates."""
+    """Whether a loop over the index can meet one coordinate twice: the last level of a format that allows
+    duplicates."""
     format = formats[access.tensor]
     return level_indices(access, format)[-1] == index and not format.is_unique

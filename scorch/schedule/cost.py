@@ -1,6 +1,7 @@
 """Estimated time of a loop nest, in nanoseconds: iterations of each loop prefix times what one iteration costs.
 
-The prices are those of a current x86 core, measured on kernels of this compiler; they need to rank plans, not to predict.
+The prices are those of a current x86 core, measured on kernels of this compiler; they need to rank plans, not to
+predict.
 """
 
 from __future__ import annotations
@@ -82,7 +83,8 @@ def _children(problem: Problem, access: Access, order: tuple[str, ...], depth: i
 
 
 def _access_cost(problem: Problem, order: tuple[str, ...], formats: dict[str, Format]) -> float:
-    """Scalar reads of dense operands (and updates of a dense result) that jump in memory at each innermost iteration."""
+    """Scalar reads of dense operands (and updates of a dense result) that jump in memory at each innermost
+    iteration."""
     total = 0.0
     for access in [a for a in problem.accesses if a not in problem.sparse]:
         total += _jump(problem, access, level_indices(access, formats[access.tensor]), order)
@@ -90,7 +92,8 @@ def _access_cost(problem: Problem, order: tuple[str, ...], formats: dict[str, Fo
 
 
 def _jump(problem: Problem, access: Access, path: tuple[str, ...], order: tuple[str, ...]) -> float:
-    """One scalar access: next to the last one if the innermost loop is dense and runs along the last level, else a jump."""
+    """One scalar access: next to the last one if the innermost loop is dense and runs along the last level, else a
+    jump."""
     innermost = order[-1] if order else None
     if innermost not in path:
         return 0.0

@@ -1,4 +1,5 @@
-"""From a loop order to a loop tree: where accumulators go, which factors leave a reduction, which loop becomes a tile."""
+"""From a loop order to a loop tree: where accumulators go, which factors leave a reduction, which loop becomes a
+tile."""
 
 from __future__ import annotations
 
@@ -15,8 +16,8 @@ __all__ = ["Nest", "build_nest"]
 class Nest:
     """What a loop tree is built from.
 
-    `order`: every index but the tiled one, outermost first. `tile`: the tiled index with its shape. `scatter`: the index
-    over which a sparse row accumulator of kind `accumulator` collects, or None.
+    `order`: every index but the tiled one, outermost first. `tile`: the tiled index with its shape. `scatter`: the
+    index over which a sparse row accumulator of kind `accumulator` collects, or None.
     """
 
     statement: Assign
@@ -88,7 +89,8 @@ def _reduced(nest: Nest, inner: tuple[str, ...], target: Access, revisits: bool)
 
 
 def _producer(nest: Nest, order: tuple[str, ...], expr: Expr, register: Workspace, depth: int) -> Stmt:
-    """Loops over `order` that add `expr` to the register; factors that only an outer loop changes are multiplied there."""
+    """Loops over `order` that add `expr` to the register; factors that only an outer loop changes are multiplied
+    there."""
     made = Access(register.name, register.indices)
     index, rest = order[0], order[1:]
     tile = nest.tile[1] if nest.tile and nest.tile[0] == index else None

@@ -51,7 +51,8 @@ def choose_partition(
 
 
 def _one_row_outweighs(problem: Problem, weight: Access, formats: dict[str, Format], order: tuple[str, ...]) -> bool:
-    """Whether the longest row is more than half a thread's share, and rows can be divided: sums, right inside the row loop."""
+    """Whether the longest row is more than half a thread's share, and rows can be divided: sums, right inside the row
+    loop."""
     target = problem.statement.target
     path = level_indices(weight, formats[weight.tensor])
     divisible = (

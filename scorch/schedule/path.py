@@ -1,7 +1,7 @@
 """Contraction path: all operands in one kernel, two of them first, or the whole of a dense expression through torch.
 
-Pairs are priced by what their product is expected to hold, as opt_einsum prices them by extents; the rest is planned when the
-product is there, from its true statistics.
+Pairs are priced by what their product is expected to hold, as opt_einsum prices them by extents; the rest is planned
+when the product is there, from its true statistics.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def _split(problem: Problem, factors: tuple[Access, ...], pair: tuple[int, int])
     rest_operands = [product, *(problem.by_name[f.tensor] for f in others)]
     rest_cost = contract(_sub(problem, rest, rest_operands, problem.wanted)).cost
     cost = contract(pair_problem).cost + rest_cost
-    return Split(problem.statement, pair, first, rest, cost)
+    return Split(problem.statement, pair, first, rest, problem.dtype, cost)
 
 
 def _product(terms: list[tuple[str, ...]], target: tuple[str, ...]) -> Assign:

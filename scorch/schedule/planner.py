@@ -117,7 +117,9 @@ def _converted(problem: Problem, order: tuple[str, ...]) -> tuple[dict[str, Form
         ):
             by_rank = sorted(range(format.ndim), key=lambda d: rank[access.indices[d]])
             formats[access.tensor] = format.sorted.with_order(tuple(by_rank))
-        elif not (format.is_ordered and format.is_unique) and _merged(problem, access, formats):
+    for access in problem.sparse:
+        format = formats[access.tensor]
+        if not (format.is_ordered and format.is_unique) and _merged(problem, access, formats):
             formats[access.tensor] = format.sorted
     changed = tuple((n, f) for n, f in formats.items() if f != next(o.format for o in problem.operands if o.name == n))
     return formats, changed
@@ -160,7 +162,8 @@ def _with_tiles(problem: Problem, layout: _Layout) -> Iterator[_Candidate]:
 
 def _priced(problem: Problem, layout: _Layout) -> _Candidate:
     """A candidate with its estimated time, part by part."""
-    writing = choose_assembly(problem, _whole(problem, layout), layout.wanted, layout.formats)
+    whole = _whole(problem, layout)
+    writing = choose_assembly(problem, whole, layout.wanted, layout.formats)
     loops = nest_cost(problem, layout.order, layout.tiled, layout.formats)
     accumulator = "bitmap"
     parts: list[tuple[str, float]] = []
@@ -173,7 +176,7 @@ def _priced(problem: Problem, layout: _Layout) -> _Candidate:
         parts.append(("append", problem.entries(problem.statement.target.indices) * PRICES.append))
     tile = _tile(problem, layout)
     work = loops + sum(cost for _, cost in parts)
-    outermost = layout.tiled if layout.spread or not layout.order else layout.order[0]
+    outermost = whole[0] if whole else None
     partition = choose_partition(problem, outermost, tile, layout.formats, work, writing.assembly, layout.order)
     share = 1.0 if partition.unit == "serial" else 1.0 / (problem.threads * PARALLEL)
     parts = [("loops", loops * share), *((name, cost * share) for name, cost in parts)]
@@ -193,6 +196,8 @@ def _whole(problem: Problem, layout: _Layout) -> tuple[str, ...]:
     order, tiled, target = layout.order, layout.tiled, problem.statement.target.indices
     if tiled is None:
         return order
+    if layout.spread:
+        return (tiled, *order)
     if tiled in target and _prefix(problem, order):
         return (*(v for v in order if v in target), tiled, *(v for v in order if v not in target))
     return (*order, tiled)
@@ -226,22 +231,27 @@ def _accumulator(problem: Problem, writing: Writing) -> tuple[str, float]:
 
 
 def _sizing(problem: Problem, order: tuple[str, ...], writing: Writing, accumulator: str) -> tuple[Writing, float]:
-    """Whether to count the entries first, or to make room for every product: cheaper where few of them fall together."""
+    """Whether to count the entries first, or to make room for every product: cheaper where few of them fall
+    together."""
     target = problem.statement.target.indices
     rows = max(1.0, problem.visits(tuple(v for v in target if v != writing.scatter)))
     width = problem.extents[str(writing.scatter)]
     entries = problem.entries(target)
     count = count_cost(accumulator, problem.products, rows, width)
     bound = bound_cost(problem.products, entries, problem.visits(order[:-1]))
-    simple = all(level.full for level in writing.format.levels[:-1]) and problem.products * 16 < ROOM_BYTES
-    if simple and bound < count:
+    # Rows that a sparse loop skips could not be moved with their chunk: its units are positions, not rows.
+    simple = all(level.full for level in writing.format.levels[:-1]) and not writing.assembly.gaps
+    if simple and bound < count and problem.products * 16 < ROOM_BYTES:
         return replace(writing, assembly=replace(writing.assembly, bounded=True)), bound
     return writing, count
 
 
 def _plan(problem: Problem, best: _Candidate, alternatives: tuple[Alternative, ...]) -> Plan:
     statement, writing, layout, partition = problem.statement, best.writing, best.layout, best.partition
-    repeats = writing.assembly.kind == "locate" and not all(f.is_unique for f in layout.formats.values())
+    assembly = writing.assembly
+    repeats = (
+        assembly.kind == "locate" and not assembly.owned and not all(f.is_unique for f in layout.formats.values())
+    )
     last = layout.order[-1] if layout.order else None
     gathers = last is not None and best.tile is None and writing.scatter is None
     nest = Nest(

@@ -16,7 +16,8 @@ __all__ = ["Operand", "Problem"]
 
 @dataclass(frozen=True)
 class Operand:
-    """An operand's name, structure and number type; `statistics` are measured, or estimated for one that is not computed yet."""
+    """An operand's name, structure and number type; `statistics` are measured, or estimated for one that is not
+    computed yet."""
 
     name: str
     format: Format

@@ -1,4 +1,5 @@
-"""The result's format: dense or sparse from the expression and the operands' formats only, its levels from statistics."""
+"""The result's format: dense or sparse from the expression and the operands' formats only, its levels from
+statistics."""
 
 from __future__ import annotations
 
@@ -14,8 +15,8 @@ DENSE_SHARE = 0.1  # of the rows of a leading dimension must hold something for 
 def is_sparse_result(problem: Problem) -> bool:
     """Whether the result is a sparse tensor.
 
-    It is if one of its indices is stored sparsely by an operand; but not if it has just one index from sparse operands and
-    they are reduced over another: a product with a sparse matrix, or its row sums, fill the rows that they touch.
+    It is if one of its indices is stored sparsely by an operand; but not if it has just one index from sparse operands
+    and they are reduced over another: a product with a sparse matrix, or its row sums, fill the rows that they touch.
     """
     target = set(problem.statement.target.indices)
     stored_sparsely = set()
@@ -59,9 +60,7 @@ def _levels(problem: Problem, order: tuple[int, ...]) -> tuple[Level, ...]:
             for a in problem.sparse
             if index in a.indices
         )
-        if not walked and all(level.full for level in levels):
-            levels.append(Dense())
-        elif not any(index in a.indices for a in problem.sparse):
+        if (not walked and all(level.full for level in levels)) or not any(index in a.indices for a in problem.sparse):
             levels.append(Dense())
         else:
             here = problem.entries((index,)) / max(1, problem.extents[index])

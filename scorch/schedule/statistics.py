@@ -1,4 +1,5 @@
-"""Statistics of a tensor's structure: cheap, exact where the level arrays tell, computed once and kept on the Pattern."""
+"""Statistics of a tensor's structure: cheap, exact where the level arrays tell, computed once and kept on the
+Pattern."""
 
 from __future__ import annotations
 
@@ -17,9 +18,10 @@ __all__ = ["Statistics", "statistics"]
 class Statistics:
     """What the schedule knows of an operand.
 
-    `positions[d]`: positions of level d. `distinct[d]`: different coordinate tuples down to level d. `row_*`: children of
-    the parents of the last level (mean over all of them, most, standard deviation). `spread`: mean distance between the
-    first and last coordinate below one parent of the last level, as a share of the extent (1: everywhere, small: banded).
+    `positions[d]`: positions of level d. `distinct[d]`: different coordinate tuples down to level d. `row_*`: children
+    of the parents of the last level (mean over all of them, most, standard deviation). `spread`: mean distance between
+    the first and last coordinate below one parent of the last level, as a share of the extent (1: everywhere, small:
+    banded).
     """
 
     nnz: int
@@ -48,7 +50,7 @@ def statistics(pattern: Pattern) -> Statistics:
     found = pattern.cache.get("statistics")
     if found is None:
         found = pattern.cache["statistics"] = _measure(pattern)
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def _measure(pattern: Pattern) -> Statistics:
@@ -58,7 +60,8 @@ def _measure(pattern: Pattern) -> Statistics:
 
 
 def _distinct(pattern: Pattern, depth: int) -> int:
-    """Positions, less the repetitions of a level that allows them (counted where its coordinates are one sorted list)."""
+    """Positions, less the repetitions of a level that allows them (counted where its coordinates are one sorted
+    list)."""
     level = pattern.format.levels[depth]
     count = pattern.positions[depth]
     if level.unique or count == 0:

@@ -45,7 +45,8 @@ def can_tile(problem: Problem, index: str, formats: Mapping[str, Format]) -> boo
 
 
 def position_lanes(problem: Problem, index: str, formats: Mapping[str, Format]) -> int:
-    """Lanes for a reduction over the stored positions of one sparse operand, others gathered; 0 if that is not possible.
+    """Lanes for a reduction over the stored positions of one sparse operand, others gathered; 0 if that is not
+    possible.
 
     Rows shorter than a few entries gain nothing: the scalar loop mispredicts less than a masked vector wastes.
     """
@@ -85,14 +86,14 @@ def choose_tile(problem: Problem, index: str, reduced: bool, gathers: bool, part
     while lanes > 1 and extent <= lanes // 2:
         lanes //= 2
     whole, tail = divmod(extent, lanes)
-    vectors = whole + (tail > 0)
+    vectors = max(1, whole + (tail > 0))
     most = 8 if reduced else MOST_VECTORS
     ahead = 8 if gathers else 0
     if vectors <= most and parts == 1:
         if tail == 0:
-            return Tile(lanes, max(1, vectors), count=1 if extent else None, prefetch=ahead)
+            return Tile(lanes, vectors, count=1 if extent else None, prefetch=ahead)
         return Tile(lanes, vectors, rest=vectors, masked=True, count=0, prefetch=ahead)
-    passes = min(max(parts, -(-vectors // most)), max(1, vectors))
+    passes = min(max(parts, -(-vectors // most)), vectors)
     wide = -(-vectors // passes)
     left = extent % (wide * lanes)
     return Tile(lanes, wide, rest=-(-left // lanes), masked=left % lanes > 0, prefetch=ahead)

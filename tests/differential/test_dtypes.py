@@ -1,4 +1,5 @@
-"""Number types: promotion, wraparound, bool as or and and, NaN and infinity; operands of several types in one expression."""
+"""Number types: promotion, wraparound, bool as or and and, NaN and infinity; operands of several types in one
+expression."""
 
 from __future__ import annotations
 

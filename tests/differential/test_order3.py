@@ -1,4 +1,5 @@
-"""Every order-3 expression over csf and coo in every dimension order, and over mixtures of dense and compressed levels."""
+"""Every order-3 expression over csf and coo in every dimension order, and over mixtures of dense and compressed
+levels."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def test_tells_versions_cpu_threads_and_cache(cache_dir):
     assert found.torch_threads >= 1
     assert found.numba_threads >= 1
     assert found.layer.name in ("tbb", "omp", "workqueue")
-    assert found.cache.path == cache_dir
+    assert found.cache.path == cache_dir / "kernels"
     assert found.settings["jit"] == str(config.jit)
 
 
@@ -129,7 +129,8 @@ def test_a_cache_that_cannot_be_written_to(tmp_path):
 
 
 def test_damaged_entries_are_named(cache_dir):
-    (cache_dir / "spmm_0123456789abcdef.body-1.py311.1.nbc").write_bytes(b"")
+    (cache_dir / "kernels").mkdir()
+    (cache_dir / "kernels" / "spmm_0123456789abcdef.body.0123456789abcdef.nbc").write_bytes(b"")
     text = _problems(diagnose())
     assert "damaged" in text
     assert "scorch cache clear" in text

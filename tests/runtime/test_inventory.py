@@ -1,35 +1,32 @@
-import pickle
+import os
 
 import pytest
 
+from scorch.emit.cache import digest
+from scorch.emit.entry import pack
 from scorch.runtime.inventory import clear, kind_of, survey, writable
 
-MINE = {"thesis.txt", "script.py", "script.main-3.py311.1.nbc"}
+MINE = {"thesis.txt", "script.py", "script.main.nbc", "deep_0123456789abcdef.py"}
+SOURCE = "# generated\nfrom scorch.emit.vocabulary import vload\n"
+
+
+def _add(folder, name="spmm", source=SOURCE, checked=False):
+    """A source with its machine code."""
+    stem = f"{name}_{digest(source, checked)}"
+    (folder / f"{stem}.py").write_text(source)
+    (folder / f"{stem}.body.0123456789abcdef.nbc").write_bytes(pack("body", b"code"))
+    return stem
 
 
 @pytest.fixture
-def version():
-    return __import__("importlib.metadata").metadata.version("numba")
-
-
-def _index(path, version):
-    path.write_bytes(pickle.dumps(version, protocol=-1) + pickle.dumps(("stamp", {})))
-
-
-@pytest.fixture
-def cache(tmp_path, version):
+def cache(tmp_path):
     """A cache with one sound kernel and with files that are none of its business."""
-    (tmp_path / "spmm_0123456789abcdef.py").write_text(
-        "# generated\nfrom scorch.emit.vocabulary import vload\n"
-    )
-    folder = tmp_path / "__pycache__"
-    folder.mkdir()
-    _index(folder / "spmm_0123456789abcdef.body-3.py311.nbi", version)
-    (folder / "spmm_0123456789abcdef.body-3.py311.1.nbc").write_bytes(pickle.dumps("code"))
-    (folder / "spmm_0123456789abcdef.cpython-311.pyc").write_bytes(b"code")
+    _add(tmp_path)
     (tmp_path / "thesis.txt").write_text("mine")
     (tmp_path / "script.py").write_text("import scorch")
-    (folder / "script.main-3.py311.1.nbc").write_bytes(b"mine")
+    (tmp_path / "script.main.nbc").write_bytes(b"mine")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "deep_0123456789abcdef.py").write_text("mine")
     return tmp_path
 
 
@@ -39,59 +36,65 @@ def test_counts_what_the_cache_wrote(cache):
     assert found.writable
     assert found.exists
     assert found.stale == found.damaged == ()
-    ours = [p for p in cache.rglob("*") if p.is_file() and p.name not in MINE]
-    assert found.bytes == sum(p.stat().st_size for p in ours)
+    assert found.bytes == sum(p.stat().st_size for p in cache.iterdir() if kind_of(p))
 
 
-def test_a_folder_that_is_not_there(tmp_path):
+def test_a_checked_kernel_is_no_less_sound(cache):
+    _add(cache, "checked", checked=True)
+    assert survey(cache).stale == ()
+
+
+def test_no_folder(tmp_path):
     found = survey(tmp_path / "no" / "such")
     assert not found.exists
     assert found.writable
     assert (found.kernels, found.bytes) == (0, 0)
 
 
-def test_entries_of_another_numba_and_without_source_are_stale(cache, version):
-    _index(cache / "__pycache__" / "spmm_0123456789abcdef.kernel-9.py311.nbi", "0.1")
-    _index(cache / "__pycache__" / "gone_0123456789abcdef.body-3.py311.nbi", version)
-    defects = {entry.path.name.split("-")[0]: entry.defect for entry in survey(cache).stale}
-    assert defects == {
-        "spmm_0123456789abcdef.kernel": f"written by Numba 0.1, this is {version}",
-        "gone_0123456789abcdef.body": "its source is gone",
+def test_stale_entries(cache):
+    (cache / "edited_0123456789abcdef.py").write_text(SOURCE)
+    (cache / "gone_0123456789abcdef.body.0123456789abcdef.nbc").write_bytes(pack("body", b"code"))
+    (cache / "new_0123456789abcdef.py.77.tmp").write_bytes(b"")
+    (cache / "old_0123456789abcdef.py.77.tmp").write_bytes(b"")
+    os.utime(cache / "old_0123456789abcdef.py.77.tmp", (0, 0))
+    assert {entry.path.name.split("_")[0]: entry.defect for entry in survey(cache).stale} == {
+        "edited": "made by another version of Scorch or Numba, or edited",
+        "gone": "its source is gone",
+        "old": "left by a process that ended while writing",
     }
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "defect"),
+    ("content", "defect"),
     [
-        ("a_0123456789abcdef.body-1.py311.1.nbc", b"", "empty"),
-        ("a_0123456789abcdef.body-1.py311.1.nbc", pickle.dumps([1, 2])[:-1], "cut short"),
-        ("a_0123456789abcdef.body-1.py311.nbi", b"garbage.", "not an index of Numba"),
-        ("a_0123456789abcdef.body-1.py311.nbi", pickle.dumps(7), "not an index of Numba"),
-        ("a_0123456789abcdef.body-1.py311.nbi", pickle.dumps(pytest.raises), "not an index of Numba"),
+        (b"", "empty"),
+        (b"garbage", "not written by this version of Scorch"),
+        (pack("body", b"code")[:-1], "cut short or changed"),
+        (pack("body", b"code")[:-1] + b"f", "cut short or changed"),
     ],
 )
-def test_damage_is_recognised(tmp_path, name, content, defect):
-    (tmp_path / name).write_bytes(content)
-    assert [entry.defect for entry in survey(tmp_path).damaged] == [defect]
-
-
-def test_looking_runs_no_code_of_an_entry(tmp_path):
-    class Evil:
-        def __reduce__(self):
-            return (tmp_path.joinpath("ran").write_text, ("x",))
-
-    (tmp_path / "a_0123456789abcdef.body-1.py311.nbi").write_bytes(pickle.dumps(Evil()))
-    assert survey(tmp_path).damaged
-    assert not (tmp_path / "ran").exists()
+def test_damage_is_recognised(cache, content, defect):
+    (path,) = cache.glob("spmm_*.nbc")
+    path.write_bytes(content)
+    assert [entry.defect for entry in survey(cache).damaged] == [defect]
+    assert str(path) in str(survey(cache).damaged[0])
 
 
 def test_clear_deletes_its_own_files_only(cache):
+    (cache / "left_0123456789abcdef.py.77.tmp").write_bytes(b"x")
     count, size = clear(cache)
-    assert count == 4
+    assert count == 3
     assert size > 0
     assert {p.name for p in cache.rglob("*") if p.is_file()} == MINE
     assert clear(cache) == (0, 0)
     assert clear(cache / "no" / "such") == (0, 0)
+
+
+def test_clear_takes_an_empty_folder_away(tmp_path):
+    (tmp_path / "kernels").mkdir()
+    _add(tmp_path / "kernels")
+    assert clear(tmp_path / "kernels")[0] == 2
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_writable_looks_at_what_exists(tmp_path):
@@ -105,4 +108,4 @@ def test_foreign_files_have_no_kind(tmp_path):
     assert kind_of(tmp_path / "x.py") is None
     assert kind_of(tmp_path / "x.txt") is None
     assert kind_of(tmp_path / "x_0123456789abcdef.txt") is None
-    assert kind_of(tmp_path / "x_0123456789abcdef.py1a2b.tmp") == "other"
+    assert kind_of(tmp_path / "x_0123456789abcdef.py.1a2b.tmp") == "unfinished"

@@ -1,7 +1,7 @@
 """What a level is: how one dimension of a tensor is stored below the dimensions above it.
 
-A tensor is a tree. The nodes at depth `d` are the *positions* of level `d`; each has one *coordinate*. A level tells the
-positions below a range of parent positions, the coordinate at a position, or (if it *locates*) the position of a
+A tensor is a tree. The nodes at depth `d` are the *positions* of level `d`; each has one *coordinate*. A level tells
+the positions below a range of parent positions, the coordinate at a position, or (if it *locates*) the position of a
 coordinate. The methods that do so index `at.pos` and `at.crd` and add and multiply, nothing more, so that they work on
 numpy arrays (validation, tests) and on loop IR arrays (lowering) alike. The properties and capabilities are those of
 Chou, Kjolstad and Amarasinghe, *Format Abstraction for Sparse Tensor Algebra Compilers* (OOPSLA 2018).
@@ -41,7 +41,8 @@ class Nodes:
 
 @dataclass(frozen=True)
 class Level(ABC):
-    """One level type with its properties. `ordered`: coordinates ascend below one parent; `unique`: none occurs twice."""
+    """One level type with its properties. `ordered`: coordinates ascend below one parent; `unique`: none occurs
+    twice."""
 
     ordered: bool = True
     unique: bool = True
@@ -115,7 +116,8 @@ def check_order(
         _reject(same & ((after < before) if not level.unique else (after <= before)), level, crd)
     elif level.unique:
         raise FormatError(
-            f"a {level} level: uniqueness is only supported together with order; use {level.name}(nonordered, nonunique)"
+            f"a {level} level: uniqueness is only supported together with order; "
+            f"use {level.name}(nonordered, nonunique)"
         )
     if level.unique:
         return None
@@ -129,6 +131,7 @@ def _reject(wrong: np.ndarray[Any, Any], level: Level, crd: np.ndarray[Any, Any]
         p = int(np.argmax(wrong)) + 1
         claim = "strictly ascending" if level.unique else "ascending"
         raise FormatError(
-            f"a {level} level claims {claim} coordinates below one parent, but position {p} holds {crd[p]} after {crd[p - 1]}; "
+            f"a {level} level claims {claim} coordinates below one parent, "
+            f"but position {p} holds {crd[p]} after {crd[p - 1]}; "
             f"use scorch.from_coo, or declare the level {level.name}(nonordered, nonunique)"
         )

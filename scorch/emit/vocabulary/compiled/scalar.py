@@ -123,7 +123,7 @@ def _shell_sort(a: Any, lo: int, hi: int) -> None:
                 a[np.uint64(q)] = a[np.uint64(q - gap)]
                 q -= gap
             a[np.uint64(q)] = key
-        gap = _next_gap(gap)
+        gap = _next_gap(gap)  # type: ignore[type-var, assignment]  # the stub takes the call for a decoration
 
 
 @njit
