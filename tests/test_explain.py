@@ -20,9 +20,7 @@ def plain_python():
 @pytest.fixture
 def matrix():
     rng = np.random.default_rng(0)
-    return scorch.tensor(
-        scipy.sparse.random_array((200, 100), density=0.1, format="csr", dtype=np.float32, rng=rng)
-    )
+    return scorch.tensor(scipy.sparse.random_array((200, 100), density=0.1, format="csr", dtype=np.float32, rng=rng))
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from scorch.ir.plan import Workspace
 __all__ = ["Accumulator", "accumulator"]
 
 FREE = ir.Const(-1)
+ZERO = ir.Const(0, "uint64")
 
 
 class Accumulator(ABC):
@@ -66,45 +67,65 @@ class Accumulator(ABC):
 
 
 class _Bitmap(Accumulator):
-    """Dense values and one bit a coordinate; reading scans the words, so that entries come in order without a sort."""
+    """Dense values, one bit a coordinate, and one bit a word of those bits: entries come in order, without a sort.
+
+    Reading visits only words that hold something, so that a wide row costs little more than its entries.
+    """
 
     @property
     def bits(self) -> ir.Var:
         return self.array("bits", "uint64")
 
+    @property
+    def top(self) -> ir.Var:
+        return self.array("top", "uint64")
+
     def insert(self, key: ir.Expr, value: Callable[[], ir.Expr]) -> None:
         key = self.b.let("w_key", key)
         if self.with_values:
             self.accumulate(key, value())
-        word = ir.Binary(">>", key, ir.Const(6))
-        marked = ir.Binary("|", ir.Load(self.bits, word), ir.Call("bit", (key,), "uint64"))
-        self.b.emit(ir.Store(self.bits, word, marked))
+        word = self.b.let("word", ir.Binary(">>", key, ir.Const(6)))
+        held = self.b.let("held", ir.Load(self.bits, word))
+        self.b.emit(ir.If(ir.Binary("==", held, ZERO), (self._mark(self.top, word),)))
+        self.b.emit(ir.Store(self.bits, word, ir.Binary("|", held, ir.Call("bit", (key,), "uint64"))))
 
-    def _words(self) -> tuple[ir.Var, ir.Expr]:
-        return self.b.fresh("word"), ir.Binary(">>", ir.add(self.extent, 63), ir.Const(6))
+    @staticmethod
+    def _mark(array: ir.Var, number: ir.Expr) -> ir.Stmt:
+        word = ir.Binary(">>", number, ir.Const(6))
+        return ir.Store(array, word, ir.Binary("|", ir.Load(array, word), ir.Call("bit", (number,), "uint64")))
+
+    def _each_bit(self, array: ir.Var, word: ir.Expr, name: str, body: Callable[[ir.Var], None]) -> None:
+        """Emit: body(number) for each bit that is set in a word, in order; clear the word."""
+        left = self.b.fresh(f"{name}s", "uint64")
+        self.b.emit(ir.Let(left, ir.Load(array, word)))
+        with self.b.block() as each:
+            low = ir.Call("ctz", (left,), "int64")
+            number = self.b.fresh(name)
+            self.b.emit(ir.Let(number, ir.add(ir.Binary("<<", word, ir.Const(6)), low)))
+            body(number)
+            self.b.emit(ir.Let(left, ir.Binary("&", left, ir.Binary("-", left, ir.Const(1, "uint64")))))
+        self.b.emit(ir.While(ir.Binary("!=", left, ZERO), tuple(each)), ir.Store(array, word, ZERO))
+
+    def _each_word(self, body: Callable[[ir.Var], None]) -> None:
+        block = self.b.fresh("block")
+        with self.b.block() as scan:
+            self._each_bit(self.top, block, "word", body)
+        blocks = ir.Binary(">>", ir.add(self.extent, 4095), ir.Const(12))
+        self.b.emit(ir.For(block, ir.Const(0), blocks, tuple(scan)))
 
     def entries(self, visit: Callable[[ir.Expr, ir.Expr], None], ordered: bool = True) -> None:
-        word, words = self._words()
-        left = self.b.fresh("left", "uint64")
-        zero = ir.Const(0, "uint64")
-        with self.b.block() as scan:
-            self.b.emit(ir.Let(left, ir.Load(self.bits, word)))
-            with self.b.block() as each:
-                low = ir.Call("ctz", (left,), "int64")
-                key = self.b.let("w_key", ir.add(ir.Binary("<<", word, ir.Const(6)), low))
-                visit(key, ir.Load(self.vals, key))
-                self.b.emit(ir.Store(self.vals, key, self.empty))
-                self.b.emit(ir.Let(left, ir.Binary("&", left, ir.Binary("-", left, ir.Const(1, "uint64")))))
-            self.b.emit(ir.While(ir.Binary("!=", left, zero), tuple(each)))
-            self.b.emit(ir.Store(self.bits, word, zero))
-        self.b.emit(ir.For(word, ir.Const(0), words, tuple(scan)))
+        def read(key: ir.Var) -> None:
+            visit(key, ir.Load(self.vals, key))
+            self.b.emit(ir.Store(self.vals, key, self.empty))
+
+        self._each_word(lambda word: self._each_bit(self.bits, word, "w_key", read))
 
     def count(self, counter: ir.Var) -> None:
-        word, words = self._words()
-        with self.b.block() as scan:
+        def add(word: ir.Var) -> None:
             self.b.emit(ir.Let(counter, ir.Call("popcount", (ir.Load(self.bits, word),), "int64"), "+"))
-            self.b.emit(ir.Store(self.bits, word, ir.Const(0, "uint64")))
-        self.b.emit(ir.For(word, ir.Const(0), words, tuple(scan)))
+            self.b.emit(ir.Store(self.bits, word, ZERO))
+
+        self._each_word(add)
 
 
 class _List(Accumulator):

@@ -25,7 +25,8 @@ def check_groups(data: TrainingData, exemplars: Exemplars, grouping: str, positi
     if exemplars.codes is not None and data.codes is not None and grouping != "label":
         if exemplars.codes.shape[1] != data.codes.shape[1]:
             raise FairnessError(
-                f"the exemplars have {exemplars.codes.shape[1]} sensitive features, the training data {data.codes.shape[1]}"
+                f"the exemplars have {exemplars.codes.shape[1]} sensitive features, "
+                f"the training data {data.codes.shape[1]}"
             )
         _check_attributes(data, exemplars, grouping, positive)
     ids = exemplars.grouped(grouping, positive).ids

@@ -131,17 +131,19 @@ class FairClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.network_ = self._build(data)
         pattern = Pattern()
         weights = torch.ones(len(data))
+        epochs: list[dict[str, float]] = []
         for phase, (stage, tuned) in enumerate(self._stages(settings)):
             if stage is not None:
                 pattern = magnitude(self.network_, stage)
             method = self._method()  # a method keeps state, a phase starts afresh
             self.network_, history = self._train(method, data, shown, pattern, tuned, phase)
-            weights = getattr(method, "sample_weights", None)
-            weights = history.weights if weights is None else weights
-            self.history_ = [*(self.history_ if phase else []), *history.epochs]
+            kept: torch.Tensor | None = getattr(method, "sample_weights", None)
+            weights = history.weights if kept is None else kept
+            epochs += history.epochs
             self.collapsed_ = history.collapsed
         self.network_.eval()
         self.exemplars_ = shown
+        self.history_ = epochs
         self.sample_weights_ = weights.numpy()
         return self
 
@@ -150,9 +152,9 @@ class FairClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self, "network_")
         inputs = self._tensor(validate_data(self, X, reset=False, allow_nd=True, dtype=self._numpy_type()))
         with torch.no_grad():
-            parts = [torch.softmax(call(self.network_, rows), dim=1) for rows in inputs.split(_PREDICT_ROWS)]
+            parts = [torch.softmax(call(self.network_, rows), dim=1) for rows in torch.split(inputs, _PREDICT_ROWS)]
         probabilities: Table = torch.cat(parts).numpy()[:, : len(self.classes_)]
-        return probabilities / probabilities.sum(axis=1, keepdims=True)
+        return np.asarray(probabilities / probabilities.sum(axis=1, keepdims=True))
 
     def predict(self, X: Any) -> Table:
         """The most probable class of each sample, (n,)."""

@@ -94,12 +94,12 @@ def _ranges(tables: Table, recalls: Table, positive: int | None) -> tuple[Table,
 
 
 def _spread(values: Table, axis: int) -> Table:
-    return np.fmax.reduce(values, axis=axis) - np.fmin.reduce(values, axis=axis)
+    return np.asarray(np.fmax.reduce(values, axis=axis) - np.fmin.reduce(values, axis=axis))
 
 
 def _low(values: Table) -> Table:
-    return np.fmin.reduce(values, axis=-1)
+    return np.asarray(np.fmin.reduce(values, axis=-1))
 
 
 def _high(values: Table) -> Table:
-    return np.fmax.reduce(values, axis=-1)
+    return np.asarray(np.fmax.reduce(values, axis=-1))

@@ -45,9 +45,10 @@ def finetune(
     `X` (n, ...) and `y` (n,) class numbers are tensors; `exemplars` is (inputs, labels) or (inputs, labels,
     sensitive features), None splits `exemplar_fraction` of the data off. `method` is a name of
     `scorch.fairness.methods` with its own `options` (backend="fd" for layers without forward-mode derivatives),
-    or a method object. `sparsity` prunes by magnitude first, in `prune_steps` with a
-    fifth of the epochs after each but the last: at once, 95 % and more cut whole layers off. Layers that keep their own pattern are trained as
-    they are.
+    or a method object. Layers that keep their own pattern are trained as they are.
+
+    `sparsity` prunes by magnitude first, in `prune_steps` with a fifth of the epochs after each but the last: at
+    once, 95 % and more cut whole layers off.
 
     Raises FairnessError and DivergenceError as `scorch.fairness.FairClassifier` does.
 

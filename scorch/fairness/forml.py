@@ -144,7 +144,7 @@ class FORML:
         check_labels(x, labels, "batch")
         indices = self._indices(len(labels), indices)
         state = torch.get_rng_state() if self.model.training else None
-        parameters = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+        parameters: Params = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
         logits = call(self.model, x) if live else forward_with(self.model, parameters, x)
         losses = self._losses(logits, labels)
         start = self._start(losses, indices)
@@ -243,7 +243,8 @@ class FORML:
             return online(m)
         if self.weighting == "additive":
             return additive(m, self.strength, self.max_weight)
-        assert self.memory is not None and indices is not None  # `_indices` saw to both
+        assert self.memory is not None  # `_indices` saw to both
+        assert indices is not None
         self.memory.update(indices, m)
         kept = self.memory.values[indices].to(m)
         return kept * (len(kept) / kept.sum()) if bool(kept.any()) else kept

@@ -210,7 +210,8 @@ def _add_groups(found: Report, counts: Counts, labels: list[str], kinds: list[st
 def _warn_of_constant(predicted: Table, y: Table) -> None:
     if len(np.unique(predicted)) == 1 and len(np.unique(y)) > 1:
         warnings.warn(
-            "the classifier predicts one class for every test sample; its small differences between groups mean nothing",
+            "the classifier predicts one class for every test sample; small differences between groups then "
+            "mean nothing",
             FairnessWarning,
             stacklevel=4,
         )

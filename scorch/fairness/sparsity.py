@@ -63,7 +63,7 @@ def magnitude(model: nn.Module, sparsity: float, scope: str = "global") -> Patte
         masks = {name: _kept(weight.abs().ravel(), sparsity).reshape(weight.shape) for name, weight in weights.items()}
     else:
         flat = _kept(torch.cat([weight.abs().ravel() for weight in weights.values()]), sparsity)
-        pieces = flat.split([weight.numel() for weight in weights.values()])
+        pieces = torch.split(flat, [weight.numel() for weight in weights.values()])
         masks = {
             name: piece.reshape(weight.shape) for (name, weight), piece in zip(weights.items(), pieces, strict=True)
         }

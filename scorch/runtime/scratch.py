@@ -50,7 +50,7 @@ class Scratch:
         for workspace in self._workspaces:
             empty = identity(workspace.reduce, workspace.dtype).value
             for part, length in self._lengths[workspace.name].items():
-                dtype = {"vals": workspace.dtype, "bits": "uint64", "mark": "uint8"}.get(part, "int64")
+                dtype = {"vals": workspace.dtype, "bits": "uint64", "top": "uint64", "mark": "uint8"}.get(part, "int64")
                 start = empty if part == "vals" else -1 if part == "keys" else 0
                 shape = (threads, length)
                 made[workspace.name, part] = np.full(shape, start, dtype) if start else np.zeros(shape, dtype)
@@ -63,7 +63,7 @@ def _lengths(where: Where, patterns: Mapping[str, Pattern], extents: Mapping[str
     for index in workspace.indices:
         width *= extents[index]
     if workspace.kind == "bitmap":
-        return {"vals": width, "bits": -(-width // 64)}
+        return {"vals": width, "bits": -(-width // 64), "top": -(-width // 4096)}
     if workspace.kind == "list":
         return {"vals": width, "mark": width, "list": width}
     entries = max(1, min(width, _most_entries(where.producer, patterns, extents)))

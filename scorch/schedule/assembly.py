@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from scorch.formats import Compressed, Format, Singleton
+from scorch.formats import Compressed, Format, Level, Singleton
 from scorch.ir.graph import level_indices, walks
 from scorch.ir.notation import Access, Apply, Expr
 from scorch.ir.plan import Assembly
@@ -58,7 +58,7 @@ def choose_assembly(problem: Problem, order: tuple[str, ...], wanted: Format, fo
     ):
         return Writing(assembly, wanted)
     *outer, last = path
-    in_place = ranks[:-1] == list(range(len(outer)))
+    in_place = ranks[:-1] == list(range(len(outer))) and _distinct_and_sorted(problem, tuple(outer), wanted, formats)
     if in_place and not wanted.levels[-1].full and not wanted.levels[-1].branchless and not filtered:
         return Writing(assembly, wanted, scatter=last, split=len(outer))
     return Writing(replace(assembly, gaps=False), unsorted_coo(wanted.order))
@@ -104,21 +104,26 @@ def _is_product(expr: Expr) -> bool:
     )
 
 
-def _distinct_and_sorted(problem: Problem, path: tuple[str, ...], wanted: Format, formats: dict[str, Format]) -> bool:
-    """Whether what the operands yield has the order and uniqueness that the result format claims."""
+def _distinct_and_sorted(
+    problem: Problem, path: tuple[str, ...], wanted: Format, formats: dict[str, Format]
+) -> bool:
+    """Whether what the operands yield for these outermost levels of the result has the order and uniqueness that its
+    format claims, or needs: whatever stands above an appended level must come in order, once."""
+    lowest = max(n for n, level in enumerate(wanted.levels) if not (level.full or level.branchless))
     for access in problem.accesses:
-        for index, level in zip(
-            level_indices(access, formats[access.tensor]), formats[access.tensor].levels, strict=True
-        ):
-            if index in path and (
-                (wanted.is_ordered and not level.ordered) or (wanted.is_unique and _repeats(access, index, formats))
-            ):
+        format = formats[access.tensor]
+        for index, level in zip(level_indices(access, format), format.levels, strict=True):
+            above = index in path[:lowest]
+            if index in path and not level.ordered and (above or wanted.is_ordered):
+                return False
+            if index in path and (above or wanted.is_unique) and _repeats(access, index, level, formats):
                 return False
     return True
 
 
-def _repeats(access: Access, index: str, formats: dict[str, Format]) -> bool:
-    """Whether a loop over the index can meet one coordinate twice: the last level of a format that allows
-    duplicates."""
+def _repeats(access: Access, index: str, level: Level, formats: dict[str, Format]) -> bool:
+    """Whether a loop over the index can meet one coordinate twice: in the last level of a format that allows duplicates,
+    or in one whose equal coordinates need not follow each other."""
     format = formats[access.tensor]
-    return level_indices(access, format)[-1] == index and not format.is_unique
+    last = level_indices(access, format)[-1] == index
+    return (last and not format.is_unique) or not (level.unique or level.ordered)

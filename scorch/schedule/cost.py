@@ -33,7 +33,7 @@ class Prices:
     line: float = 1.6  # stream one cache line from beyond the second cache
     scatter: float = 2.0  # add to a sparse row accumulator
     sort: float = 2.5  # times log2 of the row length, an entry
-    word: float = 0.7  # test one word of a bitmap
+    word: float = 1.0  # test one word of a bitmap
     append: float = 1.5  # write one coordinate and value of a sparse result
     move: float = 0.5  # one coordinate and value of a result, to close a gap
     room: float = 0.05  # an entry of room that stays empty
@@ -125,7 +125,7 @@ def scatter_cost(kind: str, products: float, entries: float, rows: float, width:
     """A sparse row accumulator: products added, entries read back in order."""
     per_row = entries / max(1.0, rows)
     if kind == "bitmap":
-        return products * PRICES.scatter + rows * PRICES.word * width / 64 + entries * PRICES.append
+        return products * PRICES.scatter + rows * PRICES.word * width / 4096 + entries * PRICES.append
     sorting = entries * PRICES.sort * math.log2(max(2.0, per_row))
     probe = 2.0 if kind == "hash" else 0.6
     return products * (PRICES.scatter + probe) + entries * (PRICES.append + probe) + sorting
@@ -133,7 +133,7 @@ def scatter_cost(kind: str, products: float, entries: float, rows: float, width:
 
 def count_cost(kind: str, products: float, rows: float, width: float) -> float:
     """A count phase before the fill: the products once more, without values, order or output."""
-    words = rows * PRICES.word * width / 64 / 2 if kind == "bitmap" else 0.0
+    words = rows * PRICES.word * width / 4096 / 2 if kind == "bitmap" else 0.0
     return products * PRICES.scatter * (0.6 if kind == "bitmap" else 0.9) + words
 
 

@@ -98,7 +98,18 @@ ORDER3 = {
     "TTM": ("ijk,kl->ijl", "ijk,lk->ijl", "ijk,jl->ilk", "ijk,il->ljk"),
     "MTTKRP": ("ijk,jl,kl->il", "ijk,il,kl->jl", "ijk,il,jl->kl"),
     "inner": ("ijk,ijk->", "ijk,jik->", "ijk,kji->"),
-    "more": ("ijk->i", "ijk->jk", "ijk->kji", "ijk->", "ijk,ijk->ijk", "ijk,ikl->ijl", "iij->j", "iji->ij", "iii->i", "iii->"),
+    "more": (
+        "ijk->i",
+        "ijk->jk",
+        "ijk->kji",
+        "ijk->",
+        "ijk,ijk->ijk",
+        "ijk,ikl->ijl",
+        "iij->j",
+        "iji->ij",
+        "iii->i",
+        "iii->",
+    ),
 }
 
 ORDERS3 = tuple(permutations(range(3)))

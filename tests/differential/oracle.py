@@ -22,7 +22,9 @@ def shapes_of(notation: str, extents: dict[str, int] | None = None) -> list[tupl
     return [tuple(sizes[v] for v in term) for term in notation.split("->")[0].split(",")]
 
 
-def random_array(rng: np.random.Generator, shape: tuple[int, ...], density: float = 0.4, dtype: str = "float64") -> Array:
+def random_array(
+    rng: np.random.Generator, shape: tuple[int, ...], density: float = 0.4, dtype: str = "float64"
+) -> Array:
     """Small integers in random places; the first coordinate of each longer dimension is left empty."""
     values = rng.integers(1, 4, shape) * (rng.random(shape) < density)
     if dtype.startswith(("float", "int")):
@@ -45,7 +47,7 @@ def build(array: Array, format: Format | str, rng: np.random.Generator | None = 
     if rng is not None and not format.is_unique:
         coords, values = _doubled(coords, values, rng)
     if array.ndim:
-        keys = [_shuffled(c, level.ordered, rng) for c, level in zip(coords, format.levels, strict=True)]
+        keys = _keys(coords, format, rng)
         sort = np.lexsort(keys[::-1])
         coords, values = coords[:, sort], values[sort]
     arrays, slots, count = _levels(format, coords, array.shape)
@@ -64,10 +66,12 @@ def _doubled(coords: Array, values: Array, rng: np.random.Generator) -> tuple[Ar
     return np.concatenate([coords, coords[:, again]], axis=1), np.concatenate([values, zeros])
 
 
-def _shuffled(coordinates: Array, ordered: bool, rng: np.random.Generator | None) -> Array:
-    if ordered or rng is None:
-        return coordinates
-    return rng.permutation(int(coordinates.max(initial=0)) + 1)[coordinates]
+def _keys(coords: Array, format: Format, rng: np.random.Generator | None) -> list[Array]:
+    """What to sort by: the coordinates, and at random from the first unordered level on."""
+    ordered = next((n for n, level in enumerate(format.levels) if not level.ordered), format.ndim)
+    if rng is None or ordered == format.ndim:
+        return list(coords)
+    return [*coords[:ordered], rng.random(coords.shape[1])]
 
 
 def _levels(format: Format, coords: Array, shape: tuple[int, ...]) -> tuple[list[dict[str, Array]], Array, int]:

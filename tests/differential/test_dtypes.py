@@ -45,7 +45,12 @@ def test_two_types(pair: tuple[str, str]) -> None:
 
 @pytest.mark.parametrize(
     "types",
-    [("uint8", "uint8", "float32"), ("bool", "bool", "int64"), ("uint8", "int32", "float32"), ("int32", "int32", "float64")],
+    [
+        ("uint8", "uint8", "float32"),
+        ("bool", "bool", "int64"),
+        ("uint8", "int32", "float32"),
+        ("int32", "int32", "float64"),
+    ],
     ids=", ".join,
 )
 @pytest.mark.parametrize("notation", ["ij,jk,kl->il", "ij,ik,jk->ij", "ij,j,jk->ik", "ij,jk,kl->"])
@@ -69,7 +74,9 @@ def test_integers_wrap(dtype: str) -> None:
             arrays = [a] * len(operands)
             with np.errstate(all="ignore"):
                 exact = np.einsum(notation, *(x.astype(object) for x in arrays))
-            wanted = np.array([int(v) % (1 << np.iinfo(dtype).bits) for v in np.ravel(exact)], dtype=np.uint64).astype(dtype)
+            wanted = np.array([int(v) % (1 << np.iinfo(dtype).bits) for v in np.ravel(exact)], dtype=np.uint64).astype(
+                dtype
+            )
             check(notation, operands, arrays, wanted=wanted.reshape(np.shape(exact)))
 
 
@@ -87,7 +94,13 @@ def test_nan_and_infinity_survive(format: str, dtype: str) -> None:
     a = random_array(rng, (6, 9), 0.5, dtype)
     a[1, 2], a[2, 3], a[3, 4], a[4, 5] = np.nan, np.inf, -np.inf, np.inf
     b = rng.integers(1, 4, (9, 33)).astype(dtype)
-    for notation, arrays in (("ik,kj->ij", [a, b]), ("ij->i", [a]), ("ij->j", [a]), ("ij->", [a]), ("ij,ij->ij", [a, a])):
+    for notation, arrays in (
+        ("ik,kj->ij", [a, b]),
+        ("ij->i", [a]),
+        ("ij->j", [a]),
+        ("ij->", [a]),
+        ("ij,ij->ij", [a, a]),
+    ):
         operands = [build(x, format if x is a else "dense") for x in arrays]
         check(notation, operands, arrays, wanted=reference(notation, arrays))
 

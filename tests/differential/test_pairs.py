@@ -60,7 +60,11 @@ def test_dimension_of_length_zero(notation: str) -> None:
     rng = np.random.default_rng(3)
     for index in indices(notation):
         run(notation, [random_array(rng, shape) for shape in shapes_of(notation, {index: 0})], every=7)
-    run(notation, [random_array(rng, shape) for shape in shapes_of(notation, dict.fromkeys(indices(notation), 1))], every=7)
+    run(
+        notation,
+        [random_array(rng, shape) for shape in shapes_of(notation, dict.fromkeys(indices(notation), 1))],
+        every=7,
+    )
 
 
 @pytest.mark.parametrize("notation", [*SINGLES, *VECTOR_PRODUCTS])
@@ -119,7 +123,12 @@ def test_every_named_result_format(notation: str) -> None:
     rng = np.random.default_rng(8)
     arrays = [random_array(rng, shape) for shape in shapes_of(notation)]
     rank = len(notation.split("->")[1])
-    wanted = (*MATRICES, Format("compressed, dense"), Format("compressed, dense", (1, 0)), Format("dense, dense", (1, 0)))
+    wanted = (
+        *MATRICES,
+        Format("compressed, dense"),
+        Format("compressed, dense", (1, 0)),
+        Format("dense, dense", (1, 0)),
+    )
     names: tuple[Format | str, ...] = wanted if rank == 2 else ("dense", "coo", "csf")
     for formats in product(*(FORMATS[a.ndim] for a in arrays)):
         operands = [build(a, f) for a, f in zip(arrays, formats, strict=True)]

@@ -1,107 +1,18 @@
-"""Plans that small inputs would never get: any candidate of the schedule, every accumulator, every way to divide the
-work.
-
-The chunks of a parallel plan run as plain Python here, in a random order and with the workspaces of random threads.
-"""
+"""Every expression by plans that small inputs would never get: any candidate, accumulator and way to divide the work."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import replace
 from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
 
-import scorch
-from scorch import engine
-from scorch.emit import jit
-from scorch.emit.module import Phase
 from scorch.formats import Format, coo, csf
-from scorch.ir.plan import Kernel, Loop, Plan, Where, walk
-from scorch.schedule import partition, planner, tile
+from scorch.schedule import planner
+from tests.differential.chooser import CANDIDATES, Chooser
 from tests.differential.expressions import CHAINS, DEEP, ORDER3, PAIRS, SINGLES, VECTOR_PRODUCTS
 from tests.differential.oracle import build, check, random_array, reference, shapes_of
-
-THREADS = 3
-
-
-class Chooser:
-    """Takes a random candidate, accumulator and way of sizing in place of the cheapest, and counts what it took."""
-
-    def __init__(self) -> None:
-        self.rng = np.random.default_rng(0)
-        self.seen: Counter[str] = Counter()
-
-    def candidate(self, problem: Any) -> list[Any]:
-        found = list(CANDIDATES(problem))
-        return [found[self.rng.integers(len(found))]] if found else []
-
-    def note(self, plan: Plan) -> None:
-        kernel = plan.kernel
-        self.seen[f"unit {kernel.unit}"] += 1
-        self.seen[f"assembly {kernel.assembly.kind}"] += 1
-        self.seen["private"] += kernel.private
-        self.seen["bounded"] += kernel.assembly.bounded
-        self.seen["converted"] += bool(plan.conversions)
-        self.seen["sorted afterwards"] += plan.wanted is not None and plan.wanted != kernel.result.format
-        for stmt in walk(kernel.root):
-            if isinstance(stmt, Where):
-                self.seen[f"workspace {stmt.workspace.kind}"] += 1
-            if isinstance(stmt, Loop) and stmt.tile is not None:
-                self.seen["gather" if stmt.tile.positions else "tile"] += 1
-
-
-@pytest.fixture
-def chooser(monkeypatch: pytest.MonkeyPatch, plain: None) -> Iterator[Chooser]:
-    chooser = Chooser()
-    make_plan, compile_kernel = planner._plan, jit.compile_kernel
-
-    def plan(*arguments: Any) -> Plan:
-        made = make_plan(*arguments)
-        chooser.note(made)
-        print(made)
-        return made
-
-    def compiled(kernel: Kernel) -> jit.Compiled:
-        made = compile_kernel(kernel)
-        print(made.module.source)  # pytest shows it if the test fails
-        return with_chunks(made, chooser.rng) if kernel.unit != "serial" else made
-
-    monkeypatch.setattr(planner, "_candidates", lambda problem: chooser.candidate(problem))
-    monkeypatch.setattr(planner, "_plan", plan)
-    monkeypatch.setattr(planner, "scatter_cost", lambda *_: float(chooser.rng.random()))
-    monkeypatch.setattr(planner, "count_cost", lambda *_: float(chooser.rng.random()))
-    monkeypatch.setattr(planner, "bound_cost", lambda *_: float(chooser.rng.random()))
-    monkeypatch.setattr(tile, "SHORT_ROW", 0.0)
-    for module in (partition, planner):
-        monkeypatch.setattr(module, "SERIAL_BELOW", -1.0)
-    monkeypatch.setattr(partition, "CHUNK", 1.0)
-    monkeypatch.setattr(engine, "compile_kernel", compiled)
-    engine._programs.clear()
-    with scorch.config.using(threads=THREADS):
-        yield chooser
-    engine._programs.clear()
-
-
-def with_chunks(compiled: jit.Compiled, rng: np.random.Generator) -> jit.Compiled:
-    """The plain bodies, called for each chunk: what a parallel kernel does, serially and in no order."""
-
-    def kernel(phase: Phase, body: Callable[..., None]) -> Callable[..., None]:
-        def run(workers: int, chunks: int, cursor: Any, bounds: Any, *arguments: Any) -> None:
-            assert len(bounds) == chunks + 1
-            assert (np.diff(bounds) >= 0).all()
-            for chunk in rng.permutation(chunks):
-                t = rng.integers(workers)
-                mine = [a[t] if p.kind == "workspace" else a for p, a in zip(phase.params, arguments, strict=True)]
-                body(int(chunk), int(bounds[chunk]), int(bounds[chunk + 1]), *mine)
-
-        return run
-
-    return replace(compiled, kernels=tuple(map(kernel, compiled.phases, compiled.bodies)))
-
 
 FORMATS: dict[int, tuple[Format | str, ...]] = {
     0: ("dense",),
@@ -158,6 +69,8 @@ def test_all_of_it_is_exercised(chooser: Chooser) -> None:
     for notation in NOTATIONS:
         for seed in range(6):
             case(notation, np.random.default_rng(1000 + seed))
+    for seed, notation in product(range(12), ("ki,kj->ij", "ij,kj->ki")):
+        case(notation, np.random.default_rng(seed), {"j": 300})
     wanted = [f"unit {unit}" for unit in ("serial", "coordinates", "positions", "tiles")]
     wanted += [f"workspace {kind}" for kind in ("register", "bitmap", "list", "hash")]
     wanted += [f"assembly {kind}" for kind in ("locate", "share", "append")]
@@ -180,9 +93,6 @@ def test_merge_path(notation: str, chooser: Chooser, monkeypatch: pytest.MonkeyP
         operands = [build(a, "csr"), *(build(x, "dense") for x in arrays[1:])]
         check(notation, operands, [a, *arrays[1:]], "dense")
     assert chooser.seen["unit merge-path"]
-
-
-CANDIDATES = planner._candidates
 
 
 def merge_paths_first(problem: Any) -> list[Any]:

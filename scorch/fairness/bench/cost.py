@@ -13,7 +13,6 @@ from scorch.fairness.method import Batch, Method, Run, TrainingData
 from scorch.fairness.methods import create
 from scorch.fairness.networks import mlp, small_cnn
 
-
 __all__ = ["Cost", "step_costs"]
 
 

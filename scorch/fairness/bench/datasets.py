@@ -30,7 +30,8 @@ class DataSet:
 
 
 def _cnn(shape: tuple[int, ...], classes: int) -> torch.nn.Module:
-    return small_cnn(*shape, classes)
+    channels, height, width = shape
+    return small_cnn(channels, height, width, classes)
 
 
 def _celeba_split(folder: Path, seed: int, quick: bool) -> Split:

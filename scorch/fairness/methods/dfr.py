@@ -42,7 +42,8 @@ class DFR(Method):
     def finish(self) -> None:
         """Refit the last layer."""
         exemplars = self.run.exemplars
-        assert exemplars is not None and exemplars.ids is not None
+        assert exemplars is not None
+        assert exemplars.ids is not None
         inside = exemplars.ids >= 0
         features = self._features(exemplars.x)[inside]
         labels = exemplars.y[inside]
@@ -60,7 +61,7 @@ class DFR(Method):
                 self._layer.weight.grad.mul_(mask)
             return loss
 
-        optimizer.step(closure)  # type: ignore[arg-type]
+        optimizer.step(closure)  # type: ignore[no-untyped-call]
         optimizer.zero_grad()
 
     def _logits(self, features: torch.Tensor) -> torch.Tensor:

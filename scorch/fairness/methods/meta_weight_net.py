@@ -61,7 +61,7 @@ class MetaWeightNet(Method):
         share = (weights / weights.sum().clamp(min=1e-12)).to(before)
         m = self.forml.influence((batch.x, batch.y), self.run.sampler.draw(), share).m
         self.optimizer.zero_grad()
-        (-(m * share).sum()).backward()  # type: ignore[no-untyped-call]
+        (-(m * share).sum()).backward()
         self.optimizer.step()
         logits = call(self.run.model, batch.x)
         losses = cross_entropy(logits, batch.y)

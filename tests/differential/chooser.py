@@ -1,0 +1,92 @@
+"""Plans that small inputs would never get: a random candidate of the schedule, run in chunks in a random order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from scorch import engine
+from scorch.emit import jit
+from scorch.emit.module import Phase
+from scorch.ir.plan import Kernel, Loop, Plan, Where, walk
+from scorch.schedule import partition, planner, tile
+
+CANDIDATES = planner._candidates
+MAKE_PLAN = planner._plan
+COMPILE = jit.compile_kernel
+
+
+class Chooser:
+    """Takes a random candidate, accumulator and way of sizing in place of the cheapest, and counts what it took."""
+
+    def __init__(self) -> None:
+        self.seen: Counter[str] = Counter()
+        self.restart(0)
+
+    def restart(self, seed: int) -> None:
+        """Forget what was planned; choose by another seed from now on."""
+        self.rng = np.random.default_rng(seed)
+        engine._programs.clear()
+
+    def install(self, patch: pytest.MonkeyPatch) -> None:
+        """Put the choices in the place of the schedule's, and divide every kernel that can be divided."""
+        patch.setattr(planner, "_candidates", self.candidate)
+        patch.setattr(planner, "_plan", self.plan)
+        for price in ("scatter_cost", "count_cost", "bound_cost"):
+            patch.setattr(planner, price, lambda *_: float(self.rng.random()))
+        for module in (partition, planner):
+            patch.setattr(module, "SERIAL_BELOW", -1.0)
+        patch.setattr(partition, "CHUNK", 1.0)
+        patch.setattr(tile, "SHORT_ROW", 0.0)  # rows of any length are taken in vectors
+        patch.setattr(engine, "compile_kernel", self.compiled)
+
+    def candidate(self, problem: Any) -> list[Any]:
+        found = list(CANDIDATES(problem))
+        return [found[self.rng.integers(len(found))]] if found else []
+
+    def plan(self, *arguments: Any) -> Plan:
+        made = MAKE_PLAN(*arguments)
+        self._note(made)
+        print(made)  # pytest shows it if the test fails
+        return made
+
+    def compiled(self, kernel: Kernel) -> jit.Compiled:
+        made = COMPILE(kernel)
+        print(made.module.source)
+        return with_chunks(made, self.rng) if kernel.unit != "serial" else made
+
+    def _note(self, plan: Plan) -> None:
+        kernel = plan.kernel
+        self.seen[f"unit {kernel.unit}"] += 1
+        self.seen[f"assembly {kernel.assembly.kind}"] += 1
+        self.seen["private"] += kernel.private
+        self.seen["bounded"] += kernel.assembly.bounded
+        self.seen["converted"] += bool(plan.conversions)
+        self.seen["sorted afterwards"] += plan.wanted is not None and plan.wanted != kernel.result.format
+        for stmt in walk(kernel.root):
+            if isinstance(stmt, Where):
+                self.seen[f"workspace {stmt.workspace.kind}"] += 1
+            if isinstance(stmt, Loop) and stmt.tile is not None:
+                self.seen["gather" if stmt.tile.positions else "tile"] += 1
+
+
+def with_chunks(compiled: jit.Compiled, rng: np.random.Generator) -> jit.Compiled:
+    """The plain bodies, called for each chunk: what a parallel kernel does, serially and in no order."""
+
+    def kernel(phase: Phase, body: Callable[..., None]) -> Callable[..., None]:
+        def run(workers: int, chunks: int, cursor: Any, bounds: Any, *arguments: Any) -> None:
+            assert len(bounds) == chunks + 1
+            assert (np.diff(bounds) >= 0).all()
+            for chunk in rng.permutation(chunks):
+                t = rng.integers(workers)
+                mine = [a[t] if p.kind == "workspace" else a for p, a in zip(phase.params, arguments, strict=True)]
+                body(int(chunk), int(bounds[chunk]), int(bounds[chunk + 1]), *mine)
+
+        return run
+
+    return replace(compiled, kernels=tuple(map(kernel, compiled.phases, compiled.bodies)))
