@@ -382,16 +382,11 @@ def _retyped(storage: Storage, dtype: str) -> Storage:
     return made
 
 
-_PRODUCTS: dict[tuple[Any, Any], str] = {
-    (2, 2): "ij,jk->ik",
-    (2, 1): "ij,j->i",
-    (1, 2): "i,ij->j",
-    (1, 1): "i,i->",
-}
+_PRODUCTS = {(2, 2): "ij,jk->ik", (2, 1): "ij,j->i", (1, 2): "i,ij->j", (1, 1): "i,i->"}
 
 
 def _matmul(a: Any, b: Any) -> Any:
-    notation = _PRODUCTS.get((getattr(a, "ndim", None), getattr(b, "ndim", None)))
+    notation = _PRODUCTS.get((getattr(a, "ndim", 0), getattr(b, "ndim", 0)))
     if notation is None:
         return NotImplemented
     from scorch.engine import evaluate  # the compiler, which most uses of a tensor don't need

@@ -36,6 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--datasets", nargs="+", metavar="NAME", help="only these data sets")
     parser.add_argument("--seeds", type=positive, default=None, help="test runs (default: 10, quick 3)")
     parser.add_argument("--budget", type=positive, default=None, help="settings tried (default: 12, quick 2)")
+    parser.add_argument("--no-sparsity", action="store_true", help="leave out fair pruning")
     parser.add_argument("--workers", type=positive, default=2, help="processes of one thread each (default: 2)")
 
 
@@ -91,6 +92,7 @@ def _plan(args: argparse.Namespace) -> Any:
         data=data,
         celeba=args.celeba,
         workers=args.workers,
+        sparsity=not args.no_sparsity,
     )
 
 

@@ -15,6 +15,8 @@ from scorch.errors import UnsupportedError
 
 __all__ = ["Subject", "built_in", "digits", "from_file", "power_law"]
 
+_LARGEST = 1e15  # the demo multiplies two values, and adds up some thousands of products
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -112,4 +114,7 @@ def from_file(path: str | Path) -> Subject:
 def _real(values: torch.Tensor, path: str | Path) -> Any:
     if values.is_complex():
         raise UnsupportedError(f"{path} holds complex numbers; the demo takes real ones")
-    return values.detach().reshape(-1).to(torch.float32).numpy()
+    real = values.detach().reshape(-1).to(torch.float32)
+    if not bool((real.abs() <= _LARGEST).all()):
+        raise UnsupportedError(f"{path} holds nan or values beyond {_LARGEST:.0e}, whose products float32 cannot hold")
+    return real.numpy()

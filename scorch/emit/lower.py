@@ -23,7 +23,7 @@ from scorch.ir import loops as ir
 from scorch.ir.lattice import build_lattice
 from scorch.ir.notation import Access, accesses
 from scorch.ir.operators import operator
-from scorch.ir.plan import Block, Compute, Kernel, Loop, Stmt, Tile, Where, walk
+from scorch.ir.plan import Block, Compute, Kernel, Loop, Stmt, Tile, Where, Workspace, walk
 
 __all__ = ["Lowering", "lower"]
 
@@ -81,6 +81,7 @@ class Lowering:
         self._outermost = True
         self.divided: Divided | None = None
         self._tile: Tile | None = None
+        self.sets: dict[Access, list[ir.Expr | list[ir.Expr]]] = {}  # accumulators of an unrolled loop
 
     def run(self) -> None:
         self.result.prologue()
@@ -277,9 +278,28 @@ class Lowering:
         return self.b.fresh(f"{cursor.access.tensor}_p{cursor.depth}")
 
     def _each(self, node: Loop, cursor: Cursor, lo: ir.Expr, hi: ir.Expr) -> None:
+        """Every position once; unrolled, in groups with an accumulator set each, and what is left over singly."""
         p = self.position_var(cursor)
+        if node.unroll > 1 and self.values:
+            first = self.b.let(f"{cursor.access.tensor}_lo", lo)
+            last = self.b.let(f"{cursor.access.tensor}_hi", hi)
+            count = ir.Const(node.unroll)
+            whole = self.b.let("whole_groups", ir.Binary("-", last, ir.Binary("%", ir.Binary("-", last, first), count)))
+            with self.b.block() as group:
+                for number in range(node.unroll):
+                    self._position(node, cursor, ir.add(p, number), number)
+            self.b.emit(ir.For(p, first, whole, tuple(group), count))
+            lo, hi = whole, last
+        with self.b.block() as single:
+            self._position(node, cursor, p, 0)
+        self.b.emit(ir.For(p, lo, hi, tuple(single)))
+
+    def _position(self, node: Loop, cursor: Cursor, p: ir.Expr, number: int) -> None:
+        """One position of a loop, whose sums go to accumulator set `number`."""
         var = ir.Var(node.index)
         with self.scope() as body:
+            for access, sets in self.sets.items():
+                self.loaded[access] = sets[number]
             self.b.emit(ir.Let(var, cursor.coordinate(p, self.extent(node.index))))
             self._prefetch(node, cursor, p)
             self.cursors[cursor.access] = cursor.at(p, ir.add(p, 1))
@@ -289,7 +309,7 @@ class Lowering:
                 self.b.emit(ir.If(ir.Binary("==", var, self.env[node.equals]), tuple(kept)))
             else:
                 self.body(node.index, var, node.body)
-        self.b.emit(ir.For(p, lo, hi, tuple(body)))
+        self.b.emit(*body)
 
     def _gathered(self, node: Loop, tile: Tile, cursor: Cursor, lo: ir.Expr, hi: ir.Expr) -> None:
         """Stored positions by vectors: coordinates and values are loaded, other operands gathered at the
@@ -332,7 +352,7 @@ class Lowering:
         same = ir.Binary("==", cursor.coordinate(end, self.extent(str(cursor.index))), coordinate)
         self.b.emit(ir.While(ir.Binary("and", ir.Binary("<", end, last), same), (ir.Let(end, ir.Const(1), "+"),)))
 
-    def _prefetch(self, node: Loop, cursor: Cursor, p: ir.Var) -> None:
+    def _prefetch(self, node: Loop, cursor: Cursor, p: ir.Expr) -> None:
         """Ask for the lines of the rows that later nonzeros select, while the tile of this one is computed."""
         if self.lanes is None or self._tile is None or not self._tile.prefetch or not self.values:
             return
@@ -465,24 +485,36 @@ class Lowering:
             self.stmt(node.consumer)  # a count needs coordinates only
             return
         reduce, dtype = node.workspace.reduce, node.workspace.dtype
-        start = identity(reduce, dtype)
         inner = _reduced_tile(node)
         tile = (inner.lanes, max(inner.rest, inner.vectors if inner.count != 0 else 0)) if inner else None
         if inner is None and self.lanes is not None and self.lanes.index in node.workspace.indices:
             tile = (self.lanes.lanes, self.lanes.vectors)
-        registers: list[ir.Expr] = []
-        for t in range(tile[1] if tile else 1):
-            value: ir.Expr = start
-            if tile:
-                value = ir.Call("vfull", (start, ir.Const(tile[0])), f"{dtype}x{tile[0]}")
-            registers.append(self.b.fresh(f"{node.workspace.name}{t if tile else ''}", value.dtype))
-            self.b.emit(ir.Let(registers[-1], value))  # type: ignore[arg-type]
-        self.loaded[access] = registers if tile else registers[0]
+        unroll = max(inner.unroll for inner in walk(node.producer) if isinstance(inner, Loop))
+        sets = [self._registers(node.workspace, tile, number) for number in range(unroll)]
+        held = {access: [registers if tile else registers[0] for registers in sets]} if unroll > 1 else {}
+        outer, self.sets = self.sets, held
+        self.loaded[access] = sets[0] if tile else sets[0][0]
         self.stmt(node.producer)
+        self.sets = outer
+        for more in sets[1:]:
+            for register, other in zip(sets[0], more, strict=True):
+                self.b.emit(ir.Let(register, combine(reduce, register, other, dtype)))
         if inner is not None:
-            self.loaded[access] = self._across_lanes(node.workspace.name, reduce, dtype, registers)
+            self.loaded[access] = self._across_lanes(node.workspace.name, reduce, dtype, list(sets[0]))
         self.stmt(node.consumer)
         del self.loaded[access]
+
+    def _registers(self, workspace: Workspace, tile: tuple[int, int] | None, number: int) -> list[ir.Var]:
+        """One set of accumulators, started at the identity: a vector for each of the tile's, or a scalar."""
+        start: ir.Expr = identity(workspace.reduce, workspace.dtype)
+        if tile:
+            start = ir.Call("vfull", (start, ir.Const(tile[0])), f"{workspace.dtype}x{tile[0]}")
+        letter = chr(ord("a") + number) if number else ""
+        registers = []
+        for t in range(tile[1] if tile else 1):
+            registers.append(self.b.fresh(f"{workspace.name}{t if tile else ''}{letter}", start.dtype))
+            self.b.emit(ir.Let(registers[-1], start))
+        return registers
 
     def _across_lanes(self, name: str, reduce: str, dtype: str, registers: list[ir.Expr]) -> ir.Var:
         """Vectors summed pairwise, then their lanes."""

@@ -4,6 +4,7 @@ absent."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from scorch.ir.notation import Access, Apply, Expr, Literal
 from scorch.ir.operators import operator
@@ -52,9 +53,9 @@ def restrict(stmt: Stmt, absent: frozenset[Access]) -> Stmt | None:
         case Compute(target, reduce, expr):
             left = _without(expr, absent)
             return None if left is None else Compute(target, reduce, left)
-        case Loop(index, body, tile, equals):
+        case Loop(_, body):
             inner = restrict(body, absent)
-            return None if inner is None else Loop(index, inner, tile, equals)
+            return None if inner is None else replace(stmt, body=inner)
         case Where(workspace, producer, consumer):
             made = restrict(producer, absent)
             if made is None:

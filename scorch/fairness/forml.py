@@ -12,6 +12,7 @@ import torch
 from scorch.fairness.errors import DivergenceError, FairnessError
 from scorch.fairness.exemplars import Exemplars, check_labels, read_exemplars
 from scorch.fairness.functional import Params, call, forward_with, repeatable, trainable
+from scorch.fairness.functional import live as live_parameters
 from scorch.fairness.groups import resolve
 from scorch.fairness.influence import BACKENDS, Influence, Lookahead, influence
 from scorch.fairness.objectives import (
@@ -144,7 +145,7 @@ class FORML:
         check_labels(x, labels, "batch")
         indices = self._indices(len(labels), indices)
         state = torch.get_rng_state() if self.model.training else None
-        parameters: Params = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+        parameters = live_parameters(self.model)
         logits = call(self.model, x) if live else forward_with(self.model, parameters, x)
         losses = self._losses(logits, labels)
         start = self._start(losses, indices)

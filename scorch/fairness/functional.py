@@ -11,21 +11,30 @@ from torch.func import functional_call
 
 from scorch.fairness.errors import FairnessError
 
-__all__ = ["Params", "as_logits", "call", "forward_with", "repeatable", "trainable"]
+__all__ = ["Params", "as_logits", "call", "forward_with", "live", "repeatable", "trainable"]
 
 Params: TypeAlias = dict[str, torch.Tensor]
 
 
+def live(model: torch.nn.Module) -> Params:
+    """The parameters that training changes, by name; raises FairnessError if there are none.
+
+    >>> live(torch.nn.Linear(2, 1))["bias"].requires_grad
+    True
+    """
+    found: Params = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    if not found:
+        raise FairnessError("the model has no parameter that requires a gradient: nothing to train")
+    return found
+
+
 def trainable(model: torch.nn.Module) -> Params:
-    """The parameters that training changes, by name, detached.
+    """The same, detached.
 
     >>> sorted(trainable(torch.nn.Linear(2, 1)))
     ['bias', 'weight']
     """
-    found = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
-    if not found:
-        raise FairnessError("the model has no parameter that requires a gradient: nothing to train")
-    return found
+    return {name: p.detach() for name, p in live(model).items()}
 
 
 def call(model: torch.nn.Module, inputs: Any) -> torch.Tensor:

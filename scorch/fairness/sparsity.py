@@ -6,12 +6,13 @@ layers whose parameters are stored entries only) need nothing from here: their w
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 
 import torch
 from torch import nn
 
-from scorch.fairness.errors import FairnessError
+from scorch.fairness.errors import FairnessError, FairnessWarning
 from scorch.fairness.functional import Params
 
 __all__ = ["Pattern", "achieved", "existing", "magnitude", "prunable", "stages"]
@@ -46,7 +47,8 @@ def magnitude(model: nn.Module, sparsity: float, scope: str = "global") -> Patte
     """Zero the smallest weights so that the share `sparsity` of all weights is zero, in place; the pattern left.
 
     scope "global" compares the weights of all layers, "layer" takes the same share from each. After Han et al.
-    (2015). Raises FairnessError for a sparsity outside [0, 1) and for a model without such weights.
+    (2015). Raises FairnessError for a sparsity outside [0, 1) and for a model without such weights; warns with
+    FairnessWarning if a whole layer goes.
 
     >>> layer = nn.Linear(10, 10)
     >>> int((magnitude(layer, 0.9).masks["weight"] == 0).sum())
@@ -67,6 +69,14 @@ def magnitude(model: nn.Module, sparsity: float, scope: str = "global") -> Patte
         masks = {
             name: piece.reshape(weight.shape) for (name, weight), piece in zip(weights.items(), pieces, strict=True)
         }
+    empty = [name for name, mask in masks.items() if not bool(mask.any())]
+    if empty:
+        warnings.warn(
+            f"pruning leaves no weight of {', '.join(empty)}, which cuts the network; prune less, in more steps, "
+            'or with scope="layer"',
+            FairnessWarning,
+            stacklevel=2,
+        )
     pattern = Pattern({name: mask.to(weights[name].dtype) for name, mask in masks.items()})
     pattern.enforce(model)
     return pattern

@@ -113,12 +113,16 @@ class Compute:
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """A loop over one index, tiled or not. `equals`: only the coordinate of that other index is taken."""
+    """A loop over one index, tiled or not. `equals`: only the coordinate of that other index is taken.
+
+    `unroll`: so many iterations at a time, each with accumulators of its own, so that one need not wait for the last.
+    """
 
     index: str
     body: Stmt
     tile: Tile | None = None
     equals: str | None = None
+    unroll: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,8 +309,9 @@ def walk(stmt: Stmt) -> Iterator[Stmt]:
 
 def _lines(stmt: Stmt, indent: str = "") -> list[str]:
     match stmt:
-        case Loop(index, body, tile, equals):
+        case Loop(index, body, tile, equals, unroll):
             suffix = (f" in {tile}" if tile else "") + (f" where {index} == {equals}" if equals else "")
+            suffix += f" unrolled {unroll} times" if unroll > 1 else ""
             return [f"{indent}for {index}{suffix}", *_lines(body, indent + "  ")]
         case Where(workspace, producer, consumer):
             return [f"{indent}workspace {workspace}", *_lines(producer, indent), *_lines(consumer, indent)]

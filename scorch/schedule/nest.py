@@ -29,6 +29,7 @@ class Nest:
     split: int = 0  # how many outermost loops stand outside the sparse row accumulator
     repeats: bool = False  # an operand may store a coordinate twice
     spread: bool = False  # tiles outermost, so that threads can share them
+    unroll: int = 1  # the innermost reduction, under a tile
     lanes: int = 0  # of the innermost reduction, taken over stored positions
 
 
@@ -106,7 +107,7 @@ def _producer(nest: Nest, order: tuple[str, ...], expr: Expr, register: Workspac
         body = _producer(nest, rest, expr, register, depth + 1)
     else:
         body = Compute(made, register.reduce, expr)
-    return Loop(index, body, tile, equals=_equals(nest, index))
+    return Loop(index, body, tile, equals=_equals(nest, index), unroll=1 if rest else nest.unroll)
 
 
 def _is_work(factor: Expr, index: str, nest: Nest) -> bool:

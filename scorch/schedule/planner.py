@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import islice, permutations
 
 from scorch.errors import ScheduleError
-from scorch.formats import Format
+from scorch.formats import Format, dtypes
 from scorch.ir.graph import level_indices, walks
 from scorch.ir.lattice import build_lattice
 from scorch.ir.notation import Access
@@ -19,7 +19,7 @@ from scorch.schedule.nest import Nest, build_nest
 from scorch.schedule.partition import SERIAL_BELOW, choose_partition
 from scorch.schedule.problem import Problem, appended_bits
 from scorch.schedule.result import candidate_formats
-from scorch.schedule.tile import can_tile, choose_tile, position_lanes
+from scorch.schedule.tile import can_tile, choose_tile, position_lanes, unrolling
 
 __all__ = ["schedule"]
 
@@ -209,7 +209,20 @@ def _tile(problem: Problem, layout: _Layout) -> tuple[str, Tile] | None:
         return None
     reduced = layout.tiled not in problem.statement.target.indices
     parts = problem.threads if layout.spread else 1
-    return layout.tiled, choose_tile(problem, layout.tiled, reduced, bool(problem.sparse) and not reduced, parts)
+    gathers = not reduced and _rows_are_far(problem, layout.tiled)
+    return layout.tiled, choose_tile(problem, layout.tiled, reduced, gathers, parts)
+
+
+def _rows_are_far(problem: Problem, tiled: str) -> bool:
+    """Whether rows picked by nonzeros come from beyond the second cache: what one row's nonzeros span is larger than it."""
+    for access in problem.sparse:
+        picked = access.indices[problem.format(access).order[-1]]
+        for other in problem.accesses:
+            if other not in problem.sparse and picked in other.indices and tiled in other.indices:
+                rows = problem.extents[picked] * problem.by_name[access.tensor].statistics.spread
+                if rows * problem.extents[tiled] * dtypes.itemsize(problem.dtype) > PRICES.near_bytes:
+                    return True
+    return False
 
 
 def _prefix(problem: Problem, order: tuple[str, ...]) -> bool:
@@ -254,6 +267,7 @@ def _plan(problem: Problem, best: _Candidate, alternatives: tuple[Alternative, .
         assembly.kind == "locate" and not assembly.owned and not all(f.is_unique for f in layout.formats.values())
     )
     last = layout.order[-1] if layout.order else None
+    target = statement.target.indices
     gathers = last is not None and best.tile is None and writing.scatter is None
     nest = Nest(
         statement,
@@ -265,6 +279,7 @@ def _plan(problem: Problem, best: _Candidate, alternatives: tuple[Alternative, .
         writing.split,
         repeats,
         layout.spread,
+        unrolling(problem, best.tile[1], str(last), layout.formats) if best.tile and last not in target else 1,
         position_lanes(problem, str(last), layout.formats) if gathers else 0,
     )
     specs = tuple(o.spec(layout.formats[o.name]) for o in problem.operands)

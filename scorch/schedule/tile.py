@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from scorch.formats import Format, dtypes
-from scorch.ir.graph import level_indices
+from scorch.ir.graph import level_indices, walks
 from scorch.ir.notation import Access
 from scorch.ir.plan import Tile
 from scorch.schedule.problem import Problem
 
-__all__ = ["can_tile", "choose_tile", "position_lanes", "vector_lanes"]
+__all__ = ["can_tile", "choose_tile", "position_lanes", "unrolling", "vector_lanes"]
 
+AHEAD = 16  # nonzeros: how far in advance rows are fetched
+LONG_ROW = 4  # groups of unrolled iterations that a row should have
 SHORT_ROW = 0.4  # of a vector: sparse rows with fewer entries are not vectorised
 MOST_VECTORS = 16  # of 32 registers: as many accumulators as leave room for operands
 
@@ -42,6 +44,20 @@ def can_tile(problem: Problem, index: str, formats: Mapping[str, Format]) -> boo
         if _cast_needed(problem, access):
             return False
     return seen and (index in problem.statement.target.indices or problem.statement.reduce == "add")
+
+
+def unrolling(problem: Problem, tile: Tile, innermost: str, formats: Mapping[str, Format]) -> int:
+    """How many iterations of the innermost reduction to keep in flight: enough multiply-adds to hide their latency.
+
+    Short rows would spend their time in the iterations left over.
+    """
+    walkers = [a for a in problem.sparse if walks(a, innermost, formats[a.tensor])]
+    if len(walkers) != 1 or not formats[walkers[0].tensor].levels[-1].unique:
+        return 1
+    vectors = max(tile.rest, tile.vectors if tile.count != 0 else 0)
+    wanted = 4 if vectors <= 2 else 2 if vectors <= 4 else 1
+    mean = problem.by_name[walkers[0].tensor].statistics.row_mean
+    return wanted if mean >= LONG_ROW * wanted else 1
 
 
 def position_lanes(problem: Problem, index: str, formats: Mapping[str, Format]) -> int:
@@ -88,7 +104,7 @@ def choose_tile(problem: Problem, index: str, reduced: bool, gathers: bool, part
     whole, tail = divmod(extent, lanes)
     vectors = max(1, whole + (tail > 0))
     most = 8 if reduced else MOST_VECTORS
-    ahead = 8 if gathers else 0
+    ahead = AHEAD if gathers and vectors > 1 else 0  # one vector costs less than asking for it
     if vectors <= most and parts == 1:
         if tail == 0:
             return Tile(lanes, vectors, count=1 if extent else None, prefetch=ahead)

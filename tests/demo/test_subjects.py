@@ -7,6 +7,7 @@ import scipy.sparse as sp
 from scorch.demo.cases import _affordable_rows
 from scorch.demo.subjects import Subject, built_in, digits, from_file, power_law
 from scorch.demo.tensors import _Groups, _Job
+from scorch.errors import UnsupportedError
 
 
 def test_the_built_in_subjects_are_seeded_and_sound():
@@ -73,3 +74,10 @@ def test_files_become_subjects(tmp_path):
     assert tensor.shape == (3, 2, 1)
     assert tensor.matrix is None
     assert tensor.nnz == 2
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-1e30", "1e300"])
+def test_what_no_product_could_hold_is_refused(tmp_path, value):
+    (tmp_path / "m.tns").write_text(f"1 1 2.5\n3 2 {value}\n")
+    with pytest.raises(UnsupportedError, match=r"m\.tns holds nan or values beyond 1e\+15"):
+        from_file(tmp_path / "m.tns")

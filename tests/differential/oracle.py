@@ -79,21 +79,25 @@ def _levels(format: Format, coords: Array, shape: tuple[int, ...]) -> tuple[list
     parents, count = np.zeros(coords.shape[1], dtype=np.int64), 1
     arrays: list[dict[str, Array]] = []
     for depth, level in enumerate(format.levels):
-        column, extent = coords[depth], shape[format.order[depth]]
         if level.full:
+            extent = shape[format.order[depth]]
             arrays.append({})
-            parents, count = parents * extent + column, count * extent
-            continue
-        if level.branchless:
-            arrays.append({"crd": column})
-            continue
-        new = np.ones(len(column), dtype=bool)
-        if level.unique:
-            new[1:] = (parents[1:] != parents[:-1]) | (column[1:] != column[:-1])
-        pos = np.searchsorted(parents[new], np.arange(count + 1))
-        arrays.append({"pos": pos, "crd": column[new]})
-        parents, count = np.cumsum(new) - 1, int(new.sum())
+            parents, count = parents * extent + coords[depth], count * extent
+        elif not level.branchless:
+            group = coords[depth : _group_end(format, depth)]
+            new = np.ones(len(parents), dtype=bool)
+            if format.levels[depth + len(group) - 1].unique:
+                new[1:] = (parents[1:] != parents[:-1]) | (group[:, 1:] != group[:, :-1]).any(axis=0)
+            pos = np.searchsorted(parents[new], np.arange(count + 1))
+            arrays += [{"crd": column[new]} for column in group]
+            arrays[depth]["pos"] = pos
+            parents, count = np.cumsum(new) - 1, int(new.sum())
     return arrays, parents, count
+
+
+def _group_end(format: Format, depth: int) -> int:
+    """Behind the last of the singleton levels that share the positions of the level at `depth`."""
+    return next((n for n in range(depth + 1, format.ndim) if not format.levels[n].branchless), format.ndim)
 
 
 def reference(notation: str, arrays: list[Array]) -> Array:

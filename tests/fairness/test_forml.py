@@ -43,8 +43,10 @@ def test_loss_is_the_loss_under_the_weights() -> None:
     forml = FORML(model)
     loss = forml.loss(batch, exemplars)
     assert loss is not None
-    expected = (forml.weights(batch, exemplars) * nn.functional.cross_entropy(model(batch[0]), batch[1], reduction="none")).mean()
-    assert float(loss) == pytest.approx(float(expected))
+    expected = (
+        forml.weights(batch, exemplars) * nn.functional.cross_entropy(model(batch[0]), batch[1], reduction="none")
+    ).mean()
+    assert loss.item() == pytest.approx(expected.item())
     loss.backward()
     assert model.weight.grad is not None
 

@@ -114,6 +114,7 @@ def test_fd_goes_through_a_kernel_without_forward_mode_and_jvp_says_so() -> None
     with pytest.raises(UnsupportedError, match='use backend="fd"'):
         influence(model, batch, exemplars, "jvp")
     found = influence(model, batch, exemplars, "fd")
+
     class Twice(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return 2 * x

@@ -41,7 +41,7 @@ def job(method: str, options: dict[str, Any], seed: int, quick: bool) -> dict[st
     }
 
 
-def run(work: dict[str, Any], data: Path | None = None) -> dict[str, Any]:
+def run(work: dict[str, Any], data: Path | None = None, shares: tuple[float, ...] = SPARSITIES) -> dict[str, Any]:
     """Train plainly and densely once, then prune and fine-tune to each sparsity; one row each.
 
     The row "dense" (sparsity None) is the plain dense network that all start from.
@@ -51,7 +51,7 @@ def run(work: dict[str, Any], data: Path | None = None) -> dict[str, Any]:
     dense = experiment.fit(plain, split, NETWORK)
     before = dense.predict(split.test.x)
     found = [{"sparsity": None, **experiment.measure(dense, split.test), "excess_accuracy_gap": 0.0}]
-    for share in SPARSITIES:
+    for share in shares:
         tuned = copy.copy(dense)
         tuned.network_ = _finetuned(work, dense.network_, split, share)
         after = tuned.predict(split.test.x)
@@ -71,6 +71,7 @@ def run(work: dict[str, Any], data: Path | None = None) -> dict[str, Any]:
 def _finetuned(work: dict[str, Any], dense: torch.nn.Module, split: Split, share: float) -> torch.nn.Module:
     options = dict(work["options"])
     options.pop("train_on_exemplars", None)
+    options.pop("plain_epochs", None)  # the network is trained already
     epochs = max(2, DATASETS[work["dataset"]].epochs // (2 if work["quick"] else 1))
     settings = Settings(
         epochs=epochs,
