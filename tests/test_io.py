@@ -50,9 +50,7 @@ def test_round_trip(tmp_path: Path, suffix: str, layout: torch.layout) -> None:
 @pytest.mark.parametrize("suffix", [".mtx", ".tns", ".npz"])
 def test_numbers_survive_exactly(tmp_path: Path, name: str, suffix: str) -> None:
     dtype = dtypes.to_torch(name)
-    values = (
-        torch.tensor([1.0, 1 / 3, 1e30, -1e-30]) if name.startswith("float") else torch.tensor([1, 0, 100, 7])
-    )
+    values = torch.tensor([1.0, 1 / 3, 1e30, -1e-30]) if name.startswith("float") else torch.tensor([1, 0, 100, 7])
     A = from_coo([[0, 1, 2, 3], [3, 2, 1, 0]], values.to(dtype), (4, 4))
     path = tmp_path / f"x{suffix}"
     if suffix == ".tns" and dtype.is_complex:
@@ -235,9 +233,7 @@ def test_names_and_shapes(tmp_path: Path) -> None:
         read(tmp_path / "none.mtx")
     for name in ("x.csv", "x.gz", "x", "x.npz.gz"):
         (tmp_path / name).touch()
-        with pytest.raises(
-            FormatError, match=re.escape("known suffixes are .mtx, .mtx.gz, .tns, .tns.gz, .smtx")
-        ):
+        with pytest.raises(FormatError, match=re.escape("known suffixes are .mtx, .mtx.gz, .tns, .tns.gz, .smtx")):
             read(tmp_path / name)
         with pytest.raises(FormatError, match="unknown kind of file"):
             write(tmp_path / name, DENSE)
@@ -245,9 +241,7 @@ def test_names_and_shapes(tmp_path: Path) -> None:
     with pytest.raises(ShapeError, match=re.escape("holds a tensor of shape (4, 3), not (3, 4)")):
         read(tmp_path / "x.mtx", shape=(3, 4))
     write(tmp_path / "x.tns", DENSE.to_sparse())
-    with pytest.raises(
-        ShapeError, match=re.escape("the largest indices are (4, 3), outside the shape (3, 3)")
-    ):
+    with pytest.raises(ShapeError, match=re.escape("the largest indices are (4, 3), outside the shape (3, 3)")):
         read(tmp_path / "x.tns", shape=(3, 3))
     with pytest.raises(FormatError, match="line 1: expected 3 indices and a value, got 3 words"):
         read(tmp_path / "x.tns", shape=(3, 3, 3))

@@ -90,9 +90,7 @@ def test_unsorted_csr_keeps_its_arrays(crd: list[int]) -> None:
     storage = as_storage(x)
     assert storage.pattern.format == UNSORTED_CSR
     assert addresses(storage) == [pos.data_ptr(), x.col_indices().data_ptr()]
-    expected = torch.zeros(4, 3).index_put(
-        (torch.tensor([0, 0, 2, 2, 3]), torch.tensor(crd)), values, accumulate=True
-    )
+    expected = torch.zeros(4, 3).index_put((torch.tensor([0, 0, 2, 2, 3]), torch.tensor(crd)), values, accumulate=True)
     assert torch.equal(densified(storage), expected)
 
 
@@ -153,9 +151,7 @@ def test_wrapped_tensors_are_let_go(layout: torch.layout, grad: bool) -> None:
 def test_values_given_to_a_csc_keep_their_history() -> None:
     # torch cannot accumulate the gradient of a csc tensor that is a leaf; one made of values passes it on.
     values, base = torch.ones(5, requires_grad=True), DENSE.to_sparse_csc()
-    x = torch.sparse_csc_tensor(
-        base.ccol_indices(), base.row_indices(), values, base.shape, check_invariants=False
-    )
+    x = torch.sparse_csc_tensor(base.ccol_indices(), base.row_indices(), values, base.shape, check_invariants=False)
     (as_storage(x).values * torch.arange(5.0)).sum().backward()
     assert values.grad is not None
     assert values.grad.tolist() == [0.0, 1.0, 2.0, 3.0, 4.0]
@@ -193,9 +189,7 @@ def test_expanded_values_are_not_remembered() -> None:
     base = DENSE.to_sparse_csr()
     one = torch.ones(1)
     values = one.expand(5)
-    x = torch.sparse_csr_tensor(
-        base.crow_indices(), base.col_indices(), values, base.shape, check_invariants=False
-    )
+    x = torch.sparse_csr_tensor(base.crow_indices(), base.col_indices(), values, base.shape, check_invariants=False)
     as_storage(x)
     one.mul_(3)
     assert as_storage(x).vals.tolist() == x.values().tolist()
@@ -213,9 +207,7 @@ def test_expanded_values_are_not_remembered() -> None:
     ],
 )
 def test_torch_defects(pos: list[int], crd: list[int], count: int, message: str) -> None:
-    x = torch.sparse_csr_tensor(
-        torch.tensor(pos), torch.tensor(crd), torch.ones(count), (2, 3), check_invariants=False
-    )
+    x = torch.sparse_csr_tensor(torch.tensor(pos), torch.tensor(crd), torch.ones(count), (2, 3), check_invariants=False)
     with pytest.raises(FormatError, match=re.escape(message)):
         as_storage(x)
 
@@ -273,9 +265,7 @@ def test_scipy_read_only_arrays_are_shared_without_a_warning() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         storage = as_storage(x)
-    assert [*addresses(storage), storage.vals.ctypes.data] == [
-        a.ctypes.data for a in (x.indptr, x.indices, x.data)
-    ]
+    assert [*addresses(storage), storage.vals.ctypes.data] == [a.ctypes.data for a in (x.indptr, x.indices, x.data)]
 
 
 def test_scipy_flags_are_not_believed() -> None:
@@ -298,9 +288,7 @@ def test_scipy_coo_sorted_and_not() -> None:
     storage = as_storage(x)
     assert addresses(storage)[1:] == [row.ctypes.data for row in x.coords]
     assert storage.vals.ctypes.data == x.data.ctypes.data
-    shuffled = sp.coo_array(
-        (np.array([1.0, 2.0, 3.0]), (np.array([1, 0, 1]), np.array([2, 1, 2]))), shape=(2, 3)
-    )
+    shuffled = sp.coo_array((np.array([1.0, 2.0, 3.0]), (np.array([1, 0, 1]), np.array([2, 1, 2]))), shape=(2, 3))
     assert densified(as_storage(shuffled)).tolist() == [[0, 2, 0], [0, 0, 4]]
 
 

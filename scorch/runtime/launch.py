@@ -107,7 +107,7 @@ class Launcher:
             assert source is not None
             dims = tuple(source.indices.index(v) for v in self.kernel.statement.target.indices)
             pattern = self._patterns[source.tensor]().permuted(dims)
-            values = empty((pattern.nnz,), self._torch_dtype)
+            values = self._allocated([pattern.nnz])
             self._run(0, vals, {"vals": values.numpy()}, self._chunks())
             return Storage(pattern, values)
         return self._appended(vals)
@@ -127,7 +127,7 @@ class Launcher:
             self._run(0, vals, {"vals": small.reshape(-1)}, chunks)
             out = torch.from_numpy(small)
         else:
-            out = self._allocated()
+            out = self._allocated(self._stored)
             self._run(0, vals, {"vals": out.numpy().reshape(-1)}, chunks)
         return out if self._natural else out.permute(tuple(np.argsort(self.result.format.order).tolist()))
 
@@ -151,16 +151,16 @@ class Launcher:
             self._bounds = chunk_bounds(self.partition.unit, self.units, self.partition.chunks, self.weights)
         return self._bounds
 
-    def _allocated(self) -> torch.Tensor:
-        """Memory for a dense result, at the identity of the reduction unless the kernel writes every place."""
+    def _allocated(self, shape: list[int]) -> torch.Tensor:
+        """Memory for values, at the identity of the reduction unless the kernel writes every place."""
         if self.kernel.assembly.owned:
-            return empty(self._stored, self._torch_dtype)
+            return empty(shape, self._torch_dtype)
         statement = self.kernel.statement
         value = identity(statement.reduce, self.result.dtype).value if statement.reduced else 0
         return (
-            torch.full(self._stored, value, dtype=self._torch_dtype)
+            torch.full(shape, value, dtype=self._torch_dtype)
             if value
-            else torch.zeros(self._stored, dtype=self._torch_dtype)
+            else torch.zeros(shape, dtype=self._torch_dtype)
         )
 
     def _appended(self, vals: list[Array]) -> Storage:

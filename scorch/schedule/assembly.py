@@ -44,7 +44,7 @@ def choose_assembly(problem: Problem, order: tuple[str, ...], wanted: Format, fo
         return Writing(Assembly("locate", owned=_owned(problem, order, formats)), wanted)
     source = _shared(problem, wanted, formats)
     if source is not None:
-        return Writing(Assembly("share", source=source), wanted)
+        return Writing(Assembly("share", owned=_reduces_inside(problem, order), source=source), wanted)
     filtered = all(formats[a.tensor].is_dense for a in problem.accesses)
     assembly = Assembly("append", filtered=filtered, gaps=_gaps(problem, path, wanted, formats))
     ranks = [order.index(v) for v in path]
@@ -75,13 +75,17 @@ def _gaps(problem: Problem, path: tuple[str, ...], wanted: Format, formats: dict
 def _owned(problem: Problem, order: tuple[str, ...], formats: dict[str, Format]) -> bool:
     """Whether each place of a dense result is written just once: reductions are inside, no result index is walked
     sparsely."""
-    inside = [v in problem.statement.target.indices for v in order]
-    if inside != sorted(inside, reverse=True):
+    if not _reduces_inside(problem, order) or problem.statement.equal:
         return False
-    target = problem.statement.target.indices
-    return not problem.statement.equal and not any(
-        walks(a, v, formats[a.tensor]) for a in problem.accesses for v in target
+    return not any(
+        walks(a, v, formats[a.tensor]) for a in problem.accesses for v in problem.statement.target.indices
     )
+
+
+def _reduces_inside(problem: Problem, order: tuple[str, ...]) -> bool:
+    """Whether every loop over a result index stands outside every reduction."""
+    inside = [v in problem.statement.target.indices for v in order]
+    return inside == sorted(inside, reverse=True)
 
 
 def _shared(problem: Problem, wanted: Format, formats: dict[str, Format]) -> Access | None:
@@ -104,9 +108,7 @@ def _is_product(expr: Expr) -> bool:
     )
 
 
-def _distinct_and_sorted(
-    problem: Problem, path: tuple[str, ...], wanted: Format, formats: dict[str, Format]
-) -> bool:
+def _distinct_and_sorted(problem: Problem, path: tuple[str, ...], wanted: Format, formats: dict[str, Format]) -> bool:
     """Whether what the operands yield for these outermost levels of the result has the order and uniqueness that its
     format claims, or needs: whatever stands above an appended level must come in order, once."""
     lowest = max(n for n, level in enumerate(wanted.levels) if not (level.full or level.branchless))
@@ -122,8 +124,8 @@ def _distinct_and_sorted(
 
 
 def _repeats(access: Access, index: str, level: Level, formats: dict[str, Format]) -> bool:
-    """Whether a loop over the index can meet one coordinate twice: in the last level of a format that allows duplicates,
-    or in one whose equal coordinates need not follow each other."""
+    """Whether a loop over the index can meet one coordinate twice: in the last level of a format that allows
+    duplicates, or in one whose equal coordinates need not follow each other."""
     format = formats[access.tensor]
     last = level_indices(access, format)[-1] == index
     return (last and not format.is_unique) or not (level.unique or level.ordered)

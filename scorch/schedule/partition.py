@@ -35,7 +35,7 @@ def choose_partition(
         tiles = -(-problem.extents[outermost] // (tiled[1].vectors * tiled[1].lanes))
         return Partition("tiles", outermost, None, min(chunks, tiles))
     if outermost not in problem.statement.target.indices:
-        return _private(problem, outermost, formats, appends)
+        return _private(problem, outermost, formats, assembly)
     walkers = [a for a in problem.accesses if walks(a, outermost, formats[a.tensor])]
     weight = _weight(problem, outermost, formats)
     if not walkers:
@@ -71,13 +71,13 @@ def _one_row_outweighs(problem: Problem, weight: Access, formats: dict[str, Form
     return divisible and longest * 2 * problem.threads > statistics.nnz
 
 
-def _private(problem: Problem, outermost: str, formats: dict[str, Format], appends: bool) -> Partition:
+def _private(problem: Problem, outermost: str, formats: dict[str, Format], assembly: Assembly) -> Partition:
     """A reduction outermost: each thread collects in a result of its own, if those are small."""
     size = 8
     for extent in problem.shape:
         size *= extent
     if (
-        appends
+        assembly.kind != "locate"
         or size * problem.threads > PRIVATE_BYTES
         or problem.statement.reduce != "add"
         or problem.dtype == "bool"

@@ -214,7 +214,8 @@ def _tile(problem: Problem, layout: _Layout) -> tuple[str, Tile] | None:
 
 
 def _rows_are_far(problem: Problem, tiled: str) -> bool:
-    """Whether rows picked by nonzeros come from beyond the second cache: what one row's nonzeros span is larger than it."""
+    """Whether rows picked by nonzeros come from beyond the second cache: what one row's nonzeros span is larger than
+    it."""
     for access in problem.sparse:
         picked = access.indices[problem.format(access).order[-1]]
         for other in problem.accesses:

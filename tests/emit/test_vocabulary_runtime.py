@@ -152,4 +152,3 @@ def test_fingerprint_follows_the_compiler(monkeypatch):
     before = fingerprint.__wrapped__()
     monkeypatch.setattr("scorch.emit.vocabulary.version", lambda name: "0")
     assert fingerprint.__wrapped__() != before
-

@@ -84,7 +84,7 @@ def test_double_precision_and_a_single_logit(biased: Any) -> None:
 def test_sparsity_is_kept(biased: Any) -> None:
     from scorch.fairness.sparsity import achieved
 
-    (X, y, s), (Xv, yv, sv), _ = biased
+    (X, y, _), (Xv, yv, sv), _ = biased
     for method in ("forml", "dfr"):
         clf = FairClassifier((32,), method=method, sparsity=0.9, prune_steps=2, epochs=4)
         clf.fit(X, y, exemplars=(Xv, yv, sv))

@@ -43,9 +43,8 @@ def test_loss_is_the_loss_under_the_weights() -> None:
     forml = FORML(model)
     loss = forml.loss(batch, exemplars)
     assert loss is not None
-    expected = (
-        forml.weights(batch, exemplars) * nn.functional.cross_entropy(model(batch[0]), batch[1], reduction="none")
-    ).mean()
+    plain = nn.functional.cross_entropy(model(batch[0]), batch[1], reduction="none")
+    expected = (forml.weights(batch, exemplars) * plain).mean()
     assert loss.item() == pytest.approx(expected.item())
     loss.backward()
     assert model.weight.grad is not None
@@ -53,7 +52,7 @@ def test_loss_is_the_loss_under_the_weights() -> None:
 
 def test_a_step_with_nothing_helpful_is_skipped() -> None:
     model = nn.Linear(4, 2)
-    (x, y), _ = data()
+    (x, _), _ = data()
     # Exemplars with the training inputs and the opposite labels: every sample harms.
     forml = FORML(model, objective="mean", weights="online", start="zero")
     same = x[:1].repeat(4, 1)

@@ -10,7 +10,7 @@ matplotlib.use("agg")
 def test_recall_by_group_has_a_bar_for_each() -> None:
     found = report_predictions([0, 1, 0, 1], [0, 1, 1, 1], sensitive_features=["a", "a", "b", "b"])
     ax = plot_group_recall({"erm": found, "forml": found})
-    assert len([patch for patch in ax.patches]) == 8
+    assert len(ax.patches) == 8
     assert [text.get_text() for text in ax.get_xticklabels()] == ["0, a", "0, b", "1, a", "1, b"]
 
 

@@ -86,7 +86,7 @@ def test_nan_in_the_data_stops_training() -> None:
 
 
 def test_a_constant_predictor_is_noticed() -> None:
-    data, shown = problem()
+    data, _ = problem()
     model = nn.Linear(3, 2)
     with torch.no_grad():
         model.bias.copy_(torch.tensor([50.0, -50.0]))

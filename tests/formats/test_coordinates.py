@@ -70,9 +70,7 @@ def test_gradients_reach_every_duplicate() -> None:
     assert values.grad.tolist() == [5.0, 2.0, 5.0]
 
 
-@pytest.mark.parametrize(
-    ("row", "bad"), [([0, 3], "coordinate 3 of entry 1"), ([-1, 0], "coordinate -1 of entry 0")]
-)
+@pytest.mark.parametrize(("row", "bad"), [([0, 3], "coordinate 3 of entry 1"), ([-1, 0], "coordinate -1 of entry 0")])
 def test_out_of_range(row: list[int], bad: str) -> None:
     with pytest.raises(FormatError, match=re.escape(f"{bad} is outside dimension 1 of extent 3")):
         pack(torch.tensor([[0, 0], row]), (2, 3))

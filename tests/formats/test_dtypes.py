@@ -23,9 +23,7 @@ def test_promotion_is_that_of_torch(a: str, b: str) -> None:
     assert dtypes.to_torch(dtypes.promote(a, b)) == promoted.dtype
 
 
-@pytest.mark.parametrize(
-    "dtype", [torch.bfloat16, torch.qint8, np.float16, np.uint16, "float12", object, "O"]
-)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.qint8, np.float16, np.uint16, "float12", object, "O"])
 def test_unknown_types(dtype: object) -> None:
     with pytest.raises(DtypeError, match="is not supported; Scorch computes with bool, uint8"):
         dtypes.name_of(dtype)

@@ -13,8 +13,8 @@ _LOOK = [0.01, 0.1, 1.0]
 
 # The first value of each option is the default; candidate 0 has all the defaults.
 SPACES: dict[str, dict[str, list[Any]]] = {
-    "erm": {},
-    "class_balanced": {},
+    "erm": {"train_on_exemplars": [False, True]},
+    "class_balanced": {"train_on_exemplars": [False, True]},
     "group_balanced": {},
     "group_dro": {"rate": [0.01, 0.001, 0.05, 0.2]},
     "exemplars": {"share": [0.5, 0.1, 0.25, 0.75]},

@@ -16,8 +16,8 @@ def inverse_frequency(ids: torch.Tensor) -> torch.Tensor:
     [0.6666666865348816, 0.6666666865348816, 0.6666666865348816, 2.0]
     """
     _, inverse, counts = torch.unique(ids, return_inverse=True, return_counts=True)
-    share = counts[inverse].to(torch.float32) * len(counts)
-    return torch.full_like(share, len(ids)) / share
+    share: torch.Tensor = counts[inverse].to(torch.float32) * len(counts) / len(ids)
+    return share.reciprocal()
 
 
 class ClassBalanced(Method):
