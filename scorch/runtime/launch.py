@@ -158,9 +158,7 @@ class Launcher:
         statement = self.kernel.statement
         value = identity(statement.reduce, self.result.dtype).value if statement.reduced else 0
         return (
-            torch.full(shape, value, dtype=self._torch_dtype)
-            if value
-            else torch.zeros(shape, dtype=self._torch_dtype)
+            torch.full(shape, value, dtype=self._torch_dtype) if value else torch.zeros(shape, dtype=self._torch_dtype)
         )
 
     def _appended(self, vals: list[Array]) -> Storage:

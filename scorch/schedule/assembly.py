@@ -77,9 +77,7 @@ def _owned(problem: Problem, order: tuple[str, ...], formats: dict[str, Format])
     sparsely."""
     if not _reduces_inside(problem, order) or problem.statement.equal:
         return False
-    return not any(
-        walks(a, v, formats[a.tensor]) for a in problem.accesses for v in problem.statement.target.indices
-    )
+    return not any(walks(a, v, formats[a.tensor]) for a in problem.accesses for v in problem.statement.target.indices)
 
 
 def _reduces_inside(problem: Problem, order: tuple[str, ...]) -> bool:

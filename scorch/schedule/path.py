@@ -23,7 +23,8 @@ __all__ = ["contract"]
 
 TORCH_CALL = 6.0  # microseconds: einsum's own work
 TORCH_PRODUCT = 1.2e-5  # microseconds a multiply-add, on one thread
-MOST_FUSED_INDICES = 7  # more are not looked at as one loop nest if they can be split
+BREADTH = 2  # pairs that are followed to the end where there are more than three operands
+MOST_FUSED_INDICES = 6  # more are not looked at as one loop nest if they can be split
 
 
 def contract(problem: Problem) -> Plan | Split | Handover:
@@ -78,24 +79,38 @@ def _splits(problem: Problem) -> Iterator[Split]:
         for pair in combinations(range(len(factors)), 2)
         if set(factors[pair[0]].indices) & set(factors[pair[1]].indices)
     ]
-    for pair in connected or list(combinations(range(len(factors)), 2)):
+    pairs = connected or list(combinations(range(len(factors)), 2))
+    if len(factors) > 3:  # the rest of each choice is planned in turn: look at few
+        pairs = sorted(pairs, key=lambda pair: _first_cost(problem, factors, pair))[:BREADTH]
+    for pair in pairs:
         yield _split(problem, factors, pair)
 
 
-def _split(problem: Problem, factors: tuple[Access, ...], pair: tuple[int, int]) -> Split:
+def _first_cost(problem: Problem, factors: tuple[Access, ...], pair: tuple[int, int]) -> float:
+    """How much a pair's product takes to compute and to keep: its terms and its entries."""
+    step = _first(problem, factors, pair)[1]
+    return step.products + step.entries(step.statement.target.indices)
+
+
+def _first(problem: Problem, factors: tuple[Access, ...], pair: tuple[int, int]) -> tuple[tuple[str, ...], Problem]:
+    """The indices that a pair's product must keep, and the problem of computing it."""
     left, right = (factors[n] for n in pair)
-    others = [factor for n, factor in enumerate(factors) if n not in pair]
-    needed = set(problem.statement.target.indices).union(*(f.indices for f in others))
+    needed = set(problem.statement.target.indices)
+    needed = needed.union(*(factor.indices for n, factor in enumerate(factors) if n not in pair))
     kept = tuple(v for v in dict.fromkeys(left.indices + right.indices) if v in needed)
     first = _product([left.indices, right.indices], kept)
+    return kept, _sub(problem, first, [problem.by_name[f.tensor] for f in (left, right)], None)
+
+
+def _split(problem: Problem, factors: tuple[Access, ...], pair: tuple[int, int]) -> Split:
+    others = [factor for n, factor in enumerate(factors) if n not in pair]
+    kept, pair_problem = _first(problem, factors, pair)
     rest = _product([kept, *(f.indices for f in others)], problem.statement.target.indices)
-    operands = [problem.by_name[f.tensor] for f in (left, right)]
-    pair_problem = _sub(problem, first, operands, None)
     product = _estimated(pair_problem)
     rest_operands = [product, *(problem.by_name[f.tensor] for f in others)]
     rest_cost = contract(_sub(problem, rest, rest_operands, problem.wanted)).cost
     cost = contract(pair_problem).cost + rest_cost
-    return Split(problem.statement, pair, first, rest, problem.dtype, cost)
+    return Split(problem.statement, pair, pair_problem.statement, rest, problem.dtype, cost)
 
 
 def _product(terms: list[tuple[str, ...]], target: tuple[str, ...]) -> Assign:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import islice, permutations
 
 from scorch.errors import ScheduleError
-from scorch.formats import Format, dtypes
+from scorch.formats import Compressed, Dense, Format, dtypes
 from scorch.ir.graph import level_indices, walks
 from scorch.ir.lattice import build_lattice
 from scorch.ir.notation import Access
@@ -91,11 +91,34 @@ def _candidates(problem: Problem) -> Iterator[_Candidate]:
     for order in islice(permutations(problem.statement.indices), MOST_ORDERS):
         if not _copies_follow(problem, order):
             continue
-        formats, conversions = _converted(problem, order)
-        if conversions and not problem.convert:
-            continue
-        for wanted in results:
-            yield from _with_tiles(problem, _Layout(order, wanted, formats, conversions))
+        for formats in _readings(problem, order):
+            conversions = tuple((o.name, formats[o.name]) for o in problem.operands if formats[o.name] != o.format)
+            if conversions and not problem.convert:
+                continue
+            for wanted in results:
+                yield from _with_tiles(problem, _Layout(order, wanted, formats, conversions))
+
+
+def _readings(problem: Problem, order: tuple[str, ...]) -> Iterator[dict[str, Format]]:
+    """The formats in which loops in this order may read the operands.
+
+    As they are where that is legal; and, where one would be searched from its start at every outer iteration, with a dense
+    first level in which it is located.
+    """
+    formats = _converted(problem, order)
+    yield formats
+    searched = [a for a in problem.sparse if _searched(a, order, formats[a.tensor])]
+    if searched:
+        dense_first = {
+            a.tensor: Format((Dense(), *(Compressed() for _ in a.indices[1:])), formats[a.tensor].order)
+            for a in searched
+        }
+        yield {**formats, **dense_first}
+
+
+def _searched(access: Access, order: tuple[str, ...], format: Format) -> bool:
+    """Whether the first level is sparse, has levels below, and is entered by a loop that is not the outermost."""
+    return format.ndim > 1 and not format.levels[0].locates and level_indices(access, format)[0] != order[0]
 
 
 def _copies_follow(problem: Problem, order: tuple[str, ...]) -> bool:
@@ -103,8 +126,8 @@ def _copies_follow(problem: Problem, order: tuple[str, ...]) -> bool:
     return all(order.index(first) > order.index(second) for first, second in problem.statement.equal)
 
 
-def _converted(problem: Problem, order: tuple[str, ...]) -> tuple[dict[str, Format], tuple[tuple[str, Format], ...]]:
-    """The format in which each operand is read by loops in this order, and those that must be converted for it."""
+def _converted(problem: Problem, order: tuple[str, ...]) -> dict[str, Format]:
+    """The format in which each operand is read by loops in this order, converted only if it must be."""
     formats = {operand.name: operand.format for operand in problem.operands}
     rank = {v: n for n, v in enumerate(order)}
     for access in problem.sparse:
@@ -121,8 +144,7 @@ def _converted(problem: Problem, order: tuple[str, ...]) -> tuple[dict[str, Form
         format = formats[access.tensor]
         if not (format.is_ordered and format.is_unique) and _merged(problem, access, formats):
             formats[access.tensor] = format.sorted
-    changed = tuple((n, f) for n, f in formats.items() if f != next(o.format for o in problem.operands if o.name == n))
-    return formats, changed
+    return formats
 
 
 def _merged(problem: Problem, access: Access, formats: dict[str, Format]) -> bool:
@@ -264,9 +286,7 @@ def _sizing(problem: Problem, order: tuple[str, ...], writing: Writing, accumula
 def _plan(problem: Problem, best: _Candidate, alternatives: tuple[Alternative, ...]) -> Plan:
     statement, writing, layout, partition = problem.statement, best.writing, best.layout, best.partition
     assembly = writing.assembly
-    repeats = (
-        assembly.kind == "locate" and not assembly.owned and not all(f.is_unique for f in layout.formats.values())
-    )
+    repeats = assembly.kind == "locate" and not assembly.owned and not all(f.is_unique for f in layout.formats.values())
     last = layout.order[-1] if layout.order else None
     target = statement.target.indices
     gathers = last is not None and best.tile is None and writing.scatter is None

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -80,21 +81,31 @@ def _rows(pattern: Pattern) -> tuple[float, int, float, float]:
         return 1.0, 1, 0.0, 1.0
     extent = max(1, pattern.extent(depth))
     arrays = pattern.arrays[depth]
-    if "pos" not in arrays:
-        parents = pattern.positions[depth - 1] if depth and pattern.format.levels[depth].full else _parents(pattern)
+    if "pos" in arrays:
+        first, last = arrays["pos"][:-1], arrays["pos"][1:]
+    elif "crd" in arrays:
+        first, last = _runs(pattern)
+    else:
+        parents = pattern.positions[depth - 1] if depth else 1
         return pattern.nnz / max(1, parents), extent, 0.0, 1.0
-    pos, crd = arrays["pos"], arrays["crd"]
-    lengths = np.diff(pos)
-    if not len(lengths) or not len(crd):
+    lengths = last - first
+    if not len(lengths) or not pattern.nnz:
         return 0.0, 0, 0.0, 0.0
     filled = np.flatnonzero(lengths)
     sample = filled[:: max(1, len(filled) // 4096)]
-    width = np.abs(crd[pos[sample + 1] - 1].astype(np.int64) - crd[pos[sample]]) + 1
+    crd = arrays["crd"]
+    width = np.abs(crd[last[sample] - 1].astype(np.int64) - crd[first[sample]]) + 1
     return float(lengths.mean()), int(lengths.max()), float(lengths.std()), float(width.mean() / extent)
 
 
-def _parents(pattern: Pattern) -> int:
-    return _distinct(pattern, 0) if pattern.format.ndim > 1 else 1
+def _runs(pattern: Pattern) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """First and last position of the entries that agree in all but the last coordinate, of a coordinate list."""
+    change = np.zeros(max(0, pattern.nnz - 1), dtype=bool)
+    for level in pattern.arrays[:-1]:
+        if "crd" in level and len(level["crd"]) == pattern.nnz:
+            change |= level["crd"][1:] != level["crd"][:-1]
+    bounds = np.flatnonzero(change) + 1
+    return np.append(0, bounds)[: max(1, pattern.nnz)], np.append(bounds, pattern.nnz)
 
 
 def expected_distinct(count: float, places: float) -> float:
