@@ -22,6 +22,8 @@ from scorch.schedule.assembly import unsorted_coo
 
 __all__ = ["Reordering", "reformat", "reorder"]
 
+MOST_COUNTED = 1 << 24  # coordinates of a dimension whose entries are counted; beyond that coordinates are compared
+
 Fill: TypeAlias = "float | int | bool | complex"
 
 
@@ -112,7 +114,48 @@ def _reorder(pattern: Pattern, format: Format) -> Reordering:
     kept = (pattern.format.is_ordered and pattern.format.is_unique) or format == unsorted_coo(format.order)
     if kept and pattern.format.order == format.order:
         return _rewritten(pattern, format)
+    if pattern.format.is_ordered and pattern.format.is_unique and max(pattern.shape) <= MOST_COUNTED:
+        return _counted(pattern, format)
     return _sorted(pattern, format)
+
+
+def _counted(pattern: Pattern, format: Format) -> Reordering:
+    """One counting sort for each dimension that must move to the front, the last first: a radix sort of coordinates."""
+    moved = _moved(pattern.format.order, format.order)
+    order, now, taken = list(pattern.format.order), pattern, None
+    for step, dimension in enumerate(reversed(moved)):
+        order = [dimension, *(d for d in order if d != dimension)]
+        last = step == len(moved) - 1
+        direct = last and format.ndim == 2 and format.levels[0].full and not format.levels[1].full
+        target = format if direct else coo(format.ndim, tuple(order))
+        numbers = torch.arange(now.nnz) if taken is None else taken
+        made = engine.copy(_copy(format.ndim), Storage(now, numbers), target)
+        assert isinstance(made, Storage)
+        now, taken = made.pattern, made.values
+    final = reorder(now, format)
+    return replace(final, gather=_Taken(taken) if taken is not None else None)
+
+
+def _moved(old: tuple[int, ...], new: tuple[int, ...]) -> tuple[int, ...]:
+    """The shortest beginning of the new order after which the old order goes on as the new one does.
+
+    >>> _moved((0, 1, 2), (1, 0, 2)), _moved((0, 1, 2), (2, 1, 0))
+    ((1,), (2, 1))
+    """
+    for count in range(len(new) + 1):
+        if [d for d in old if d not in new[:count]] == list(new[count:]):
+            return new[:count]
+    return new
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """Values in another order."""
+
+    order: torch.Tensor
+
+    def __call__(self, values: torch.Tensor) -> torch.Tensor:
+        return values[self.order]
 
 
 def _rewritten(pattern: Pattern, format: Format) -> Reordering:

@@ -230,7 +230,27 @@ class _Appended(Result):
         return group.cursor if plain and self.counting else None
 
 
-_WRITERS: dict[str, type[Result]] = {"locate": _Located, "share": _Shared, "append": _Appended}
+class _Bucketed(Result):
+    """Each entry goes to the next free place of its outermost coordinate; `begin` has one such place a chunk and coordinate."""
+
+    def write(self, reduce: str | None, value: Callable[[int | None], ir.Expr]) -> None:
+        outermost = self.path[0]
+        slot = self.b.let("slot", ir.add(ir.mul(self.low.chunk, self.low.extent(outermost)), self.low.env[outermost]))
+        if not self.low.values:
+            count = self.b.param(Param(f"{self.spec.name}_count", "count", self.spec.name))
+            self.b.emit(ir.Store(count, slot, ir.Const(1), "+"))
+            return
+        begin = self.b.param(Param(f"{self.spec.name}_begin", "begin", self.spec.name))
+        place = self.b.let(f"{self.spec.name}_q", ir.Load(begin, slot))
+        for depth, level in enumerate(self.spec.format.levels):
+            for part, index, coordinate in level.store_coordinate(place, self.low.env[self.path[depth]]):
+                array = self.arrays.index(depth, part)
+                self.b.emit(ir.Store(array, index, ir.cast(coordinate, array.dtype.removesuffix("[]"))))
+        self.store(place, None, value(None))
+        self.b.emit(ir.Store(begin, slot, ir.add(place, 1)))
+
+
+_WRITERS: dict[str, type[Result]] = {"locate": _Located, "share": _Shared, "append": _Appended, "bucket": _Bucketed}
 
 
 def result_writer(lowering: Lowering) -> Result:

@@ -17,8 +17,11 @@ def mean_one(weights: torch.Tensor) -> torch.Tensor:
     >>> mean_one(torch.tensor([1.0, 3.0])).tolist()
     [0.5, 1.5]
     """
-    total = weights.sum()
-    return weights * (len(weights) / total) if float(total) > 0 else torch.zeros_like(weights)
+    largest = weights.max() if len(weights) else weights.sum()
+    if float(largest) <= 0:
+        return torch.zeros_like(weights)
+    scaled = weights / largest  # or the reciprocal of a tiny sum overflows
+    return scaled * (len(weights) / scaled.sum())
 
 
 def online(m: torch.Tensor) -> torch.Tensor:

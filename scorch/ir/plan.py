@@ -156,7 +156,7 @@ class Assembly:
     closed up.
     """
 
-    kind: OneOf["locate", "share", "append"]
+    kind: OneOf["locate", "share", "append", "bucket"]
     owned: bool = False
     source: Access | None = None
     filtered: bool = False
@@ -169,6 +169,8 @@ class Assembly:
                 return "dense, each value written once" if self.owned else "dense, accumulated in place"
             case "share":
                 return f"the pattern of {self.source} is shared, values only"
+        if self.kind == "bucket":
+            return "placed by counting the entries of each outermost coordinate"
         how = "into room for every product, then closed up" if self.bounded else "counted first"
         return f"appended in order, {how}" + (", fill values left out" if self.filtered else "")
 
@@ -213,7 +215,7 @@ class Kernel:
     @property
     def phases(self) -> tuple[str, ...]:
         """The functions that are run one after the other."""
-        if self.assembly.kind != "append":
+        if self.assembly.kind in ("locate", "share"):
             return ("compute",)
         return ("bound" if self.assembly.bounded else "count", "fill")
 

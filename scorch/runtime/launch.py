@@ -110,7 +110,7 @@ class Launcher:
             values = self._allocated([pattern.nnz])
             self._run(0, vals, {"vals": values.numpy()}, self._chunks())
             return Storage(pattern, values)
-        return self._appended(vals)
+        return self._bucketed(vals) if kind == "bucket" else self._appended(vals)
 
     # -- results -----------------------------------------------------------------------------------------------
 
@@ -179,6 +179,24 @@ class Launcher:
         if self.kernel.assembly.bounded:
             values = self._close_up(arrays, values, begin[:, 0], counts[:, 0], chunks)
         self._finish(format, arrays)
+        return Storage(Pattern(self.shape, format, arrays, validate=False), values)
+
+    def _bucketed(self, vals: list[Array]) -> Storage:
+        """Count the entries of each outermost coordinate by chunks, turn counts into first places, fill."""
+        format = self.result.format
+        chunks = self._chunks()
+        counts = np.zeros((chunks, self.shape[format.order[0]]), dtype=np.int64)
+        self._run(0, vals, {"count": counts.reshape(-1)}, chunks)
+        pos = np.zeros(counts.shape[1] + 1, dtype=np.int64)
+        np.cumsum(counts.sum(axis=0), out=pos[1:])
+        begin = np.cumsum(counts, axis=0) - counts + pos[:-1]
+        arrays, positions = self._allocate(format, pos[-1:])
+        values = empty((positions,), self._torch_dtype)
+        self._run(1, vals, {"vals": values.numpy(), "begin": begin.reshape(-1), "arrays": arrays}, chunks)
+        if format.levels[0].full:
+            arrays[1]["pos"] = pos
+        else:
+            arrays[0]["pos"][1] = positions
         return Storage(Pattern(self.shape, format, arrays, validate=False), values)
 
     def _close_up(

@@ -13,6 +13,9 @@ from scorch.schedule.problem import Problem
 __all__ = ["Writing", "choose_assembly", "unsorted_coo"]
 
 
+COUNTERS = 1 << 26  # of entries by coordinate and thread, at most
+
+
 @dataclass(frozen=True)
 class Writing:
     """How a kernel writes: its assembly, the format that it writes, and the outer loops of a row accumulator, if it has
@@ -61,7 +64,27 @@ def choose_assembly(problem: Problem, order: tuple[str, ...], wanted: Format, fo
     in_place = ranks[:-1] == list(range(len(outer))) and _distinct_and_sorted(problem, tuple(outer), wanted, formats)
     if in_place and not wanted.levels[-1].full and not wanted.levels[-1].branchless and not filtered:
         return Writing(assembly, wanted, scatter=last, split=len(outer))
+    if _countable(problem, order, wanted, formats):
+        return Writing(Assembly("bucket"), wanted)
     return Writing(replace(assembly, gaps=False), unsorted_coo(wanted.order))
+
+
+def _countable(problem: Problem, order: tuple[str, ...], wanted: Format, formats: dict[str, Format]) -> bool:
+    """Whether entries can be placed by counting: each comes once, in order but for the outermost index of the result.
+
+    The levels below the outermost are one list of coordinates: compressed below dense, or coordinate lists.
+    """
+    first, *rest = level_indices(problem.statement.target, wanted)
+    below = wanted.levels[1:]
+    lists = not wanted.levels[0].full and all(level.branchless for level in below)
+    rows = wanted.levels[0].full and len(below) == 1 and not below[0].full
+    if not rest or not (lists or rows) or set(order) != {first, *rest} or problem.statement.equal:
+        return False
+    if [v for v in order if v != first] != rest or problem.extents[first] * problem.threads > COUNTERS:
+        return False
+    access = problem.accesses[0]
+    alone = len(problem.accesses) == 1 and not formats[access.tensor].is_dense
+    return alone and formats[access.tensor].is_ordered and formats[access.tensor].is_unique
 
 
 def _gaps(problem: Problem, path: tuple[str, ...], wanted: Format, formats: dict[str, Format]) -> bool:

@@ -27,7 +27,7 @@ def choose_partition(
     """The partition of the outermost loop; serial where it is small or where chunks would write the same places."""
     if outermost is None or cost < SERIAL_BELOW or problem.threads == 1:
         return Partition("serial")
-    appends = assembly.kind == "append"
+    appends = assembly.kind in ("append", "bucket")
     chunks = int(max(problem.threads, min(cost / CHUNK, problem.threads * 16)))
     if tiled is not None and tiled[0] == outermost:
         if outermost not in problem.statement.target.indices or tiled[1].count is not None:
@@ -38,6 +38,8 @@ def choose_partition(
         return _private(problem, outermost, formats, assembly)
     walkers = [a for a in problem.accesses if walks(a, outermost, formats[a.tensor])]
     weight = _weight(problem, outermost, formats)
+    if assembly.kind == "bucket":
+        chunks = problem.threads  # each has counters of its own
     if not walkers:
         if weight is not None and assembly.owned and _one_row_outweighs(problem, weight, formats, order):
             return Partition("merge-path", outermost, weight, problem.threads * 4)

@@ -194,6 +194,8 @@ def _priced(problem: Problem, layout: _Layout) -> _Candidate:
         parts.append((f"row in a {accumulator}", cost))
         writing, cost = _sizing(problem, layout.order, writing, accumulator)
         parts.append(("bound" if writing.assembly.bounded else "count", cost))
+    elif writing.assembly.kind == "bucket":
+        parts.append(("count and place", problem.products * PRICES.place))
     elif writing.assembly.kind == "append":
         parts.append(("append", problem.entries(problem.statement.target.indices) * PRICES.append))
     tile = _tile(problem, layout)

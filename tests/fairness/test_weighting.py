@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scorch.fairness.errors import FairnessError
@@ -12,6 +12,7 @@ influences = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=20).map(
 
 
 @given(influences)
+@example(torch.tensor([5e-324], dtype=torch.float64))
 def test_weights_are_not_negative_and_have_mean_one_or_are_zero(m: torch.Tensor) -> None:
     for weights in (online(m), additive(m), additive(m, strength=3.0)):
         assert bool((weights >= 0).all())

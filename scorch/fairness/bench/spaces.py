@@ -40,7 +40,7 @@ def candidates(method: str, budget: int, with_attributes: bool = True) -> list[d
     """`budget` settings of a method, drawn with a fixed seed, the defaults first.
 
     >>> candidates("erm", 2)[0]
-    {'lr': 0.002}
+    {'lr': 0.002, 'train_on_exemplars': False}
     """
     rng = np.random.default_rng(0)
     space = {"lr": [0.002, *(rate for rate in _RATES if rate != 0.002)], **SPACES[method]}
