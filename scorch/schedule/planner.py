@@ -109,16 +109,19 @@ def _readings(problem: Problem, order: tuple[str, ...]) -> Iterator[dict[str, Fo
     yield formats
     searched = [a for a in problem.sparse if _searched(a, order, formats[a.tensor])]
     if searched:
-        dense_first = {
-            a.tensor: Format((Dense(), *(Compressed() for _ in a.indices[1:])), formats[a.tensor].order)
-            for a in searched
-        }
-        yield {**formats, **dense_first}
+        yield {**formats, **{a.tensor: _dense_first(formats[a.tensor]) for a in searched}}
+
+
+def _dense_first(format: Format) -> Format:
+    """The format with a dense first level, in which a coordinate is located; those below stay dense or are compressed."""
+    below = (Dense() if level.full else Compressed() for level in format.levels[1:])
+    return Format((Dense(), *below), format.order)
 
 
 def _searched(access: Access, order: tuple[str, ...], format: Format) -> bool:
-    """Whether the first level is sparse, has levels below, and is entered by a loop that is not the outermost."""
-    return format.ndim > 1 and not format.levels[0].locates and level_indices(access, format)[0] != order[0]
+    """Whether the first level is sparse, has sparse levels below, and is entered by a loop that is not the outermost."""
+    sparse_below = not all(level.full for level in format.levels[1:])
+    return sparse_below and not format.levels[0].locates and level_indices(access, format)[0] != order[0]
 
 
 def _copies_follow(problem: Problem, order: tuple[str, ...]) -> bool:
