@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import torch
 
 from scorch import engine
-from scorch.errors import ScorchError
+from scorch.errors import NotationError, ScorchError
 from scorch.explain import Explanation
 from scorch.formats import Format, resolve
 from scorch.ir.einsum import parse_einsum
@@ -59,6 +59,9 @@ def _prepared(
     notation: str, operands: tuple[Any, ...], out_format: Format | str | None, key: object = None
 ) -> engine.AnyProgram:
     """The program of an einsum, planned and compiled unless an equal one is kept; kept under `key` too."""
+    if not isinstance(notation, str):
+        kind = type(notation).__name__
+        raise NotationError(f"an einsum begins with a string such as 'ik,kj->ij', not with a {kind}")
     storages = [as_storage(x) for x in operands]
     statement = _statement(notation, tuple(s.pattern.shape for s in storages))
     wanted = None if out_format is None else resolve(out_format, len(statement.target.indices))
@@ -73,10 +76,11 @@ def _context(notation: str, operands: tuple[Any, ...]) -> str:
     lines = [f"  in einsum({notation!r})"]
     for number, x in enumerate(operands):
         shape = tuple(getattr(x, "shape", ())) if hasattr(x, "shape") else "?"
-        kind = getattr(x, "format", None) or getattr(x, "layout", None) or type(x).__name__
-        lines.append(
-            f"  operand {number}: {type(x).__module__.split('.')[0]} {kind}, shape {shape}, {getattr(x, 'dtype', '?')}"
-        )
+        kind = getattr(x, "format", None) or getattr(x, "layout", None)
+        kind = type(x).__name__ if kind is None or callable(kind) else kind
+        dtype = str(getattr(x, "dtype", "?")).removeprefix("torch.")
+        home = type(x).__module__.split(".")[0]
+        lines.append(f"  operand {number}: {home} {str(kind).removeprefix('torch.')}, shape {shape}, {dtype}")
     return "\n".join(lines)
 
 

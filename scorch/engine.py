@@ -15,7 +15,7 @@ import torch
 from scorch import reorder
 from scorch.config import config
 from scorch.emit.jit import Compiled, compile_kernel
-from scorch.errors import UnsupportedError
+from scorch.errors import ShapeError, UnsupportedError
 from scorch.formats import Format, Pattern, Storage, dtypes
 from scorch.formats.storage import hold
 from scorch.ir.einsum import operand_names
@@ -62,7 +62,10 @@ class Program:
         for n, reordering in self.reorderings:
             if not reordering.is_direct:
                 vals[n] = reordering.values(torch.from_numpy(vals[n])).numpy()
-        result = self.launch(vals)
+        try:
+            result = self.launch(vals)
+        except (MemoryError, RuntimeError) as error:
+            raise _explained(error, self.plan.statement, self.launch.shape, self.launch.result.format) from None
         if self.wanted is not None:
             assert isinstance(result, Storage)
             return reorder.reformat(result, self.wanted)
@@ -95,12 +98,18 @@ class Delegated:
     def __init__(self, plan: Handover, operands: Sequence[Storage]) -> None:
         self.plan = plan
         self.patterns = [hold(storage.pattern) for storage in operands]
+        shapes = {name: s.pattern.shape for name, s in zip(operand_names(len(operands)), operands, strict=False)}
+        extents = check_extents(plan.statement, shapes)
+        self.shape = tuple(extents[v] for v in plan.statement.target.indices)
         self.source, self.path = str(plan), None
 
     def __call__(self, vals: list[np.ndarray[Any, Any]]) -> Result:
         dtype = dtypes.to_torch(self.plan.dtype)
         dense = [_shaped(pattern(), val).to(dtype) for pattern, val in zip(self.patterns, vals, strict=True)]
-        return torch.einsum(self.plan.notation, *dense).contiguous()
+        try:
+            return torch.einsum(self.plan.notation, *dense).contiguous()
+        except (MemoryError, RuntimeError) as error:
+            raise _explained(error, self.plan.statement, self.shape, "dense") from None
 
 
 def _shaped(pattern: Pattern, val: np.ndarray[Any, Any]) -> torch.Tensor:
@@ -108,6 +117,18 @@ def _shaped(pattern: Pattern, val: np.ndarray[Any, Any]) -> torch.Tensor:
     order = pattern.format.order
     stored = torch.from_numpy(val).view([pattern.shape[d] for d in order])
     return stored.permute(tuple(np.argsort(order).tolist()))
+
+
+def _explained(error: Exception, statement: Assign, shape: tuple[int, ...], format: object) -> Exception:
+    """A failed allocation as an error with a way out; any other error as it is."""
+    if not isinstance(error, MemoryError) and not any(
+        word in str(error) for word in ("allocate memory", "Storage size")
+    ):
+        return error
+    return ShapeError(
+        f"{statement} needs more memory than there is for a {format} result of shape {shape}; ask for an out_format "
+        "that stores less, such as 'coo', or compute the result in parts"
+    )
 
 
 AnyProgram: TypeAlias = "Program | Chain | Delegated"
@@ -131,8 +152,11 @@ def settings() -> tuple[object, ...]:
 
 
 def find(key: object) -> AnyProgram | None:
-    """The program kept under a key."""
-    return _programs.get(key)
+    """The program kept under a key, if there is one."""
+    try:
+        return _programs.get(key)
+    except TypeError:  # no key at all, with a list for a format, say: whoever makes the program will refuse it
+        return None
 
 
 def prepare(

@@ -66,7 +66,10 @@ def bind(x: object) -> tuple[object, Array]:
     """
     if type(x) is torch.Tensor and x.layout is torch.strided and x.is_contiguous() and _is_plain(x):
         plain = x.detach() if x.requires_grad else x
-        return (x.shape, x.dtype), plain.numpy().reshape(-1)
+        try:
+            return (x.shape, x.dtype), plain.numpy().reshape(-1)
+        except RuntimeError:  # torch has yet to negate it, or is tracing: the long way mends that, or says why not
+            pass
     storage = as_storage(x)
     return storage.key, storage.vals
 

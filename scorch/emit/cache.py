@@ -24,7 +24,7 @@ from scorch.config import config
 from scorch.emit import vocabulary
 from scorch.emit.entry import write_atomically
 from scorch.emit.module import Module
-from scorch.errors import CacheError
+from scorch.errors import CacheError, UnsupportedError
 
 __all__ = ["PACKAGE", "digest", "directory", "load", "lock", "stem_of"]
 
@@ -70,7 +70,13 @@ def _execute(name: str, path: Path, source: str) -> ModuleType:
     if spec is None:
         raise CacheError(f"cannot import the generated module {path}")
     made = module_from_spec(spec)
-    exec(compile(source, path, "exec"), made.__dict__)
+    try:
+        code = compile(source, path, "exec")
+    except SyntaxError as error:
+        if "nested" not in str(error):
+            raise
+        raise UnsupportedError(f"{error.msg} for Python in one kernel; split the expression into several") from None
+    exec(code, made.__dict__)
     sys.modules[name] = made  # machine code on disk refers to its module by name
     return made
 

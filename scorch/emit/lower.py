@@ -312,20 +312,30 @@ class Lowering:
         self.b.emit(*body)
 
     def _gathered(self, node: Loop, tile: Tile, cursor: Cursor, lo: ir.Expr, hi: ir.Expr) -> None:
-        """Stored positions by vectors: coordinates and values are loaded, other operands gathered at the
-        coordinates."""
+        """Stored positions by vectors, other operands gathered at their coordinates; the last vector is masked."""
         p = self.position_var(cursor)
-        end = self.b.let(f"{cursor.access.tensor}_hi", hi)
+        width = ir.Const(tile.lanes)
+        first = self.b.let(f"{cursor.access.tensor}_lo", lo)
+        last = self.b.let(f"{cursor.access.tensor}_hi", hi)
+        rest = self.b.let("live", ir.Binary("%", ir.Binary("-", last, first), width))
+        whole = self.b.let("whole_vectors", ir.Binary("-", last, rest))
+        with self.b.block() as full:
+            self._vector(node, cursor, Lanes(node.index, p, 1, tile.lanes))
+        self.b.emit(ir.For(p, first, whole, tuple(full), width))
+        with self.b.block() as part:
+            self._vector(node, cursor, Lanes(node.index, whole, 1, tile.lanes, rest))
+        self.b.emit(ir.If(ir.Binary(">", rest, ir.Const(0)), tuple(part)))
+
+    def _vector(self, node: Loop, cursor: Cursor, lanes: Lanes) -> None:
+        """One vector of stored positions."""
         with self.scope() as body:
-            lanes = ir.Const(tile.lanes)
-            live = self.b.let("live", ir.Call("min", (lanes, ir.Binary("-", end, p)), "int64"))
-            self.lanes = Lanes(node.index, p, 1, tile.lanes, live)
-            coordinates = self.lanes.load(cursor.arrays.index(cursor.depth, "crd"), p, 0)
+            self.lanes = lanes
+            coordinates = lanes.load(cursor.arrays.index(cursor.depth, "crd"), lanes.base, 0)
             var = self.b.fresh(f"{node.index}s", coordinates.dtype)
             self.b.emit(ir.Let(var, coordinates))
-            self.cursors[cursor.access] = cursor.at(p, ir.add(p, 1))
+            self.cursors[cursor.access] = cursor.at(lanes.base, ir.add(lanes.base, 1))
             self.body(node.index, var, node.body)
-        self.b.emit(ir.For(p, lo, end, tuple(body), ir.Const(tile.lanes)))
+        self.b.emit(*body)
 
     def _segments(self, node: Loop, cursor: Cursor, lo: ir.Expr, hi: ir.Expr) -> None:
         """Runs of equal coordinates of a level that repeats them, each run once."""

@@ -76,14 +76,15 @@ def resolve(format: Format | str, ndim: int) -> Format:
     >>> resolve("coo", 3) == coo(3), resolve("csr", 2) == csr
     (True, True)
     """
+    name = format if isinstance(format, str) else ""
     if isinstance(format, Format):
         found = format
-    elif format in _FIXED:
-        found = _FIXED[format]
-    elif format in _BY_RANK:
-        found = _BY_RANK[format](ndim, None)
-    elif isinstance(format, str) and ("," in format or "(" in format or format in ("compressed", "singleton")):
-        found = Format(format)
+    elif name in _FIXED:
+        found = _FIXED[name]
+    elif name in _BY_RANK:
+        found = _BY_RANK[name](ndim, None)
+    elif "," in name or "(" in name or name in ("compressed", "singleton"):
+        found = Format(name)
     else:
         known = ", ".join([*_FIXED, *_BY_RANK])
         raise FormatError(

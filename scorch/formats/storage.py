@@ -95,6 +95,8 @@ class Pattern:
             )
         if any(extent < 0 for extent in self.shape):
             raise ShapeError(f"an extent cannot be negative: shape {self.shape}")
+        if any(extent > INDEX_LIMIT for extent in self.shape):
+            raise ShapeError(f"an extent cannot be over 2^63 - 1: shape {self.shape}")
         self.arrays = tuple(
             {name: bindable(np.asarray(level[name])) for name in kind.arrays} for kind, level in self._levels(arrays)
         )

@@ -8,7 +8,7 @@ from scorch.errors import NotationError
 from scorch.ir.notation import Access, Apply, Expr, accesses
 from scorch.ir.statement import ABSENT, Raw
 
-__all__ = ["check_statements"]
+__all__ = ["check_statements", "operands_of"]
 
 
 def check_statements(statements: Sequence[Raw]) -> None:
@@ -34,6 +34,18 @@ def check_statements(statements: Sequence[Raw]) -> None:
         if any(ABSENT in _values(part) for part in _parts(raw.expr)) or raw.expr == ABSENT:
             raw.fail("'absent' is only a value of where(condition, value, absent)")
     _check_names(statements)
+
+
+def operands_of(statements: Sequence[Raw]) -> tuple[str, ...]:
+    """The names of the tensors that must be given, in order of appearance: those that are read and not assigned.
+
+    >>> from scorch.ir.parse import parse_statements
+    >>> operands_of(parse_statements("T[i] = A[i,k] * x[k]; C[i] = T[i] - a * x[i]"))
+    ('A', 'x', 'a')
+    """
+    assigned = {raw.target.tensor for raw in statements}
+    read = dict.fromkeys(access.tensor for raw in statements for access in accesses(raw.expr))
+    return tuple(name for name in read if name not in assigned)
 
 
 def _check_target(raw: Raw, before: Sequence[str]) -> None:

@@ -68,7 +68,6 @@ class _Sums:
         self.target = target
         self.fresh = fresh
         self.temporaries: list[Assign] = []
-        self.known: dict[Placed, Access] = {}
 
     def place(self, expr: Expr, bound: Indices) -> Placed:
         """The expression with temporaries for the sums that must be inside it, and the indices of those that needn't.
@@ -115,16 +114,14 @@ class _Sums:
         return _signed_sum(parts), NONE
 
     def temporary(self, expr: Expr, summed: Indices) -> Expr:
-        """The expression summed over these indices: one temporary for equal sums; itself if there are none."""
+        """The expression summed over these indices as a temporary; itself if there are none."""
         if not summed:
             return expr
-        if (expr, summed) not in self.known:
-            free = dict.fromkeys(v for access in accesses(expr) for v in access.indices)
-            order = dict.fromkeys((*(v for v in self.target.indices if v in free), *free))
-            access = Access(next(self.fresh), tuple(v for v in order if v not in summed))
-            self.temporaries.append(_assign(access, expr, "add"))
-            self.known[expr, summed] = access
-        return self.known[expr, summed]
+        free = dict.fromkeys(v for access in accesses(expr) for v in access.indices)
+        order = dict.fromkeys((*(v for v in self.target.indices if v in free), *free))
+        access = Access(next(self.fresh), tuple(v for v in order if v not in summed))
+        self.temporaries.append(_assign(access, expr, "add"))
+        return access
 
 
 def _linear(expr: Apply) -> tuple[int, ...]:

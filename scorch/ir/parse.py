@@ -7,13 +7,12 @@ can also be called by its name: max(a, b), where(c, a, b), exp(a).
 from __future__ import annotations
 
 import difflib
-import keyword
 from typing import NoReturn
 
 from scorch.ir.notation import Access, Expr, Literal
 from scorch.ir.operators import OPERATORS, operator
-from scorch.ir.statement import ABSENT, Absent, Raw, Source, apply
-from scorch.ir.tokens import Token, fail_at, tokenize
+from scorch.ir.statement import ABSENT, Absent, Raw, Source, apply, arity_problem
+from scorch.ir.tokens import RESERVED, Token, fail_at, tokenize
 
 __all__ = ["ASSIGNMENTS", "parse_expression", "parse_statements"]
 
@@ -66,8 +65,8 @@ def parse_statements(text: str) -> tuple[Raw, ...]:
 def parse_expression(text: str) -> Expr:
     """One expression, such as an operator's derivative.
 
-    >>> print(parse_expression("1 - out * out"))
-    1 - (out * out)
+    >>> print(parse_expression("b * out / a").args[0])
+    b * out
     """
     parser = _Parser(text)
     expr = parser.expression()
@@ -253,10 +252,9 @@ class _Parser:
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(n for n in OPERATORS)}"
             self.fail(f"unknown function {token.text!r}; {hint}", token)
         args = self.arguments(token)
-        rule = OPERATORS[token.text]
-        if len(args) != rule.arity and not (rule.associative and len(args) > rule.arity):
-            many = f"{rule.arity} argument{'s'[: rule.arity != 1]}" + (" or more" if rule.associative else "")
-            self.fail(f"{token.text} takes {many}, but {len(args)} {'is' if len(args) == 1 else 'are'} given", token)
+        problem = arity_problem(token.text, len(args))
+        if problem:
+            self.fail(problem, token)
         if token.text == "stored" and not isinstance(args[0], Access):
             self.fail("stored takes a tensor, as in stored(M[i,j])", token)
         return apply(token.text, *args)
@@ -279,7 +277,7 @@ class _Parser:
 
     def name(self, role: str) -> str:
         token = self.next()
-        if keyword.iskeyword(token.text) or token.text in (*_CONSTANTS, "absent"):
+        if token.text in RESERVED:
             self.at -= 1
             hint = _HINTS.get(token.text, "")
             self.fail(f"{token} is reserved and can't name {role}" + (f"; {hint}" if hint else ""))

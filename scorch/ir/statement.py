@@ -14,7 +14,7 @@ from scorch.ir.notation import Access, Apply, Expr, Literal
 from scorch.ir.operators import operator
 from scorch.ir.tokens import fail_at
 
-__all__ = ["ABSENT", "Absent", "Raw", "Source", "apply", "check_depth"]
+__all__ = ["ABSENT", "Absent", "Raw", "Source", "apply", "arity_problem", "check_depth"]
 
 _DEEPEST = 100  # nested operators; every stage walks expressions recursively
 
@@ -88,6 +88,19 @@ def apply(op: str, *args: Expr) -> Expr:
     for arg in args:
         flat += arg.args if isinstance(arg, Apply) and arg.op == op else (arg,)
     return Apply(op, tuple(flat))
+
+
+def arity_problem(op: str, count: int) -> str:
+    """What is wrong with `count` arguments of an operator that is called by name; nothing: "".
+
+    >>> arity_problem("where", 2), arity_problem("max", 3)
+    ('where takes 3 arguments, but 2 are given', '')
+    """
+    rule = operator(op)
+    if count == rule.arity or (rule.associative and count > rule.arity):
+        return ""
+    wanted = f"{rule.arity} argument{'s'[: rule.arity != 1]}" + (" or more" if rule.associative else "")
+    return f"{op} takes {wanted}, but {count} {'is' if count == 1 else 'are'} given"
 
 
 def check_depth(expr: Expr) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from dataclasses import dataclass
 from typing import Literal, NoReturn
 
 from scorch.errors import NotationError
 
-__all__ = ["Token", "fail_at", "tokenize"]
+__all__ = ["RESERVED", "Token", "fail_at", "is_name", "tokenize"]
 
 Kind = Literal["name", "number", "symbol", "end of statement", "end"]
 
@@ -46,6 +47,20 @@ _HINTS = {
     ":": "slices are not part of index notation",
     "{": "grouping is by ( and )",
 }
+
+
+RESERVED = frozenset(keyword.kwlist) | {"inf", "nan", "absent"}
+"""Names that no index and no tensor can have: constants, and words that mean something in generated code."""
+
+
+def is_name(text: str) -> bool:
+    """Whether an index or a tensor can be called so.
+
+    >>> is_name("i2"), is_name("2i"), is_name("lambda")
+    (True, False, False)
+    """
+    match = _TOKEN.fullmatch(text)
+    return match is not None and match.lastgroup == "name" and text not in RESERVED
 
 
 def tokenize(text: str) -> list[Token]:

@@ -66,6 +66,8 @@ class Launcher:
         self._torch_dtype = dtypes.to_torch(self.result.dtype)
         order = self.result.format.order
         self._stored = [self.shape[d] for d in order]
+        if self.result.format.is_dense:
+            checked_size(self._stored)
         self._natural = order == tuple(range(len(order)))
         self._small = math.prod(self._stored) * self._numpy_dtype.itemsize < SMALL
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import torch
@@ -24,8 +25,23 @@ _guard = threading.Lock()
 def _after_fork() -> None:
     global _forked
     _forked = True
+    if sys.version_info < (3, 12):
+        _renew_property_locks()
     if _entered:
         _serialize_torch()
+
+
+def _renew_property_locks() -> None:
+    """Replace the locks of `functools.cached_property`, which one of the parent's other threads may have held.
+
+    Before Python 3.12 a cached property has one lock for all instances.
+    """
+    for name, module in list(sys.modules.items()):
+        if name.startswith("scorch."):
+            for kind in [value for value in vars(module).values() if isinstance(value, type)]:
+                for member in vars(kind).values():
+                    if isinstance(member, cached_property):
+                        member.lock = threading.RLock()  # type: ignore[attr-defined]
 
 
 os.register_at_fork(after_in_child=_after_fork)

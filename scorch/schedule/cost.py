@@ -22,9 +22,9 @@ class Prices:
     """Nanoseconds."""
 
     loop: float = 0.6  # one more iteration of a plain loop
-    sparse: float = 1.0  # fetch a coordinate and a value
+    sparse: float = 0.7  # fetch a coordinate and a value
     merge: float = 2.5  # one step of a merge, mispredicted branch included
-    scalar: float = 0.6  # a multiply and an add
+    scalar: float = 0.4  # a multiply and an add
     vector: float = 0.45  # the same on a SIMD register, data in cache
     next: float = 0.2  # read the value after the last one
     cached: float = 0.5  # random access within the first cache

@@ -23,7 +23,7 @@ __all__ = ["contract"]
 
 TORCH_CALL = 6.0  # microseconds: einsum's own work
 TORCH_PRODUCT = 1.2e-5  # microseconds a multiply-add, on one thread
-BREADTH = 2  # pairs that are followed to the end where there are more than three operands
+BREADTH = 2  # pairs that are followed to the end where there are four or five operands; where there are more, one
 MOST_FUSED_INDICES = 6  # more are not looked at as one loop nest if they can be split
 
 
@@ -81,7 +81,8 @@ def _splits(problem: Problem) -> Iterator[Split]:
     ]
     pairs = connected or list(combinations(range(len(factors)), 2))
     if len(factors) > 3:  # the rest of each choice is planned in turn: look at few
-        pairs = sorted(pairs, key=lambda pair: _first_cost(problem, factors, pair))[:BREADTH]
+        breadth = BREADTH if len(factors) <= 5 else 1
+        pairs = sorted(pairs, key=lambda pair: _first_cost(problem, factors, pair))[:breadth]
     for pair in pairs:
         yield _split(problem, factors, pair)
 

@@ -14,6 +14,8 @@ __all__ = ["can_tile", "choose_tile", "position_lanes", "unrolling", "vector_lan
 
 AHEAD = 16  # nonzeros: how far in advance rows are fetched
 LONG_ROW = 4  # groups of unrolled iterations that a row should have
+PREDICTED_ROWS = 16_000  # up to so many row lengths are learned by the branch predictor, and a scalar loop is as fast
+LONG_VECTORS = 3  # full vectors in a row from which on gathering always pays
 SHORT_ROW = 0.4  # of a vector: sparse rows with fewer entries are not vectorised
 MOST_VECTORS = 16  # of 32 registers: as many accumulators as leave room for operands
 
@@ -64,7 +66,7 @@ def position_lanes(problem: Problem, index: str, formats: Mapping[str, Format]) 
     """Lanes for a reduction over the stored positions of one sparse operand, others gathered; 0 if that is not
     possible.
 
-    Rows shorter than a few entries gain nothing: the scalar loop mispredicts less than a masked vector wastes.
+    A masked vector a row costs less than a mispredicted end of a scalar loop, but more than a predicted one.
     """
     if problem.dtype.startswith("complex") or problem.dtype == "bool" or problem.statement.reduce != "add":
         return 0
@@ -82,9 +84,11 @@ def position_lanes(problem: Problem, index: str, formats: Mapping[str, Format]) 
             walkers.append(access)
     if len(walkers) != 1:
         return 0
-    mean = problem.by_name[walkers[0].tensor].statistics.row_mean
+    statistics = problem.by_name[walkers[0].tensor].statistics
     lanes = vector_lanes(problem.dtype, bits=256)
-    return lanes if mean >= lanes * SHORT_ROW else 0
+    rows = statistics.nnz / max(1e-9, statistics.row_mean)
+    irregular = rows > PREDICTED_ROWS and statistics.row_mean >= lanes * SHORT_ROW
+    return lanes if irregular or statistics.row_mean >= lanes * LONG_VECTORS else 0
 
 
 def _cast_needed(problem: Problem, access: Access) -> bool:
