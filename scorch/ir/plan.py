@@ -153,7 +153,7 @@ class Assembly:
     coordinates come in order; a count phase sizes the arrays, a fill phase writes them. `filtered`: values equal to the
     fill are left out. `gaps`: the loops skip places of a dense level above, whose position ends are filled in later.
     `bounded`: instead of counting, room is made for as many entries as there are products, and what is left over is
-    closed up.
+    closed up; `roomy`: that will be most of it, so that the room is not taken in huge pages, each cleared as a whole.
     """
 
     kind: OneOf["locate", "share", "append", "bucket"]
@@ -162,6 +162,7 @@ class Assembly:
     filtered: bool = False
     gaps: bool = False
     bounded: bool = False
+    roomy: bool = False
 
     def __str__(self) -> str:
         match self.kind:

@@ -173,7 +173,7 @@ class Launcher:
         begin = np.zeros_like(counts)
         np.cumsum(counts[:-1], axis=0, out=begin[1:])
         arrays, positions = self._allocate(format, counts.sum(axis=0))
-        values = empty((positions,), self._torch_dtype)
+        values = self._room(positions, self._torch_dtype)
         if format.levels[-1].full:
             values.zero_()
         made = {"vals": values.numpy(), "begin": begin.reshape(-1), "count": counts.reshape(-1), "arrays": arrays}
@@ -237,9 +237,19 @@ class Launcher:
                 group += 1
             index = np.dtype(f"int{dict(zip(level.arrays, self.result.index_bits[depth], strict=True)).get('crd', 64)}")
             plan = level.allocate(parents, positions, index)
-            arrays.append({name: _array(name, length, dtype) for name, (length, dtype) in plan.items()})
+            arrays.append({name: self._array(name, length, dtype) for name, (length, dtype) in plan.items()})
             parents = positions
         return arrays, parents
+
+    def _array(self, name: str, length: int, dtype: np.dtype[Any]) -> Array:
+        if length > 2**62:
+            raise ShapeError(f"the result would need {length} entries of {name}")
+        if name == "pos":
+            return np.zeros(length, dtype=dtype)
+        return self._room(length, dtypes.to_torch(dtype.name)).numpy()  # type: ignore[no-any-return]
+
+    def _room(self, length: int, dtype: torch.dtype) -> torch.Tensor:
+        return torch.empty(length, dtype=dtype) if self.kernel.assembly.roomy else empty((length,), dtype)
 
     def _finish(self, format: Format, arrays: list[dict[str, Array]]) -> None:
         """Position ends that no loop wrote: the whole of a first level, and places that the loops skipped."""
@@ -291,9 +301,3 @@ class Launcher:
         assert kernel is not None
         bounds = self._chunk_bounds()
         threads.run(kernel, workers, chunks, np.zeros(1, dtype=np.int64), bounds, *arguments)
-
-
-def _array(name: str, length: int, dtype: np.dtype[Any]) -> Array:
-    if length > 2**62:
-        raise ShapeError(f"the result would need {length} entries of {name}")
-    return np.zeros(length, dtype=dtype) if name == "pos" else np.empty(length, dtype=dtype)

@@ -17,6 +17,7 @@ from scorch.schedule.statistics import statistics
 __all__ = ["Scratch"]
 
 Arrays: TypeAlias = "dict[tuple[str, str], np.ndarray[Any, Any]]"
+LINE = 64  # bytes of a cache line
 KEPT = 4  # sets of arrays kept for calls to come: as many as threads that call at once
 
 
@@ -52,9 +53,18 @@ class Scratch:
             for part, length in self._lengths[workspace.name].items():
                 dtype = {"vals": workspace.dtype, "bits": "uint64", "top": "uint64", "mark": "uint8"}.get(part, "int64")
                 start = empty if part == "vals" else -1 if part == "keys" else 0
-                shape = (threads, length)
+                shape = (threads, length if part == "keys" else _apart(length, np.dtype(dtype).itemsize))
                 made[workspace.name, part] = np.full(shape, start, dtype) if start else np.zeros(shape, dtype)
         return made
+
+
+def _apart(length: int, itemsize: int) -> int:
+    """The length of a row that is followed by an unused cache line: rows of different threads must not share one.
+
+    >>> _apart(10, 8)
+    24
+    """
+    return (-(-length * itemsize // LINE) + 1) * LINE // itemsize
 
 
 def _lengths(where: Where, patterns: Mapping[str, Pattern], extents: Mapping[str, int]) -> dict[str, int]:

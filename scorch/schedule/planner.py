@@ -26,6 +26,7 @@ __all__ = ["schedule"]
 MOST_ORDERS = 5040  # of loop orders looked at: all of them for up to seven indices
 ROOM_BYTES = 1 << 30  # that a result may be given room for, most of it never touched
 PARALLEL = 0.9  # of each further thread's time is work
+MOST_ROOM = 4  # places of room for each entry expected, from which on most of its pages stay untouched
 SHOWN = 8  # alternatives kept for explain
 DENSE_ROW_BYTES = 64 << 20  # a row accumulator of dense values may take, for each thread
 
@@ -284,7 +285,8 @@ def _sizing(problem: Problem, order: tuple[str, ...], writing: Writing, accumula
     # Rows that a sparse loop skips could not be moved with their chunk: its units are positions, not rows.
     simple = all(level.full for level in writing.format.levels[:-1]) and not writing.assembly.gaps
     if simple and bound < count and problem.products * 16 < ROOM_BYTES:
-        return replace(writing, assembly=replace(writing.assembly, bounded=True)), bound
+        roomy = problem.products > entries * MOST_ROOM
+        return replace(writing, assembly=replace(writing.assembly, bounded=True, roomy=roomy)), bound
     return writing, count
 
 

@@ -115,5 +115,11 @@ class Problem:
 
     def entries(self, indices: tuple[str, ...]) -> float:
         """Estimated number of different coordinates of the result, projected on some of its indices."""
-        places = product(self.extents[v] for v in indices)
+        places = product(self.extents[v] for v in indices) * self._spread(indices)
         return min(self.visits(indices), expected_distinct(self.products, places))
+
+    def _spread(self, indices: tuple[str, ...]) -> float:
+        """The share of the places that a banded product can reach: its band is as wide as its operands' together."""
+        if len(indices) < 2 or len(self.sparse) < 2:
+            return 1.0
+        return min(1.0, sum(self.by_name[access.tensor].statistics.spread for access in self.sparse))

@@ -1,0 +1,52 @@
+"""Merge lattices: intersections, unions, and what is left where an iterator is exhausted."""
+
+from __future__ import annotations
+
+import pytest
+
+from scorch.ir.lattice import Lattice, build_lattice
+from scorch.ir.notation import Access, Apply, Expr, Literal
+
+a, b, c, d = (Access(name, ("i",)) for name in "abcd")
+x = Access("x", ("j",))
+
+
+def lattice(expr: Expr, *dense: Access) -> Lattice:
+    return build_lattice(expr, "i", lambda access: access not in dense)
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize(
+    ("expr", "dense", "lines"),
+    [
+        (Apply("mul", (a, b)), (), ["{a[i], b[i]}: a[i] * b[i]"]),
+        (Apply("add", (a, b)), (), ["{a[i], b[i]}: a[i] + b[i]", "{a[i]}: a[i]", "{b[i]}: b[i]"]),
+        (Apply("mul", (a, b)), (b,), ["{a[i]}: a[i] * b[i]"]),
+        (Apply("mul", (a, b)), (a, b), ["{all}: a[i] * b[i]"]),
+        (Apply("mul", (a, x)), (), ["{a[i]}: a[i] * x[j]"]),
+        (Apply("add", (a, b)), (b,), ["{a[i], all}: a[i] + b[i]", "{all}: b[i]"]),
+        (Apply("mul", (a, b, c)), (c,), ["{a[i], b[i]}: a[i] * b[i] * c[i]"]),
+    ],
+)
+def test_points(expr: Expr, dense: tuple[Access, ...], lines: list[str]) -> None:
+    found = str(lattice(expr, *dense)).splitlines()
+    assert found[0] == lines[0]
+    assert sorted(found) == sorted(lines)
+
+
+def test_a_union_of_intersections() -> None:
+    found = lattice(Apply("add", (Apply("mul", (a, b)), Apply("mul", (c, d)))))
+    sizes = [len(point.iterators) for point in found.points]
+    assert sizes == [4, 2, 2]
+    assert found.top == found.points[0]
+    assert found.below(found.points[1]) == (found.points[1],)
+
+
+def test_a_union_with_everything_goes_on_to_the_end() -> None:
+    found = lattice(Apply("add", (a, Literal(1))))
+    assert [point.full for point in found.points] == [True, True]
+    assert [len(point.iterators) for point in found.points] == [1, 0]
+
+
+def test_an_index_that_nothing_has() -> None:
+    assert str(build_lattice(a, "z", lambda _: True)) == "{all}: a[i]"
