@@ -501,29 +501,31 @@ class Lowering:
             tile = (self.lanes.lanes, self.lanes.vectors)
         unroll = max(inner.unroll for inner in walk(node.producer) if isinstance(inner, Loop))
         sets = [self._registers(node.workspace, tile, number) for number in range(unroll)]
-        held = {access: [registers if tile else registers[0] for registers in sets]} if unroll > 1 else {}
+        held: dict[Access, list[ir.Expr | list[ir.Expr]]] = {}
+        if unroll > 1:
+            held[access] = [registers if tile else registers[0] for registers in sets]
         outer, self.sets = self.sets, held
         self.loaded[access] = sets[0] if tile else sets[0][0]
         self.stmt(node.producer)
         self.sets = outer
         for more in sets[1:]:
             for register, other in zip(sets[0], more, strict=True):
-                self.b.emit(ir.Let(register, combine(reduce, register, other, dtype)))
+                self.b.emit(ir.Let(register, combine(reduce, register, other, dtype)))  # type: ignore[arg-type]
         if inner is not None:
             self.loaded[access] = self._across_lanes(node.workspace.name, reduce, dtype, list(sets[0]))
         self.stmt(node.consumer)
         del self.loaded[access]
 
-    def _registers(self, workspace: Workspace, tile: tuple[int, int] | None, number: int) -> list[ir.Var]:
+    def _registers(self, workspace: Workspace, tile: tuple[int, int] | None, number: int) -> list[ir.Expr]:
         """One set of accumulators, started at the identity: a vector for each of the tile's, or a scalar."""
         start: ir.Expr = identity(workspace.reduce, workspace.dtype)
         if tile:
             start = ir.Call("vfull", (start, ir.Const(tile[0])), f"{workspace.dtype}x{tile[0]}")
         letter = chr(ord("a") + number) if number else ""
-        registers = []
+        registers: list[ir.Expr] = []
         for t in range(tile[1] if tile else 1):
             registers.append(self.b.fresh(f"{workspace.name}{t if tile else ''}{letter}", start.dtype))
-            self.b.emit(ir.Let(registers[-1], start))
+            self.b.emit(ir.Let(registers[-1], start))  # type: ignore[arg-type]
         return registers
 
     def _across_lanes(self, name: str, reduce: str, dtype: str, registers: list[ir.Expr]) -> ir.Var:

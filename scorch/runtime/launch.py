@@ -246,7 +246,7 @@ class Launcher:
             raise ShapeError(f"the result would need {length} entries of {name}")
         if name == "pos":
             return np.zeros(length, dtype=dtype)
-        return self._room(length, dtypes.to_torch(dtype.name)).numpy()  # type: ignore[no-any-return]
+        return self._room(length, dtypes.to_torch(dtype.name)).numpy()
 
     def _room(self, length: int, dtype: torch.dtype) -> torch.Tensor:
         return torch.empty(length, dtype=dtype) if self.kernel.assembly.roomy else empty((length,), dtype)

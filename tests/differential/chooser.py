@@ -42,8 +42,14 @@ class Chooser:
         for module in (partition, planner):
             patch.setattr(module, "SERIAL_BELOW", -1.0)
         patch.setattr(partition, "CHUNK", 1.0)
-        patch.setattr(tile, "SHORT_ROW", 0.0)  # rows of any length are taken in vectors
+        for name in ("SHORT_ROW", "LONG_VECTORS", "LONG_ROW", "PREDICTED_ROWS"):
+            patch.setattr(tile, name, -1)  # rows of any length are taken in vectors, or unrolled, or neither
+        patch.setattr(planner, "position_lanes", lambda *a: tile.position_lanes(*a) if self.toss() else 0)
+        patch.setattr(planner, "unrolling", lambda *a: tile.unrolling(*a) if self.toss() else 1)
         patch.setattr(engine, "compile_kernel", self.compiled)
+
+    def toss(self) -> bool:
+        return bool(self.rng.random() < 0.5)
 
     def candidate(self, problem: Any) -> list[Any]:
         found = list(CANDIDATES(problem))

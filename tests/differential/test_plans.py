@@ -75,7 +75,7 @@ def test_all_of_it_is_exercised(chooser: Chooser) -> None:
         check("ki,k->i", [build(a, "dense") for a in arrays], arrays)
     wanted = [f"unit {unit}" for unit in ("serial", "coordinates", "positions", "tiles")]
     wanted += [f"workspace {kind}" for kind in ("register", "bitmap", "list", "hash")]
-    wanted += [f"assembly {kind}" for kind in ("locate", "share", "append")]
+    wanted += [f"assembly {kind}" for kind in ("locate", "share", "append", "bucket")]
     wanted += ["private", "bounded", "converted", "sorted afterwards", "gather", "tile"]
     assert {name for name in wanted if not chooser.seen[name]} == set()
 

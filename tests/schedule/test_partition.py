@@ -1,0 +1,77 @@
+"""Dividing work: by what unit, and what must stay with one thread."""
+
+from __future__ import annotations
+
+import pytest
+
+import scorch
+from scorch.formats import Format
+from scorch.ir.plan import Partition
+from scorch.schedule import partition, planner
+from scorch.schedule.planner import schedule
+from tests.schedule.problems import Spec, problem
+
+N = 3000
+LARGE: Spec = ((N, N), 30 * N, "csr")
+
+
+def divided(notation: str, *specs: Spec, threads: int = 2, wanted: Format | str | None = None) -> Partition:
+    with scorch.config.using(threads=threads):
+        return schedule(problem(notation, *specs, threads=threads, wanted=wanted)).partition
+
+
+@pytest.mark.smoke
+def test_little_work_is_serial() -> None:
+    assert divided("ik,k->i", ((20, 20), 50, "csr"), ((20,), 0, "dense")).unit == "serial"
+    assert divided("ik,kj->ij", LARGE, ((N, 64), 0, "dense"), threads=1).unit == "serial"
+
+
+def test_rows_are_weighted_by_their_nonzeros() -> None:
+    found = divided("ik,kj->ij", LARGE, ((N, 64), 0, "dense"))
+    assert (found.unit, found.index, str(found.weight), found.private) == ("coordinates", "i", "A[i,k]", False)
+    assert found.chunks >= 2
+
+
+def test_a_sparse_outer_level_is_divided_by_positions() -> None:
+    assert divided("ik,kj->ij", ((N, N), 30 * N, "dcsr"), ((N, 64), 0, "dense")).unit == "positions"
+
+
+def test_a_reduction_outermost_gets_private_results() -> None:
+    found = divided("ik,i->k", LARGE, ((N,), 0, "dense"))
+    assert (found.index, found.private, found.chunks) == ("i", True, 2)
+
+
+def test_one_row_for_all_loops_is_not_divided(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks that collect in the same sparse row would each append all of its coordinates."""
+    for module in (partition, planner):
+        monkeypatch.setattr(module, "SERIAL_BELOW", -1.0)
+    unsorted = Format("compressed(nonordered, nonunique), singleton(nonordered, nonunique)")
+    asked = problem("ij->i", ((N, N), 30 * N, unsorted), wanted="coo")
+    for candidate in planner._candidates(asked):
+        if candidate.writing.scatter is not None and candidate.writing.split == 0:
+            assert candidate.partition.unit == "serial"
+
+
+def test_the_outermost_loop_is_the_one_that_is_divided(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tile of a result index stands outside the reductions, so these are not what threads share."""
+    for module in (partition, planner):
+        monkeypatch.setattr(module, "SERIAL_BELOW", -1.0)
+    asked = problem("ki,k->i", ((N, 40), 0, "dense"), ((N,), 0, "dense"))
+    for candidate in planner._candidates(asked):
+        if candidate.layout.tiled == "i" and not candidate.layout.spread:
+            assert candidate.partition.index != "k"
+
+
+def test_a_long_row_is_divided() -> None:
+    from tests.test_golden import skewed
+
+    from scorch.engine import problem_of
+    from scorch.formats import Storage
+    from scorch.ir.einsum import parse_einsum
+
+    import torch
+
+    operands = [skewed(N, 8 * N, 8 * N), Storage.from_dense(torch.ones(8 * N))]
+    with scorch.config.using(threads=2):
+        asked = problem_of(parse_einsum("ik,k->i", [(N, 8 * N), (8 * N,)]), operands)
+        assert schedule(asked).partition.unit == "merge-path"

@@ -1,0 +1,57 @@
+"""Contraction paths: fused, split or left to torch; and planned in reasonable time."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from scorch.ir.plan import Handover, Plan, Split
+from scorch.schedule.path import contract
+from tests.schedule.problems import problem
+
+N = 200
+
+
+@pytest.mark.smoke
+def test_dense_products_go_to_torch() -> None:
+    plan = contract(problem("ij,jk->ik", ((N, N), 0, "dense"), ((N, N), 0, "dense")))
+    assert isinstance(plan, Handover)
+    assert "torch.einsum" in str(plan)
+
+
+def test_sddmm_is_one_kernel() -> None:
+    operands = [((N, N), 5 * N, "csr"), ((N, 32), 0, "dense"), ((N, 32), 0, "dense")]
+    assert isinstance(contract(problem("ij,ik,jk->ij", *operands)), Plan)
+
+
+def test_a_chain_is_split_where_a_product_is_small() -> None:
+    tall, wide = ((N, 4), 0, "dense"), ((4, N), 0, "dense")
+    plan = contract(problem("ij,jk,kl->il", ((N, N), 20 * N, "csr"), tall, wide))
+    assert isinstance(plan, Split)
+    assert plan.pair == (0, 1)
+    assert plan.dtype == "float32"
+    assert plan.alternatives
+
+
+def test_a_path_computes_in_the_type_of_the_result() -> None:
+    import torch
+
+    from scorch.engine import problem_of
+    from scorch.ir.einsum import parse_einsum
+    from tests.schedule.problems import sparse
+
+    tall = sparse((N, 4), 0, "dense", torch.uint8)
+    wide = sparse((4, N), 0, "dense", torch.float32)
+    statement = parse_einsum("ij,jk,kl->il", [(N, N), (N, 4), (4, N)])
+    plan = contract(problem_of(statement, [sparse((N, N), 20 * N, "csr", torch.uint8), tall, wide]))
+    assert plan.dtype == "float32" if isinstance(plan, Split) else plan.kernel.result.dtype == "float32"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("count", [8, 14])
+def test_long_chains_are_planned(count: int) -> None:
+    letters = "abcdefghijklmnop"
+    notation = ",".join(letters[n] + letters[n + 1] for n in range(count)) + f"->a{letters[count]}"
+    begin = time.perf_counter()
+    contract(problem(notation, *[((9, 9), 20, "csr")] * count))
+    assert time.perf_counter() - begin < 60  # following two choices at each step would take hours
