@@ -100,6 +100,9 @@ def _numba() -> Any:
 
         warnings.simplefilter("ignore")
         import numba
+
+        # Imports numpy.rec, which a call would do otherwise, outside the locks that `_before_fork` waits for.
+        numba.typeof(np.empty(0))
     return numba
 
 

@@ -231,7 +231,7 @@ class _Appended(Result):
 
 
 class _Bucketed(Result):
-    """Each entry goes to the next free place of its outermost coordinate; `begin` has one such place a chunk and coordinate."""
+    """Each entry goes to the next free place of its outermost coordinate; `begin` has one a chunk and coordinate."""
 
     def write(self, reduce: str | None, value: Callable[[int | None], ir.Expr]) -> None:
         outermost = self.path[0]

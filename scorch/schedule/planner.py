@@ -103,8 +103,8 @@ def _candidates(problem: Problem) -> Iterator[_Candidate]:
 def _readings(problem: Problem, order: tuple[str, ...]) -> Iterator[dict[str, Format]]:
     """The formats in which loops in this order may read the operands.
 
-    As they are where that is legal; and, where one would be searched from its start at every outer iteration, with a dense
-    first level in which it is located.
+    As they are where that is legal; and, where one would be searched from its start at every outer iteration, with a
+    dense first level in which it is located.
     """
     formats = _converted(problem, order)
     yield formats
@@ -114,13 +114,13 @@ def _readings(problem: Problem, order: tuple[str, ...]) -> Iterator[dict[str, Fo
 
 
 def _dense_first(format: Format) -> Format:
-    """The format with a dense first level, in which a coordinate is located; those below stay dense or are compressed."""
+    """The format with a dense first level, in which coordinates are located; others stay dense or are compressed."""
     below = (Dense() if level.full else Compressed() for level in format.levels[1:])
     return Format((Dense(), *below), format.order)
 
 
 def _searched(access: Access, order: tuple[str, ...], format: Format) -> bool:
-    """Whether the first level is sparse, has sparse levels below, and is entered by a loop that is not the outermost."""
+    """Whether the first level is sparse, above other sparse ones, and entered by a loop that is not the outermost."""
     sparse_below = not all(level.full for level in format.levels[1:])
     return sparse_below and not format.levels[0].locates and level_indices(access, format)[0] != order[0]
 

@@ -99,7 +99,7 @@ def _cast_needed(problem: Problem, access: Access) -> bool:
 def choose_tile(problem: Problem, index: str, reduced: bool, gathers: bool, parts: int = 1) -> Tile:
     """The tile of an index: one pass over all of it where it fits in registers, else equal passes and a masked rest.
 
-    `gathers`: rows are picked by nonzeros, so that prefetching the next ones pays. `parts`: at least so many tiles.
+    `gathers`: rows are picked by nonzeros, so that prefetching the next ones pays. `parts`: about so many tiles.
     """
     lanes = vector_lanes(problem.dtype)
     extent = problem.extents[index]

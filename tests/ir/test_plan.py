@@ -23,7 +23,12 @@ def test_walk_is_outermost_first() -> None:
 
 @pytest.mark.parametrize(
     ("assembly", "phases"),
-    [(Assembly("locate"), 1), (Assembly("share", source=A), 1), (Assembly("append"), 2), (Assembly("append", bounded=True), 2)],
+    [
+        (Assembly("locate"), 1),
+        (Assembly("share", source=A), 1),
+        (Assembly("append"), 2),
+        (Assembly("append", bounded=True), 2),
+    ],
 )
 def test_phases(assembly: Assembly, phases: int) -> None:
     spec = TensorSpec("C", csr, "float32")
@@ -41,7 +46,10 @@ def test_phases(assembly: Assembly, phases: int) -> None:
         (Assembly("locate", owned=True), "dense, each value written once"),
         (Assembly("append", filtered=True), "appended in order, counted first, fill values left out"),
         (Partition("serial"), "serial"),
-        (Partition("positions", "i", A, 8), "8 chunks of positions of i, weighted by the nonzeros of A[i,k], taken dynamically"),
+        (
+            Partition("positions", "i", A, 8),
+            "8 chunks of positions of i, weighted by the nonzeros of A[i,k], taken dynamically",
+        ),
         (Partition("coordinates", "k", None, 2, private=True), "2 chunks of coordinates of k, a private result each"),
         (TensorSpec("A", csr, "float32"), "A: csr float32"),
     ],

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 import scorch
-from scorch.formats import Format
+from scorch.engine import problem_of
+from scorch.formats import Format, Storage
+from scorch.ir.einsum import parse_einsum
 from scorch.ir.plan import Partition
 from scorch.schedule import partition, planner
 from scorch.schedule.planner import schedule
 from tests.schedule.problems import Spec, problem
+from tests.test_golden import skewed
 
 N = 3000
 LARGE: Spec = ((N, N), 30 * N, "csr")
@@ -63,14 +67,6 @@ def test_the_outermost_loop_is_the_one_that_is_divided(monkeypatch: pytest.Monke
 
 
 def test_a_long_row_is_divided() -> None:
-    from tests.test_golden import skewed
-
-    from scorch.engine import problem_of
-    from scorch.formats import Storage
-    from scorch.ir.einsum import parse_einsum
-
-    import torch
-
     operands = [skewed(N, 8 * N, 8 * N), Storage.from_dense(torch.ones(8 * N))]
     with scorch.config.using(threads=2):
         asked = problem_of(parse_einsum("ik,k->i", [(N, 8 * N), (8 * N,)]), operands)
