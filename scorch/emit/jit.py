@@ -101,7 +101,7 @@ def _numba() -> Any:
         warnings.simplefilter("ignore")
         import numba
 
-        # Imports numpy.rec, which a call would do otherwise, outside the locks that `_before_fork` waits for.
+        # Imports numpy.ma, which a call would do otherwise, outside the locks that `_before_fork` waits for.
         numba.typeof(np.empty(0))
     return numba
 

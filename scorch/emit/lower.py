@@ -80,7 +80,9 @@ class Lowering:
         self.merge = Merge(self)
         self._outermost = True
         self.divided: Divided | None = None
+        self.met: ir.Var | None = None  # whether the sum in hand has met a stored value
         self._tile: Tile | None = None
+        self.registers: set[Access] = set()
         self.sets: dict[Access, list[ir.Expr | list[ir.Expr]]] = {}  # accumulators of an unrolled loop
 
     def run(self) -> None:
@@ -88,6 +90,11 @@ class Lowering:
         self.enter(self.kernel.root)
         self.stmt(self.kernel.root)
         self.result.epilogue()
+
+    @property
+    def _computes(self) -> bool:
+        """Whether this phase needs values: one that counts does if those equal to the fill are left out."""
+        return self.values or self.kernel.assembly.filtered
 
     def extent(self, index: str) -> ir.Expr:
         """The extent of an index, a parameter."""
@@ -140,6 +147,10 @@ class Lowering:
 
     def _accumulate(self, node: Compute) -> None:
         """register = register (reduce) value, a multiply-add where it is one."""
+        if self.met is not None and not any(access in self.registers for access in accesses(node.expr)):
+            self.b.emit(ir.Let(self.met, ir.Const(True, "bool")))
+        if not self._computes:
+            return
         held = self.loaded[node.target]
         targets = held if isinstance(held, list) else [held]
         for t, target in enumerate(targets):
@@ -396,7 +407,7 @@ class Lowering:
             while not cursor.resolved and cursor.level.locates and cursor.index in self.env:
                 cursor = cursor.located(self.env[cursor.index], self.extent(cursor.index))
             self.cursors[access] = cursor
-        if self.values or self.kernel.assembly.filtered:
+        if self._computes:
             wanted = set(accesses(iteration_space(stmt)))
             for access in [a for a in self.cursors if a in wanted and a not in self.loaded]:
                 if self.cursors[access].resolved:
@@ -472,7 +483,7 @@ class Lowering:
         if self.bounding:
             self._bound(node, extent)
             return
-        made = accumulator(self.b, node.workspace, extent, self.values or self.kernel.assembly.filtered)
+        made = accumulator(self.b, node.workspace, extent, self._computes)
         self.accumulators[node.workspace.name] = made
         made.begin()
         self.stmt(node.producer)
@@ -491,9 +502,22 @@ class Lowering:
         """Accumulate in a scalar, in the tile's vectors, or (a reduction over lanes) in vectors that are summed after
         it."""
         access = Access(node.workspace.name, node.workspace.indices)
-        if not self.values and not self.kernel.assembly.filtered:
-            self.stmt(node.consumer)  # a count needs coordinates only
-            return
+        guards = self.kernel.assembly.guarded and self.met is None
+        if guards:
+            self.met = self.b.fresh("met", "bool")
+            self.b.emit(ir.Let(self.met, ir.Const(False, "bool")))
+        self.registers.add(access)
+        if self._computes:
+            self._reduce(node, access)
+        else:  # a count needs coordinates only
+            if self.met is not None:
+                self.stmt(node.producer)
+            self.stmt(node.consumer)
+        if guards:
+            self.met = None
+
+    def _reduce(self, node: Where, access: Access) -> None:
+        """The producer's values in registers, and what is done with them."""
         reduce, dtype = node.workspace.reduce, node.workspace.dtype
         inner = _reduced_tile(node)
         tile = (inner.lanes, max(inner.rest, inner.vectors if inner.count != 0 else 0)) if inner else None

@@ -211,17 +211,19 @@ class _Appended(Result):
             if not self.counting:
                 self.store(self._position(last), reduce, value(None))
             return
-        if not self.low.kernel.assembly.filtered:
-            if not self.counting:
-                self.b.emit(ir.Store(self.arrays.vals, group.cursor, value(None)))
-            self._commit(group)
-            return
-        kept = self.b.let("value", value(None))
+        kept: ir.Expr | None = None
+        condition: ir.Expr | None = self.low.met
+        if self.low.kernel.assembly.filtered:
+            kept = self.b.let("value", value(None))
+            condition = ir.Binary("!=", kept, ir.Const(0, self.spec.dtype))
         with self.b.block() as body:
             if not self.counting:
-                self.b.emit(ir.Store(self.arrays.vals, group.cursor, kept))
+                self.b.emit(ir.Store(self.arrays.vals, group.cursor, value(None) if kept is None else kept))
             self._commit(group)
-        self.b.emit(ir.If(ir.Binary("!=", kept, ir.Const(0, self.spec.dtype)), tuple(body)))
+        if condition is None:
+            self.b.emit(*body)
+        else:
+            self.b.emit(ir.If(condition, tuple(body)))
 
     def count_entries(self) -> ir.Var | None:
         """The cursor to which a count phase may add a whole row's number of entries, if nothing else hangs on it."""

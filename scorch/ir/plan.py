@@ -151,7 +151,7 @@ class Assembly:
     "locate": a dense result, written in place; `owned` if the loops write each value once (else it starts at the
     identity). "share": the result has the level arrays of operand `source`, and only values are computed. "append":
     coordinates come in order; a count phase sizes the arrays, a fill phase writes them. `filtered`: values equal to the
-    fill are left out. `gaps`: the loops skip places of a dense level above, whose position ends are filled in later.
+    fill are left out; `guarded`: sums are left out that met no stored value. `gaps`: the loops skip places of a dense level above, whose position ends are filled in later.
     `bounded`: instead of counting, room is made for as many entries as there are products, and what is left over is
     closed up; `roomy`: that will be most of it, so that the room is not taken in huge pages, each cleared as a whole.
     """
@@ -160,6 +160,7 @@ class Assembly:
     owned: bool = False
     source: Access | None = None
     filtered: bool = False
+    guarded: bool = False
     gaps: bool = False
     bounded: bool = False
     roomy: bool = False
@@ -173,7 +174,8 @@ class Assembly:
         if self.kind == "bucket":
             return "placed by counting the entries of each outermost coordinate"
         how = "into room for every product, then closed up" if self.bounded else "counted first"
-        return f"appended in order, {how}" + (", fill values left out" if self.filtered else "")
+        left_out = ", fill values left out" if self.filtered else ", empty sums left out" if self.guarded else ""
+        return f"appended in order, {how}{left_out}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,9 @@ def choose_assembly(problem: Problem, order: tuple[str, ...], wanted: Format, fo
     if source is not None:
         return Writing(Assembly("share", owned=_reduces_inside(problem, order), source=source), wanted)
     filtered = all(formats[a.tensor].is_dense for a in problem.accesses)
-    assembly = Assembly("append", filtered=filtered, gaps=_gaps(problem, path, wanted, formats))
+    guarded = not filtered and _may_meet_nothing(problem, order, formats)
+    gaps = _gaps(problem, path, wanted, formats)
+    assembly = Assembly("append", filtered=filtered, guarded=guarded, gaps=gaps)
     ranks = [order.index(v) for v in path]
     firsts = [order.index(v) for v in order if v not in path]
     ascending = ranks == sorted(ranks)
@@ -63,7 +65,7 @@ def choose_assembly(problem: Problem, order: tuple[str, ...], wanted: Format, fo
     *outer, last = path
     in_place = ranks[:-1] == list(range(len(outer))) and _distinct_and_sorted(problem, tuple(outer), wanted, formats)
     if in_place and not wanted.levels[-1].full and not wanted.levels[-1].branchless and not filtered:
-        return Writing(assembly, wanted, scatter=last, split=len(outer))
+        return Writing(replace(assembly, guarded=False), wanted, scatter=last, split=len(outer))
     if _countable(problem, order, wanted, formats):
         return Writing(Assembly("bucket"), wanted)
     return Writing(replace(assembly, gaps=False), unsorted_coo(wanted.order))
@@ -85,6 +87,13 @@ def _countable(problem: Problem, order: tuple[str, ...], wanted: Format, formats
     access = problem.accesses[0]
     alone = len(problem.accesses) == 1 and not formats[access.tensor].is_dense
     return alone and formats[access.tensor].is_ordered and formats[access.tensor].is_unique
+
+
+def _may_meet_nothing(problem: Problem, order: tuple[str, ...], formats: dict[str, Format]) -> bool:
+    """Whether a reduction inside all loops over the result walks stored values, of which there may be none."""
+    target = problem.statement.target.indices
+    last = max((n for n, v in enumerate(order) if v in target), default=-1)
+    return any(walks(a, v, formats[a.tensor]) for a in problem.accesses for v in order[last + 1 :])
 
 
 def _gaps(problem: Problem, path: tuple[str, ...], wanted: Format, formats: dict[str, Format]) -> bool:

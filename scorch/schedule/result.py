@@ -3,6 +3,8 @@ statistics."""
 
 from __future__ import annotations
 
+from itertools import combinations
+
 from scorch.formats import Compressed, Dense, Format, Level, csr, dense
 from scorch.ir.graph import level_indices
 from scorch.schedule.problem import Problem
@@ -15,8 +17,9 @@ DENSE_SHARE = 0.1  # of the rows of a leading dimension must hold something for 
 def is_sparse_result(problem: Problem) -> bool:
     """Whether the result is a sparse tensor.
 
-    It is if one of its indices is stored sparsely by an operand; but not if it has just one index from sparse operands
-    and they are reduced over another: a product with a sparse matrix, or its row sums, fill the rows that they touch.
+    It is if one of its indices is stored sparsely by an operand, or two sparse operands bring an index each and are
+    multiplied over a third; but not if it has just one index from sparse operands and they are reduced over another:
+    a product with a sparse matrix, or its row sums, fill the rows that they touch.
     """
     target = set(problem.statement.target.indices)
     stored_sparsely = set()
@@ -26,11 +29,21 @@ def is_sparse_result(problem: Problem) -> bool:
             if index in target and not level.full:
                 stored_sparsely.add(index)
     if not stored_sparsely:
-        return False
+        return _is_product_of_two(problem)
     shared = target & {v for a in problem.sparse for v in a.indices}
     if len(shared) > 1:
         return True
     return all(set(a.indices) <= target for a in problem.sparse if shared & set(a.indices))
+
+
+def _is_product_of_two(problem: Problem) -> bool:
+    """Whether two sparse operands that share a reduced index each have a result index that the other lacks."""
+    target = set(problem.statement.target.indices)
+    for left, right in combinations(problem.sparse, 2):
+        a, b = set(left.indices), set(right.indices)
+        if (a & b) - target and (a - b) & target and (b - a) & target:
+            return True
+    return False
 
 
 def candidate_formats(problem: Problem) -> list[Format]:

@@ -123,6 +123,36 @@ def dense_of(result: torch.Tensor | scorch.Tensor) -> Array:
     return np.asarray(values.sum(), dtype=made.dtype)
 
 
+def check_structure(
+    notation: str, operands: list[scorch.Tensor], result: scorch.Tensor, values: Array, where: str
+) -> None:
+    """A result stores what its operands' coordinates make possible, and everything that is not zero.
+
+    Exactly the former for one or two operands; a product of three may pass through a dense one.
+    """
+    if result.ndim == 0 or any(level.full for level in result.format.levels[1:]):
+        return  # dense levels below others are padded
+    stored = np.zeros(result.shape, dtype=bool)
+    stored[tuple(result.coords().numpy())] = True
+    assert (stored >= (values != 0)).all(), f"{where}: values without a coordinate"
+    if all(x.format.is_dense for x in operands):
+        assert (stored == (values != 0)).all(), f"{where}: zeros are stored"
+        return
+    possible = np.einsum(notation, *(pattern_of(x).astype(np.int64) for x in operands)) != 0
+    assert (stored <= possible).all(), f"{where}: {stored.sum()} coordinates, {possible.sum()} possible"
+    if len(operands) < 3:
+        assert (stored == possible).all(), f"{where}: {stored.sum()} coordinates, not {possible.sum()}"
+
+
+def pattern_of(x: scorch.Tensor) -> Array:
+    """Where a tensor stores something."""
+    if x.format.is_dense:
+        return np.ones(x.shape, dtype=bool)
+    made = np.zeros(x.shape, dtype=bool)
+    made[tuple(x.coords().numpy())] = True
+    return made
+
+
 def check(
     notation: str,
     operands: list[scorch.Tensor],
@@ -140,6 +170,8 @@ def check(
     assert found.shape == expected.shape, where
     assert found.dtype == expected.dtype, f"{where}: {found.dtype}, not {expected.dtype}"
     np.testing.assert_allclose(found, expected, rtol=rtol, atol=1e-6, err_msg=where)
+    if isinstance(result, scorch.Tensor):
+        check_structure(notation, operands, result, found, where)
     if out_format is not None:
         wanted_format = resolve(out_format, found.ndim)
         kept = Format("") if isinstance(result, torch.Tensor) else result.format

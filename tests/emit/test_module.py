@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 
 import pytest
 
-from scorch.emit.module import emit
-from scorch.errors import ScheduleError, UnsupportedError
 from scorch.emit.lower import lower
+from scorch.emit.module import emit
 from scorch.emit.values import combine, identity, is_vector
+from scorch.errors import ScheduleError, UnsupportedError
 from scorch.ir import loops as ir
+from scorch.ir.plan import Loop
 from tests.test_golden import KERNELS, planned
 
 
@@ -75,10 +77,6 @@ def test_vectors_are_told_by_their_type() -> None:
 
 
 def test_a_loop_order_that_no_operand_allows_is_found() -> None:
-    from dataclasses import replace
-
-    from scorch.ir.plan import Loop
-
     kernel = planned("elementwise_csr_coo")[1].kernel
     assert isinstance(kernel.root, Loop)
     assert isinstance(kernel.root.body, Loop)

@@ -9,11 +9,13 @@ import pytest
 import torch
 
 import scorch
+from scorch.emit.jit import compile_kernel
 from scorch.engine import problem_of
 from scorch.formats import Format, Pattern, Storage
 from scorch.ir.einsum import parse_einsum
 from scorch.ir.plan import Plan
 from scorch.operand import as_storage
+from scorch.runtime.launch import Launcher
 from scorch.runtime.scratch import Scratch
 from scorch.schedule import planner
 
@@ -71,9 +73,6 @@ def test_one_row_for_all_loops_holds_every_entry() -> None:
 
 @pytest.mark.parametrize("kind", ["bitmap", "list", "hash"])
 def test_workspaces_are_left_empty(kind: str) -> None:
-    from scorch.emit.jit import compile_kernel
-    from scorch.runtime.launch import Launcher
-
     A, B = ones((3, 4), [2, 1, 4]), ones((4, 100), [30, 1, 0, 70])
     plan = forced(kind, "ik,kj->ij", [A, B], "ikj", "csr")
     with scorch.config.using(jit=False):

@@ -25,6 +25,8 @@ VECTOR = ((N,), N, "dense")
         ("ik,kj->ij", [matrix("csr"), matrix("dense")], False),
         ("ik,kj->ij", [matrix("csr"), matrix("csr")], True),
         ("ik,kj->ij", [matrix("coo"), matrix("csc")], True),
+        ("ik,jk->ij", [matrix("csr"), matrix("csr")], True),  # the rows of both are dense levels
+        ("ik,jl->ij", [matrix("csr"), matrix("csr")], False),  # an outer product of row sums
         ("ik,k->i", [matrix("csr"), VECTOR], False),
         ("ij,ij->ij", [matrix("csr"), matrix("dense")], True),
         ("ij->ji", [matrix("csr")], True),
