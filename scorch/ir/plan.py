@@ -151,9 +151,10 @@ class Assembly:
     "locate": a dense result, written in place; `owned` if the loops write each value once (else it starts at the
     identity). "share": the result has the level arrays of operand `source`, and only values are computed. "append":
     coordinates come in order; a count phase sizes the arrays, a fill phase writes them. `filtered`: values equal to the
-    fill are left out; `guarded`: sums are left out that met no stored value. `gaps`: the loops skip places of a dense level above, whose position ends are filled in later.
-    `bounded`: instead of counting, room is made for as many entries as there are products, and what is left over is
-    closed up; `roomy`: that will be most of it, so that the room is not taken in huge pages, each cleared as a whole.
+    fill are left out; `guarded`: sums are left out that met no stored value. `gaps`: the loops skip places of a dense
+    level above, whose position ends are filled in later. `bounded`: instead of counting, room is made for as many
+    entries as there are products, and what is left over is closed up; `roomy`: that will be most of it, so that the
+    room is not taken in huge pages, each cleared as a whole.
     """
 
     kind: OneOf["locate", "share", "append", "bucket"]

@@ -166,6 +166,8 @@ def _with_tiles(problem: Problem, layout: _Layout) -> Iterator[_Candidate]:
     plain = _priced(problem, layout)
     if not problem.convert and plain.writing.format != layout.wanted:
         return
+    if plain.writing.assembly.filtered and not _prefix(problem, layout.order):
+        return  # terms would be filtered, not sums
     yield plain
     last = layout.order[-1] if layout.order else None  # written last; the nest puts it outside the reductions
     target = problem.statement.target.indices

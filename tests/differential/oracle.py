@@ -126,9 +126,9 @@ def dense_of(result: torch.Tensor | scorch.Tensor) -> Array:
 def check_structure(
     notation: str, operands: list[scorch.Tensor], result: scorch.Tensor, values: Array, where: str
 ) -> None:
-    """A result stores what its operands' coordinates make possible, and everything that is not zero.
+    """A result stores what its operands' coordinates make possible, or, if all are dense, what is not zero.
 
-    Exactly the former for one or two operands; a product of three may pass through a dense one.
+    A product of three may pass through a dense one, and so store more.
     """
     if result.ndim == 0 or any(level.full for level in result.format.levels[1:]):
         return  # dense levels below others are padded
@@ -139,7 +139,6 @@ def check_structure(
         assert (stored == (values != 0)).all(), f"{where}: zeros are stored"
         return
     possible = np.einsum(notation, *(pattern_of(x).astype(np.int64) for x in operands)) != 0
-    assert (stored <= possible).all(), f"{where}: {stored.sum()} coordinates, {possible.sum()} possible"
     if len(operands) < 3:
         assert (stored == possible).all(), f"{where}: {stored.sum()} coordinates, not {possible.sum()}"
 
