@@ -102,7 +102,7 @@ def _numba() -> Any:
         import numba
 
         # Imports numpy.ma, which a call would do otherwise, outside the locks that `_before_fork` waits for.
-        numba.typeof(np.empty(0))
+        numba.typeof(np.empty(0))  # type: ignore[no-untyped-call]
     return numba
 
 
