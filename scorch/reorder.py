@@ -159,12 +159,15 @@ class _Taken:
 
 
 def _rewritten(pattern: Pattern, format: Format) -> Reordering:
-    """The same coordinates in the same order under other levels."""
+    """The same coordinates under other levels. Values stay in their order if that is the only one the levels allow."""
     pads = any(level.full and not above.full for above, level in pairwise(format.levels))
-    numbers = Storage(pattern, torch.arange(1, pattern.nnz + 1) if pads else torch.zeros(pattern.nnz, dtype=torch.bool))
+    moved = pads or not format.is_ordered
+    numbers = Storage(
+        pattern, torch.arange(1, pattern.nnz + 1) if moved else torch.zeros(pattern.nnz, dtype=torch.bool)
+    )
     result = engine.copy(_copy(format.ndim), numbers, format)
     assert isinstance(result, Storage)
-    return Reordering(result.pattern, places=result.values if pads else None)
+    return Reordering(result.pattern, places=result.values if moved else None)
 
 
 def _sorted(pattern: Pattern, format: Format) -> Reordering:

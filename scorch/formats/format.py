@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from scorch.errors import FormatError
-from scorch.formats.levels import LEVELS, Level
+from scorch.formats.levels import LEVELS, Compressed, Level
 
 __all__ = ["Format"]
 
@@ -103,6 +103,24 @@ class Format:
     def with_order(self, order: tuple[int, ...]) -> Format:
         """The same levels over the dimensions in another order."""
         return Format(self.levels, order)
+
+    def reordered(self, order: tuple[int, ...]) -> Format:
+        """The sorted levels over the dimensions in another order, with no more places than are stored now.
+
+        A dense level that comes to stand below a sparse one would be padded, and is compressed instead.
+
+        >>> str(Format("compressed, dense").reordered((1, 0))), str(Format("dense, compressed").reordered((1, 0)))
+        ('dcsc', 'csc')
+        """
+        levels = list(self.sorted.levels)
+        sparse = [depth for depth, level in enumerate(levels) if not level.full]
+        dense_below = set(self.order[sparse[-1] + 1 :]) if sparse else set()
+        for depth in range(len(levels) - 1, -1, -1):
+            if not levels[depth].full or order[depth] not in dense_below:
+                dense_below = set()  # what is above is not at the end
+            if levels[depth].full and not dense_below and sparse and depth > sparse[0]:
+                levels[depth] = Compressed()
+        return Format(tuple(levels), order)
 
     @cached_property
     def name(self) -> str:

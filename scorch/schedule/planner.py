@@ -143,7 +143,7 @@ def _converted(problem: Problem, order: tuple[str, ...]) -> dict[str, Format]:
             for above in path[:n]
         ):
             by_rank = sorted(range(format.ndim), key=lambda d: rank[access.indices[d]])
-            formats[access.tensor] = format.sorted.with_order(tuple(by_rank))
+            formats[access.tensor] = format.reordered(tuple(by_rank))
     for access in problem.sparse:
         format = formats[access.tensor]
         if not (format.is_ordered and format.is_unique) and _merged(problem, access, formats):

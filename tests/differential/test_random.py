@@ -42,7 +42,7 @@ def formats(draw: st.DrawFn, rank: int) -> Format:
     return Format(tuple(levels), tuple(draw(st.permutations(range(rank)))))
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Case:
     """An einsum and all that it takes to make its operands."""
 
@@ -53,11 +53,6 @@ class Case:
     densities: tuple[float, ...]
     out_format: Format | None
     seed: int
-
-    def __repr__(self) -> str:
-        operands = zip(self.shapes, map(repr, self.formats), self.dtypes, self.densities, strict=True)
-        lines = [f"  {shape} {format} {dtype}, density {density}" for shape, format, dtype, density in operands]
-        return "\n".join([f"{self.notation} into {self.out_format!r}, seed {self.seed}", *lines])
 
     def run(self) -> None:
         rng = np.random.default_rng(self.seed)
