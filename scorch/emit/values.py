@@ -64,8 +64,8 @@ def value_of(expr: Expr, dtype: str, kind: Callable[[Access], Kind], read: Calla
     inside = natural if rule.gives_bool or not _holds(dtype, natural) else dtype
     if expr.op == "where":
         condition = value_of(expr.args[0], "bool", kind, read)
-        branches = [value_of(arg, inside, kind, read) for arg in expr.args[1:]]
-        return as_dtype(_select(condition, *branches, inside), dtype)
+        yes, no = (value_of(arg, inside, kind, read) for arg in expr.args[1:])
+        return as_dtype(_select(condition, yes, no, inside), dtype)
     args = [value_of(arg, inside, kind, read) for arg in expr.args]
     return as_dtype(_applied(expr, args, inside), dtype)
 

@@ -94,7 +94,7 @@ def _countable(problem: Problem, order: tuple[str, ...], wanted: Format, formats
 
 
 def _may_meet_nothing(problem: Problem, order: tuple[str, ...], formats: dict[str, Format]) -> bool:
-    """Whether a reduction inside all loops over the result walks stored values, or filters, so that it may meet none."""
+    """Whether a reduction inside all loops over the result walks stored values, or filters, and so may meet none."""
     target = problem.statement.target.indices
     last = max((n for n, v in enumerate(order) if v in target), default=-1)
     if problem.filters and last + 1 < len(order):
