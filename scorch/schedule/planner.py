@@ -164,7 +164,7 @@ def _merged(problem: Problem, access: Access, formats: dict[str, Format]) -> boo
 def _with_tiles(problem: Problem, layout: _Layout) -> Iterator[_Candidate]:
     """The loops as they are, and with the innermost one in SIMD tiles if that is legal."""
     plain = _priced(problem, layout)
-    if not problem.convert and plain.writing.format != layout.wanted:
+    if plain is None or (not problem.convert and plain.writing.format != layout.wanted):
         return
     if plain.writing.assembly.filtered and not _prefix(problem, layout.order):
         return  # terms would be filtered, not sums
@@ -177,7 +177,7 @@ def _with_tiles(problem: Problem, layout: _Layout) -> Iterator[_Candidate]:
         return
     tiled = replace(layout, order=layout.order[:-1], tiled=last)
     candidate = _priced(problem, tiled)
-    if candidate.writing.scatter is None and not candidate.writing.assembly.filtered:
+    if candidate is not None and candidate.writing.scatter is None and not candidate.writing.assembly.filtered:
         yield candidate
         if (
             last in target
@@ -185,13 +185,17 @@ def _with_tiles(problem: Problem, layout: _Layout) -> Iterator[_Candidate]:
             and candidate.cost > SERIAL_BELOW
             and not _prefix(problem, tiled.order)
         ):
-            yield _priced(problem, replace(tiled, spread=True))
+            spread = _priced(problem, replace(tiled, spread=True))
+            if spread is not None:
+                yield spread
 
 
-def _priced(problem: Problem, layout: _Layout) -> _Candidate:
-    """A candidate with its estimated time, part by part."""
+def _priced(problem: Problem, layout: _Layout) -> _Candidate | None:
+    """A candidate with its estimated time, part by part; None if its loops cannot write the result."""
     whole = _whole(problem, layout)
     writing = choose_assembly(problem, whole, layout.wanted, layout.formats)
+    if writing is None:
+        return None
     loops = nest_cost(problem, layout.order, layout.tiled, layout.formats)
     accumulator = "bitmap"
     parts: list[tuple[str, float]] = []
