@@ -6,7 +6,8 @@ import math
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -139,6 +140,7 @@ def _explained(error: Exception, statement: Assign, shape: tuple[int, ...], form
 
 
 AnyProgram: TypeAlias = "Program | Chain | Delegated"
+Observer: TypeAlias = Callable[[Assign, AnyProgram, Sequence[Storage]], None]
 
 
 def _program(plan: Plan | Split | Handover, operands: Sequence[Storage], wanted: Format | None) -> AnyProgram:
@@ -225,45 +227,56 @@ def compute(
     operands: Mapping[str, Storage],
     wanted: Format | None = None,
     dtype: str | None = None,
+    observe: Observer | None = None,
 ) -> Result:
     """Compute normalised statements over named operands, in order; the last one's result, in format `wanted`.
 
-    Raises UnsupportedError for a result that is not 0 where nothing is stored, if no operand's fill and no `wanted`
-    asks for that.
+    `observe` is told each step: its statement, its program, and the program's operands. Raises UnsupportedError for a
+    result that is not 0 where nothing is stored, if no operand's fill and no `wanted` asks for that.
     """
     known = dict(operands)
     result: Result = torch.empty(0)
     for number, statement in enumerate(statements):
         last = number == len(statements) - 1
-        result = _computed(statement, known, wanted if last else None, dtype if last else None, last)
+        step = _Step(known, wanted if last else None, dtype if last else None, last, observe)
+        result = step.run(statement)
         known[statement.target.tensor] = result if isinstance(result, Storage) else Storage.from_dense(result)
     return result
 
 
-def _computed(
-    statement: Assign, known: dict[str, Storage], wanted: Format | None, dtype: str | None, final: bool
-) -> Result:
-    """One statement, its absent entries counted in."""
-    if isinstance(statement.expr, Literal):
-        return torch.tensor(statement.expr.value)
-    read = {access.tensor: known[access.tensor] for access in accesses(statement.expr)}
-    fills = {name: storage.fill for name, storage in read.items() if not storage.pattern.format.is_dense}
-    extents = check_extents(statement, {name: storage.pattern.shape for name, storage in read.items()})
-    if final and wanted is None:
-        _refuse_filling(statement, fills, extents)
-    *before, last = with_absent_entries(statement, fills, extents)
-    for part in before:
-        made = _run(part, known, None, None)
-        known[part.target.tensor] = made if isinstance(made, Storage) else Storage.from_dense(made)
-    if before and dtype is None:
-        dtype = known[before[0].target.tensor].dtype
-    return _run(last, known, wanted, dtype)
+@dataclass(frozen=True)
+class _Step:
+    """One statement among those that `compute` runs, and what is known when it is its turn."""
 
+    known: dict[str, Storage]
+    wanted: Format | None
+    dtype: str | None
+    final: bool
+    observe: Observer | None
 
-def _run(statement: Assign, known: Mapping[str, Storage], wanted: Format | None, dtype: str | None) -> Result:
-    renamed, tensors = canonical(statement)
-    storages = [known[name] for name in tensors]
-    return evaluate(renamed, storages, wanted, dtype or result_type(renamed, storages))
+    def run(self, statement: Assign) -> Result:
+        """The statement's result, its absent entries counted in."""
+        if isinstance(statement.expr, Literal):
+            return torch.tensor(statement.expr.value)
+        read = {access.tensor: self.known[access.tensor] for access in accesses(statement.expr)}
+        fills = {name: storage.fill for name, storage in read.items() if not storage.pattern.format.is_dense}
+        extents = check_extents(statement, {name: storage.pattern.shape for name, storage in read.items()})
+        if self.final and self.wanted is None:
+            _refuse_filling(statement, fills, extents)
+        *before, last = with_absent_entries(statement, fills, extents)
+        for part in before:
+            made = self._kernel(part, None, None)
+            self.known[part.target.tensor] = made if isinstance(made, Storage) else Storage.from_dense(made)
+        dtype = self.known[before[0].target.tensor].dtype if before and self.dtype is None else self.dtype
+        return self._kernel(last, self.wanted, dtype)
+
+    def _kernel(self, statement: Assign, wanted: Format | None, dtype: str | None) -> Result:
+        renamed, tensors = canonical(statement)
+        storages = [self.known[name] for name in tensors]
+        program = prepare(renamed, storages, wanted, dtype or result_type(renamed, storages))
+        if self.observe is not None:
+            self.observe(statement, program, storages)
+        return program([storage.vals for storage in storages])
 
 
 def result_type(statement: Assign, operands: Sequence[Storage]) -> str:
