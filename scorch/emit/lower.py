@@ -16,9 +16,10 @@ from scorch.emit.positions import Cursor, TensorArrays, begin
 from scorch.emit.results import result_writer
 from scorch.emit.space import iteration_space
 from scorch.emit.tiles import Lanes
-from scorch.emit.values import combine, identity, is_vector, value_of
+from scorch.emit.values import as_dtype, combine, identity, is_vector, value_of
 from scorch.emit.workspaces import Accumulator, accumulator
 from scorch.errors import ScheduleError
+from scorch.formats import dtypes
 from scorch.ir import loops as ir
 from scorch.ir.lattice import build_lattice
 from scorch.ir.notation import Access, accesses
@@ -140,7 +141,7 @@ class Lowering:
 
     def value(self, node: Compute, t: int | None) -> ir.Expr:
         """The value of a statement's right-hand side, in vector t of the tile or as a scalar."""
-        value = value_of(node.expr, self.kernel.result.dtype, lambda access: self.read(access, t))
+        value = value_of(node.expr, self.kernel.dtype, lambda access: self.read(access, t))
         if t is not None and self.lanes is not None and not is_vector(value):
             value = ir.Call("vfull", (value, ir.Const(self.lanes.lanes)), f"{value.dtype}x{self.lanes.lanes}")
         return value
@@ -156,7 +157,7 @@ class Lowering:
         for t, target in enumerate(targets):
             assert isinstance(target, ir.Var)
             value = self.value(node, t if is_vector(target) else None)
-            self.b.emit(ir.Let(target, _fused(node.reduce, target, value, self.kernel.result.dtype)))
+            self.b.emit(ir.Let(target, _fused(node.reduce, target, value, self.kernel.dtype)))
 
     def read(self, access: Access, t: int | None) -> ir.Expr:
         """The value of an access: a register, what was loaded further out, or a load."""
@@ -169,6 +170,10 @@ class Lowering:
         return self._load(cursor, t)
 
     def _load(self, cursor: Cursor, t: int | None) -> ir.Expr:
+        """The value at a cursor, or vector t of the tile there; of a half type as float32."""
+        return as_dtype(self._fetch(cursor, t), dtypes.computed(cursor.arrays.spec.dtype))
+
+    def _fetch(self, cursor: Cursor, t: int | None) -> ir.Expr:
         if self.lanes is not None and self.lanes.index in cursor.path and t is not None:
             if is_vector(cursor.first):
                 return self.lanes.gather(cursor.arrays.vals, cursor.first)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from scorch.formats import Format, dtypes
 from scorch.ir.graph import level_indices, walks
-from scorch.ir.notation import Access
 from scorch.ir.plan import Tile
 from scorch.schedule.problem import Problem
 
@@ -43,8 +42,8 @@ def can_tile(problem: Problem, index: str, formats: Mapping[str, Format]) -> boo
         seen = True
         if path[-1] != index or not format.levels[-1].full:
             return False
-        if _cast_needed(problem, access):
-            return False
+        if dtypes.computed(problem.by_name[access.tensor].dtype) != problem.dtype:
+            return False  # vectors of another number type would need another number of registers each
     return seen and (index in problem.statement.target.indices or problem.statement.reduce == "add")
 
 
@@ -78,8 +77,8 @@ def position_lanes(problem: Problem, index: str, formats: Mapping[str, Format]) 
             continue
         format = formats[access.tensor]
         path = level_indices(access, format)
-        if path[-1] != index or _cast_needed(problem, access):
-            return 0
+        if path[-1] != index or problem.by_name[access.tensor].dtype != problem.dtype:
+            return 0  # lanes of another number type are gathered one by one
         if not format.levels[-1].full:
             walkers.append(access)
     if len(walkers) != 1:
@@ -89,11 +88,6 @@ def position_lanes(problem: Problem, index: str, formats: Mapping[str, Format]) 
     rows = statistics.nnz / max(1e-9, statistics.row_mean)
     irregular = rows > PREDICTED_ROWS and statistics.row_mean >= lanes * SHORT_ROW
     return lanes if irregular or statistics.row_mean >= lanes * LONG_VECTORS else 0
-
-
-def _cast_needed(problem: Problem, access: Access) -> bool:
-    """Vectors of another number type would need another number of registers each."""
-    return problem.by_name[access.tensor].dtype != problem.dtype
 
 
 def choose_tile(problem: Problem, index: str, reduced: bool, gathers: bool, parts: int = 1) -> Tile:
