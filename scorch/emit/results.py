@@ -215,7 +215,7 @@ class _Appended(Result):
         condition: ir.Expr | None = self.low.met
         if self.low.kernel.assembly.filtered:
             kept = self.b.let("value", value(None))
-            condition = ir.Binary("!=", kept, ir.Const(0, kept.dtype))
+            condition = ir.Binary("!=", kept, ir.Const(self.spec.fill, kept.dtype))
         with self.b.block() as body:
             if not self.counting:
                 self.store(group.cursor, None, value(None) if kept is None else kept)
