@@ -69,15 +69,26 @@ class Program:
         """Run with the operands' flat values, which the call may replace in the list."""
         for n, reordering in self.reorderings:
             if not reordering.is_direct:
-                vals[n] = reordering.values(torch.from_numpy(vals[n]), self.fills[n]).numpy()
+                stored = dtypes.tensor_of(vals[n], self.plan.kernel.operands[n].dtype)
+                vals[n] = dtypes.array_of(reordering.values(stored, self.fills[n]))
         try:
             result = self.launch(vals)
         except (MemoryError, RuntimeError) as error:
             raise _explained(error, self.plan.statement, self.launch.shape, self.launch.result.format) from None
         if self.wanted is not None:
             assert isinstance(result, Storage)
-            return reorder.reformat(result, self.wanted)
+            result = reorder.reformat(result, self.wanted)
+        return _rounded(result, self.plan.dtype)
+
+
+def _rounded(result: Result, dtype: str) -> Result:
+    """A result in the number type that was asked for, where the kernel summed in a wider one."""
+    wanted = dtypes.to_torch(dtype)
+    if isinstance(result, torch.Tensor):
+        return result.to(wanted)
+    if result.values.dtype == wanted:
         return result
+    return Storage(result.pattern, result.values.to(wanted), result.fill)
 
 
 class Chain:
@@ -87,13 +98,15 @@ class Chain:
     def __init__(self, plan: Split, operands: Sequence[Storage], wanted: Format | None) -> None:
         self.plan = plan
         self.patterns = [hold(storage.pattern) for storage in operands]
+        self.dtypes = [storage.dtype for storage in operands]
         self.wanted = wanted
         self.source, self.path = str(plan), None
 
     def __call__(self, vals: list[np.ndarray[Any, Any]]) -> Result:
-        storages = [Storage(pattern(), torch.from_numpy(val)) for pattern, val in zip(self.patterns, vals, strict=True)]
+        bound = zip(self.patterns, vals, self.dtypes, strict=True)
+        storages = [Storage(pattern(), dtypes.tensor_of(val, dtype)) for pattern, val, dtype in bound]
         left, right = self.plan.pair
-        product = evaluate(self.plan.first, [storages[left], storages[right]], dtype=self.plan.dtype)
+        product = evaluate(self.plan.first, [storages[left], storages[right]], dtype=dtypes.computed(self.plan.dtype))
         if isinstance(product, torch.Tensor):
             product = Storage.from_dense(product)
         others = [storage for n, storage in enumerate(storages) if n not in self.plan.pair]
@@ -106,6 +119,7 @@ class Delegated:
     def __init__(self, plan: Handover, operands: Sequence[Storage]) -> None:
         self.plan = plan
         self.patterns = [hold(storage.pattern) for storage in operands]
+        self.dtypes = [storage.dtype for storage in operands]
         shapes = {name: s.pattern.shape for name, s in zip(operand_names(len(operands)), operands, strict=False)}
         extents = check_extents(plan.statement, shapes)
         self.shape = tuple(extents[v] for v in plan.statement.target.indices)
@@ -113,17 +127,18 @@ class Delegated:
 
     def __call__(self, vals: list[np.ndarray[Any, Any]]) -> Result:
         dtype = dtypes.to_torch(self.plan.dtype)
-        dense = [_shaped(pattern(), val).to(dtype) for pattern, val in zip(self.patterns, vals, strict=True)]
+        bound = zip(self.patterns, vals, self.dtypes, strict=True)
+        dense = [_shaped(pattern(), dtypes.tensor_of(val, name)).to(dtype) for pattern, val, name in bound]
         try:
             return torch.einsum(self.plan.notation, *dense).contiguous()
         except (MemoryError, RuntimeError) as error:
             raise _explained(error, self.plan.statement, self.shape, "dense") from None
 
 
-def _shaped(pattern: Pattern, val: np.ndarray[Any, Any]) -> torch.Tensor:
+def _shaped(pattern: Pattern, values: torch.Tensor) -> torch.Tensor:
     """A dense operand's flat values with its shape."""
     order = pattern.format.order
-    stored = torch.from_numpy(val).view([pattern.shape[d] for d in order])
+    stored = values.view([pattern.shape[d] for d in order])
     return stored.permute(tuple(np.argsort(order).tolist()))
 
 
@@ -203,7 +218,8 @@ def problem_of(
     extents = check_extents(statement, {name: s.pattern.shape for name, s in zip(names, operands, strict=False)})
     described = tuple(Operand.of(name, s.pattern, s.dtype, s.fill) for name, s in zip(names, operands, strict=False))
     result = dtype or dtypes.promote(*(operand.dtype for operand in described))
-    return Problem(statement, described, extents, result, threads.available(), wanted, convert)
+    arithmetic = dtypes.computed(result)
+    return Problem(statement, described, extents, arithmetic, threads.available(), wanted, convert, result)
 
 
 def copy(statement: Assign, operand: Storage, format: Format) -> Result:

@@ -318,21 +318,35 @@ def _plan(problem: Problem, best: _Candidate, alternatives: tuple[Alternative, .
     )
     specs = tuple(o.spec(layout.formats[o.name]) for o in problem.operands)
     divided = partition.weight if partition.unit == "merge-path" else None
-    result = replace(_result_spec(problem, writing), fill=problem.fill)
+    result = replace(_result_spec(problem, writing, partition), fill=problem.fill)
     kernel = Kernel(
         specs, result, statement, build_nest(nest), writing.assembly, partition.unit, partition.private, divided
     )
     extents = tuple(problem.extents.items())
     reasons = _reasons(problem, best)
-    return Plan(kernel, layout.conversions, partition, extents, best.cost / 1000, reasons, alternatives, layout.wanted)
+    return Plan(
+        kernel,
+        layout.conversions,
+        partition,
+        extents,
+        best.cost / 1000,
+        problem.result_dtype,
+        reasons,
+        alternatives,
+        layout.wanted,
+    )
 
 
-def _result_spec(problem: Problem, writing: Writing) -> TensorSpec:
+def _result_spec(problem: Problem, writing: Writing, partition: Partition) -> TensorSpec:
+    """The result as the kernel writes it: what is summed in place is rounded to a half type only when it is done."""
     name = problem.statement.target.tensor
+    assembly = writing.assembly
+    once = assembly.kind in ("append", "bucket") or (assembly.owned and partition.unit != "merge-path")
+    dtype = problem.result_dtype if once and not partition.private else problem.dtype
     if writing.assembly.source is not None:
         source = problem.by_name[writing.assembly.source.tensor].spec()
-        return replace(source, name=name, dtype=problem.dtype, format=writing.format)
-    return TensorSpec(name, writing.format, problem.dtype, appended_bits(writing.format, problem.shape))
+        return replace(source, name=name, dtype=dtype, format=writing.format)
+    return TensorSpec(name, writing.format, dtype, appended_bits(writing.format, problem.shape))
 
 
 def _reasons(problem: Problem, best: _Candidate) -> tuple[str, ...]:
