@@ -164,7 +164,7 @@ def _named_context(written: tuple[Raw, ...], named: dict[str, Any]) -> str:
 
 def _prepared(
     notation: str, operands: tuple[Any, ...], out_format: Format | str | None, key: object = None
-) -> engine.AnyProgram:
+) -> engine.AnyProgram | engine.Filled:
     """The program of an einsum, planned and compiled unless an equal one is kept; kept under `key` too."""
     if not isinstance(notation, str):
         kind = type(notation).__name__
@@ -172,7 +172,7 @@ def _prepared(
     storages = [as_storage(x) for x in operands]
     statement = _statement(notation, tuple(s.pattern.shape for s in storages))
     wanted = None if out_format is None else resolve(out_format, len(statement.target.indices))
-    program = engine.prepare(statement, storages, wanted)
+    program = engine.prepare_product(statement, storages, wanted)
     if key is not None:
         engine.remember(key, program, storages)
     return program
@@ -242,7 +242,11 @@ class BoundKernel:
     """What `scorch.kernel` returns for an einsum: a program with the keys of the operands that it takes."""
 
     def __init__(
-        self, notation: str, program: engine.AnyProgram, out_format: Format | str | None, keys: tuple[object, ...]
+        self,
+        notation: str,
+        program: engine.AnyProgram | engine.Filled,
+        out_format: Format | str | None,
+        keys: tuple[object, ...],
     ) -> None:
         self.notation = notation
         self.program = program
@@ -260,7 +264,8 @@ class BoundKernel:
         return result if isinstance(result, torch.Tensor) else Tensor(result)
 
     def __repr__(self) -> str:
-        return f"kernel({self.notation!r})\n{self.program.plan}"
+        plan = "" if isinstance(self.program, engine.Filled) else f"\n{self.program.plan}"
+        return f"kernel({self.notation!r}){plan}"
 
 
 class StatementKernel:
@@ -294,7 +299,10 @@ def explain(
     try:
         _without_names(named)
         program = _prepared(notation, operands, out_format)
-        return Explanation.of(program, [as_storage(x) for x in operands])
+        storages = [as_storage(x) for x in operands]
+        if isinstance(program, engine.Filled):
+            return _observed(lambda note: program([storage.vals for storage in storages], note))
+        return Explanation.of(program, storages)
     except ScorchError as error:
         raise error.explain_with(_context(notation, operands)) from None
 
@@ -306,13 +314,18 @@ def _explained(
     if isinstance(statements[0], str):
         _without_positions(statements[1:])
     written, named = _read(statements, operands)
+    try:
+        return _observed(lambda note: _computed(written, named, out_format, note))
+    except ScorchError as error:
+        raise error.explain_with(_named_context(written, named)) from None
+
+
+def _observed(run: Callable[[engine.Observer], object]) -> Explanation | Explanations:
+    """What a run of several statements does."""
     parts: list[Explanation] = []
 
     def note(statement: Assign, program: engine.AnyProgram, storages: Sequence[Storage]) -> None:
         parts.append(Explanation.of(program, storages, statement))
 
-    try:
-        _computed(written, named, out_format, note)
-    except ScorchError as error:
-        raise error.explain_with(_named_context(written, named)) from None
+    run(note)
     return parts[0] if len(parts) == 1 else Explanations(tuple(parts))

@@ -135,6 +135,31 @@ class Delegated:
             raise _explained(error, self.plan.statement, self.shape, "dense") from None
 
 
+class Filled:
+    """A statement over operands whose absent entries are not 0, which reductions have to count in."""
+
+    def __init__(self, statement: Assign, operands: Sequence[Storage], wanted: Format | None) -> None:
+        self.statement = statement
+        self.names = operand_names(len(operands))
+        self.operands = [(hold(storage.pattern), storage.dtype, storage.fill) for storage in operands]
+        self.wanted = wanted
+
+    def __call__(self, vals: list[np.ndarray[Any, Any]], observe: Observer | None = None) -> Result:
+        bound = zip(self.operands, vals, strict=True)
+        storages = [Storage(pattern(), dtypes.tensor_of(val, dtype), fill) for (pattern, dtype, fill), val in bound]
+        return compute((self.statement,), dict(zip(self.names, storages, strict=False)), self.wanted, observe=observe)
+
+
+def prepare_product(statement: Assign, operands: Sequence[Storage], wanted: Format | None) -> AnyProgram | Filled:
+    """The program of an einsum over operands A, B, ..., whatever their fills are."""
+    return Filled(statement, operands, wanted) if are_filled(operands) else prepare(statement, operands, wanted)
+
+
+def are_filled(operands: Sequence[Storage]) -> bool:
+    """Whether an operand's absent entries are not 0."""
+    return any(storage.fill != 0 and not storage.pattern.format.is_dense for storage in operands)
+
+
 def _shaped(pattern: Pattern, values: torch.Tensor) -> torch.Tensor:
     """A dense operand's flat values with its shape."""
     order = pattern.format.order
@@ -166,7 +191,7 @@ def _program(plan: Plan | Split | Handover, operands: Sequence[Storage], wanted:
     return Program(plan, compile_kernel(plan.kernel), operands)
 
 
-_programs: OrderedDict[Any, AnyProgram] = OrderedDict()
+_programs: OrderedDict[Any, Any] = OrderedDict()
 _lock = threading.RLock()
 
 
@@ -175,7 +200,7 @@ def settings() -> tuple[object, ...]:
     return config.state, threads.available()
 
 
-def find(key: object) -> AnyProgram | None:
+def find(key: object) -> Any:
     """The program kept under a key, if there is one."""
     try:
         return _programs.get(key)
@@ -188,14 +213,14 @@ def prepare(
 ) -> AnyProgram:
     """The program of a statement over operands A, B, ... in this order, from the cache if it was made before."""
     key = (statement, tuple([storage.key for storage in operands]), wanted, dtype, settings())
-    found = find(key)
+    found: AnyProgram | None = find(key)
     if found is None:
         found = _program(contract(problem_of(statement, operands, wanted, dtype)), operands, wanted)
         remember(key, found, operands)
     return found
 
 
-def remember(key: object, program: AnyProgram, operands: Sequence[Storage]) -> None:
+def remember(key: object, program: AnyProgram | Filled, operands: Sequence[Storage]) -> None:
     """Keep a program under a key for as long as its operands' patterns live."""
     with _lock:
         _programs[key] = program
