@@ -117,6 +117,4 @@ def block_diag(*tensors: Any) -> Any:
         row, column = row + x.shape[0], column + x.shape[1]
     values = torch.cat([stored_values(x) for x in parts])
     shape = (row, column)
-    return assembled(
-        values, Entries(torch.cat(coords, dim=1)), shape, carried(like, (0, 1), shape, len(values)), like.fill
-    )
+    return assembled(values, Entries(torch.cat(coords, dim=1)), shape, carried(like, (0, 1), shape, len(values)), like.fill)
