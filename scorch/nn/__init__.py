@@ -1,0 +1,13 @@
+"""Sparse layers for PyTorch models.
+
+>>> import torch, scorch.nn
+>>> layer = scorch.nn.Linear(16, 8, sparsity=0.9)
+>>> layer(torch.ones(2, 16)).shape
+torch.Size([2, 8])
+"""
+
+from scorch.nn import functional
+from scorch.nn.linear import Linear
+from scorch.nn.weight import SparseWeight
+
+__all__ = ["Linear", "SparseWeight", "functional"]
