@@ -7,7 +7,20 @@ torch.Size([2, 8])
 """
 
 from scorch.nn import functional
+from scorch.nn.attention import SparseAttention
+from scorch.nn.graph import adjacency
+from scorch.nn.graph.layers import GATConv, GCNConv, GINConv, SAGEConv
 from scorch.nn.linear import Linear
 from scorch.nn.weight import SparseWeight
 
-__all__ = ["Linear", "SparseWeight", "functional"]
+__all__ = [
+    "GATConv",
+    "GCNConv",
+    "GINConv",
+    "Linear",
+    "SAGEConv",
+    "SparseAttention",
+    "SparseWeight",
+    "adjacency",
+    "functional",
+]

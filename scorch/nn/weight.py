@@ -55,7 +55,7 @@ class SparseWeight(nn.Module):
         """The weight as a Tensor over the Parameter: gradients of what is computed with it reach `values`."""
         if not self.values.is_cpu:
             raise UnsupportedError(
-                f"Scorch runs on CPU; the layer's values are on {self.values.device}: call layer.cpu() or layer.to('cpu')"
+                f"Scorch runs on CPU; the layer's values are on {self.values.device}: call layer.to('cpu')"
             )
         if self._pattern is None:
             self._pattern = self._checked()
@@ -63,9 +63,7 @@ class SparseWeight(nn.Module):
 
     def _checked(self) -> scorch.Tensor:
         """The tensor of the buffers, validated."""
-        arrays = [
-            {name: getattr(self, f"{name}{level}") for name in names} for level, names in enumerate(self._names)
-        ]
+        arrays = [{name: getattr(self, f"{name}{level}") for name in names} for level, names in enumerate(self._names)]
         return scorch.Tensor.from_levels(self.shape, self.format, arrays, self.values.detach())
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:

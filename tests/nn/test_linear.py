@@ -73,7 +73,7 @@ def test_a_damaged_pattern_is_refused() -> None:
     layer = Linear(6, 4, sparsity=0.5)
     state = layer.state_dict()
     state["weight.crd1"] = state["weight.crd1"] + 100
-    with pytest.raises(RuntimeError, match="the state of weight. is no csr tensor"):
+    with pytest.raises(RuntimeError, match=r"the state of weight\. is no csr tensor"):
         layer.load_state_dict(state)
 
 
@@ -138,7 +138,8 @@ def test_data_loader_workers() -> None:
     layer = Linear(6, 4, sparsity=0.5)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # forking a process that has threads
-        loader = torch.utils.data.DataLoader(Samples(layer), batch_size=2, num_workers=2, multiprocessing_context="fork")
+        workers = {"num_workers": 2, "multiprocessing_context": "fork"}
+        loader = torch.utils.data.DataLoader(Samples(layer), batch_size=2, **workers)  # type: ignore[arg-type]
         rows = torch.cat(list(loader))
     with torch.no_grad():
         torch.testing.assert_close(rows, layer(torch.arange(4.0)[:, None].expand(4, 6)).contiguous())

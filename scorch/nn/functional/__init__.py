@@ -1,6 +1,23 @@
 """The layers' computations as functions of tensors."""
 
+from scorch.nn.functional.attention import attention
+from scorch.nn.functional.edges import edge_max, edge_softmax, edge_sum
 from scorch.nn.functional.epilogue import epilogue
+from scorch.nn.functional.graph import gat_conv, graph_conv, propagate
 from scorch.nn.functional.linear import linear, matmul
+from scorch.nn.graph.normalise import gcn_norm, row_norm
 
-__all__ = ["epilogue", "linear", "matmul"]
+__all__ = [
+    "attention",
+    "edge_max",
+    "edge_softmax",
+    "edge_sum",
+    "epilogue",
+    "gat_conv",
+    "gcn_norm",
+    "graph_conv",
+    "linear",
+    "matmul",
+    "propagate",
+    "row_norm",
+]

@@ -17,9 +17,7 @@ __all__ = ["linear", "matmul"]
 _BY_FEATURE = scorch.Format("dense, dense", order=(1, 0))
 
 
-def linear(
-    input: Any, weight: Any, bias: torch.Tensor | None = None, activation: Activation = None
-) -> torch.Tensor:
+def linear(input: Any, weight: Any, bias: torch.Tensor | None = None, activation: Activation = None) -> torch.Tensor:
     """activation(input @ weight.T + bias), where the weight, the input or both are sparse.
 
     `input` is (..., in_features), dense, or (batch, in_features), sparse; `weight` (out_features, in_features); the
