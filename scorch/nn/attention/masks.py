@@ -95,8 +95,7 @@ def _within(blocks: torch.Tensor, size: int, length: int) -> torch.Tensor:
     step = torch.arange(size)
     queries = blocks[0][:, None, None] * size + step[:, None]
     keys = blocks[1][:, None, None] * size + step
-    shape = torch.broadcast_shapes(queries.shape, keys.shape)
-    queries, keys = queries.expand(shape), keys.expand(shape)
+    queries, keys = queries.expand(-1, size, size), keys.expand(-1, size, size)
     inside = (queries < length) & (keys < length)
     return torch.stack([queries[inside], keys[inside]])
 
