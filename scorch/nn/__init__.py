@@ -6,14 +6,20 @@
 torch.Size([2, 8])
 """
 
-from scorch.nn import functional
+from scorch.nn import functional, prune
 from scorch.nn.attention import SparseAttention
+from scorch.nn.conv import Conv2d
+from scorch.nn.conversion import convert
+from scorch.nn.embedding import Embedding, EmbeddingBag
 from scorch.nn.graph import adjacency
 from scorch.nn.graph.layers import GATConv, GCNConv, GINConv, SAGEConv
 from scorch.nn.linear import Linear
 from scorch.nn.weight import SparseWeight
 
 __all__ = [
+    "Conv2d",
+    "Embedding",
+    "EmbeddingBag",
     "GATConv",
     "GCNConv",
     "GINConv",
@@ -22,5 +28,7 @@ __all__ = [
     "SparseAttention",
     "SparseWeight",
     "adjacency",
+    "convert",
     "functional",
+    "prune",
 ]

@@ -13,9 +13,6 @@ from scorch.nn.functional.epilogue import Activation, epilogue
 
 __all__ = ["linear", "matmul"]
 
-# One feature of all samples after the other: the order in which a sparse weight's rows are multiplied at full speed.
-_BY_FEATURE = scorch.Format("dense, dense", order=(1, 0))
-
 
 def linear(input: Any, weight: Any, bias: torch.Tensor | None = None, activation: Activation = None) -> torch.Tensor:
     """activation(input @ weight.T + bias), where the weight, the input or both are sparse.
@@ -44,10 +41,10 @@ def _product(input: Any, weight: Any) -> torch.Tensor:
     if _is_sparse(input):
         return _torch(scorch.einsum("bi,oi->bo", input, weight, out_format="dense"))
     input = _dense(input)
-    flat = input.reshape(-1, input.shape[-1])
-    by_feature = flat.t().contiguous().t()
-    product = _torch(scorch.einsum("oi,bi->bo", weight, by_feature, out_format=_BY_FEATURE))
-    return product.reshape(*input.shape[:-1], weight.shape[0])
+    # One feature of all samples after the other: so the rows of a sparse weight are multiplied at full speed.
+    by_feature = input.reshape(-1, input.shape[-1]).t().contiguous()
+    product = _torch(scorch.einsum("oi,ib->ob", weight, by_feature))
+    return product.t().reshape(*input.shape[:-1], weight.shape[0])
 
 
 def matmul(a: Any, b: Any) -> torch.Tensor:

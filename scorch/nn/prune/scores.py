@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
 from scorch.errors import UnsupportedError
+from scorch.nn.conv import padding_of
 
 __all__ = ["Scores", "magnitudes", "movements", "randoms", "wandas"]
 
@@ -55,10 +56,10 @@ def _square_sums(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
     """The sum of squares, over samples and places, of the input that meets each weight; broadcasts to its shape."""
     if isinstance(layer, nn.Linear):
         return x.reshape(-1, x.shape[-1]).square().sum(0)
-    if not isinstance(layer, nn.Conv2d) or isinstance(layer.padding, str):
+    if not isinstance(layer, nn.Conv2d):
         raise UnsupportedError(f"wanda knows Linear and Conv2d, not {layer}: leave it out with layers=")
-    patches = F.unfold(x.square(), layer.kernel_size, layer.dilation, layer.padding, layer.stride).sum((0, 2))
-    grouped = patches.reshape(layer.groups, 1, layer.in_channels // layer.groups, *layer.kernel_size)
+    squares = F.unfold(x.square(), layer.kernel_size, layer.dilation, padding_of(layer), layer.stride).sum((0, 2))
+    grouped = squares.reshape(layer.groups, 1, layer.in_channels // layer.groups, *layer.kernel_size)
     return grouped.expand(-1, layer.out_channels // layer.groups, -1, -1, -1).flatten(0, 1)
 
 
