@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal as OneOf
 from typing import TypeAlias
 
-from scorch.formats import Format
+from scorch.formats import Format, dtypes
 from scorch.ir.notation import Access, Assign, Expr
 from scorch.ir.operators import operator
 
@@ -219,6 +219,11 @@ class Kernel:
     divided: Access | None = None  # whose rows a merge path divides
 
     @property
+    def dtype(self) -> str:
+        """The number type of all arithmetic: operands are converted to it, results from it."""
+        return dtypes.computed(self.result.dtype)
+
+    @property
     def phases(self) -> tuple[str, ...]:
         """The functions that are run one after the other."""
         if self.assembly.kind in ("locate", "share"):
@@ -279,6 +284,7 @@ class Plan:
     partition: Partition
     extents: tuple[tuple[str, int], ...]
     cost: float
+    dtype: str  # of the result; the kernel may write a wider one, which is rounded afterwards
     reasons: tuple[str, ...] = ()
     alternatives: tuple[Alternative, ...] = field(default=())
     wanted: Format | None = None  # the result's format, where the kernel writes another that is then sorted

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from scorch.formats import Format, dtypes
 from scorch.ir.graph import level_indices, walks
-from scorch.ir.notation import Access, has_vector_form
+from scorch.ir.notation import has_vector_form
 from scorch.ir.plan import Tile
 from scorch.schedule.problem import Problem
 
@@ -43,8 +43,8 @@ def can_tile(problem: Problem, index: str, formats: Mapping[str, Format]) -> boo
         seen = True
         if path[-1] != index or not format.levels[-1].full:
             return False
-        if _cast_needed(problem, access):
-            return False
+        if dtypes.computed(problem.by_name[access.tensor].dtype) != problem.dtype:
+            return False  # vectors of another number type would need another number of registers each
     return seen and (index in problem.statement.target.indices or problem.statement.reduce == "add")
 
 
@@ -78,8 +78,8 @@ def position_lanes(problem: Problem, index: str, formats: Mapping[str, Format]) 
             continue
         format = formats[access.tensor]
         path = level_indices(access, format)
-        if path[-1] != index or _cast_needed(problem, access):
-            return 0
+        if path[-1] != index or problem.by_name[access.tensor].dtype != problem.dtype:
+            return 0  # lanes of another number type are gathered one by one
         if not format.levels[-1].full:
             walkers.append(access)
     if len(walkers) != 1 or not problem.is_linear:
@@ -94,11 +94,6 @@ def position_lanes(problem: Problem, index: str, formats: Mapping[str, Format]) 
 def _has_vectors(problem: Problem) -> bool:
     """Whether the expression can be computed on SIMD lanes."""
     return has_vector_form(problem.statement.expr) and not problem.filters
-
-
-def _cast_needed(problem: Problem, access: Access) -> bool:
-    """Vectors of another number type would need another number of registers each."""
-    return problem.by_name[access.tensor].dtype != problem.dtype
 
 
 def choose_tile(problem: Problem, index: str, reduced: bool, gathers: bool, parts: int = 1) -> Tile:
