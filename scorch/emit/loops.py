@@ -59,12 +59,12 @@ class Loops:
         if reader is not None:
             self.low.entries(node, reader)
             return
-        lattice = build_lattice(iteration_space(node.body), node.index, lambda a: self._walks(a, node.index))
-        iterators = lattice.top.iterators
-        if not iterators:
+        space = iteration_space(node.body)
+        lattice = build_lattice(space, node.index, lambda a: self._walks(a, node.index), self.low.fills)
+        access = lattice.only()
+        if lattice.is_dense:
             self.dense(node, outermost)
-        elif len(lattice.points) == 1 and len(iterators) == 1:
-            (access,) = iterators
+        elif access is not None:
             self.positions(node, access, outermost)
         else:
             self.merge.loop(node, lattice, outermost)
