@@ -1,4 +1,4 @@
-"""The front doors: einsum, kernel, explain. They wrap operands, enrich errors, and hand over to the engine."""
+"""The front doors: einsum, compute, kernel, explain. They wrap operands, enrich errors, and hand over to the engine."""
 
 from __future__ import annotations
 
@@ -9,15 +9,20 @@ from typing import Any, TypeAlias
 import torch
 
 from scorch import engine
-from scorch.errors import NotationError, ScorchError
+from scorch.errors import DtypeError, FormatError, NotationError, ScorchError, ShapeError
 from scorch.explain import Explanation
-from scorch.formats import Format, resolve
+from scorch.formats import Format, Storage, resolve
+from scorch.indexing import Statement, collect
+from scorch.ir.check import operands_of
 from scorch.ir.einsum import parse_einsum
+from scorch.ir.normalise import normalise
 from scorch.ir.notation import Assign
+from scorch.ir.parse import parse_statements
+from scorch.ir.statement import Raw
 from scorch.operand import as_storage, bind
 from scorch.tensor import Tensor
 
-__all__ = ["einsum", "explain", "kernel"]
+__all__ = ["compute", "einsum", "explain", "kernel"]
 
 Result: TypeAlias = "torch.Tensor | Tensor"
 
@@ -27,13 +32,15 @@ def _statement(notation: str, shapes: tuple[tuple[int, ...], ...]) -> Assign:
     return parse_einsum(notation, shapes)
 
 
-def einsum(notation: str, *operands: Any, out_format: Format | str | None = None) -> Result:
+def einsum(
+    notation: str, *operands: Any, out_format: Format | str | None = None, out: torch.Tensor | None = None
+) -> Result:
     """Evaluate an einsum over sparse and dense operands.
 
     `notation` is numpy's: "ik,kj->ij", repeated indices, "...", implicit result. Operands are scorch, torch (dense or
     sparse), scipy.sparse or numpy tensors of any rank; their memory is read in place and never changed. The result has
     the promoted number type; it is a torch.Tensor where the expression makes it structurally dense, else a
-    scorch.Tensor, unless `out_format` asks for a format.
+    scorch.Tensor, unless `out_format` asks for a format. A dense result is copied into `out`, if one is given.
 
     Raises NotationError, ShapeError, FormatError or DtypeError, each with the operands and the way out.
 
@@ -50,9 +57,106 @@ def einsum(notation: str, *operands: Any, out_format: Format | str | None = None
         if program is None:
             program = _prepared(notation, operands, out_format, key)
         result = program([vals for _, vals in bound])
+        if out is not None:
+            return _copied(result, out)
     except ScorchError as error:
         raise error.explain_with(_context(notation, operands)) from None
     return result if isinstance(result, torch.Tensor) else Tensor(result)
+
+
+def _copied(result: torch.Tensor | Storage, out: torch.Tensor) -> torch.Tensor:
+    """A dense result in memory that was given for it; ShapeError, DtypeError or FormatError where it doesn't fit."""
+    if not isinstance(out, torch.Tensor) or out.layout is not torch.strided:
+        raise FormatError("out= takes a dense torch.Tensor; ask for a sparse result with out_format=")
+    if not isinstance(result, torch.Tensor):
+        raise FormatError("the result is sparse and cannot go into out=; ask for a dense one with out_format='dense'")
+    if out.shape != result.shape:
+        raise ShapeError(f"out has the shape {tuple(out.shape)}, the result {tuple(result.shape)}")
+    if not torch.can_cast(result.dtype, out.dtype):
+        raise DtypeError(f"a result of {result.dtype} cannot be stored as {out.dtype}")
+    return out.copy_(result)
+
+
+def compute(*statements: str | Statement, out_format: Format | str | None = None, **operands: Any) -> Result:
+    """Evaluate index notation: one statement or several, the last one's result.
+
+    Either a text over named operands, or statements made of Python objects (`scorch.indices`), which know theirs.
+    `+ - * / // % **`, comparisons, `& | ~`, `where(c, a, b)`, `max(a, b)`, unary functions, constants; `=` sums over
+    the indices that the target lacks, `+= *= max= min= |= &=` reduce the whole right-hand side. Targets of earlier
+    statements are temporaries. Operands may be anything that `einsum` takes, and numbers. Absent entries have their
+    tensor's fill; one that is the annihilator of its operator decides the result (0 times infinity is 0 there).
+    `where(stored(M[i,j]), e, absent)` has M's entries only.
+
+    Raises NotationError with the column, ShapeError, FormatError, DtypeError, and UnsupportedError for a result that
+    would have to be dense and was not asked for as that.
+
+    >>> import torch
+    >>> A = torch.tensor([[0.0, 2.0], [1.0, 0.0]]).to_sparse_csr()
+    >>> compute("C[i] max= A[i,k]; D[i] = C[i] * 10 + x", A=A, x=0.5)
+    tensor([20.5000, 10.5000])
+    """
+    written, named = _read(statements, operands)
+    try:
+        result = _computed(written, named, out_format)
+    except ScorchError as error:
+        raise error.explain_with(_named_context(written, named)) from None
+    return result if isinstance(result, torch.Tensor) else Tensor(result)
+
+
+def _read(statements: tuple[str | Statement, ...], operands: dict[str, Any]) -> tuple[tuple[Raw, ...], dict[str, Any]]:
+    """What is written, and the tensors behind its names; NotationError if they don't belong together."""
+    if not statements:
+        raise NotationError("compute needs a statement such as 'C[i,j] = A[i,k] * B[k,j]'")
+    if all(isinstance(s, Statement) for s in statements):
+        collected = collect(*(s for s in statements if isinstance(s, Statement)))
+        if operands:
+            raise NotationError(f"statements of Python objects know their operands; drop {', '.join(operands)}=")
+        return collected.statements, collected.operands
+    if not all(isinstance(s, str) for s in statements):
+        raise NotationError("compute takes text, or statements such as C[i, j] << A[i, k] * B[k, j], and not both")
+    written = _parsed("; ".join(map(str, statements)))
+    read = operands_of(written)
+    if missing := [name for name in read if name not in operands]:
+        raise NotationError(f"{missing[0]} is read, but not given: pass {missing[0]}=...")
+    if unused := [name for name in operands if name not in read]:
+        raise NotationError(
+            f"{unused[0]} is given, but no statement reads it; they read {', '.join(read) or 'nothing'}"
+        )
+    return written, operands
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str) -> tuple[Raw, ...]:
+    return parse_statements(text)
+
+
+@lru_cache(maxsize=4096)
+def _normalised(statements: tuple[Raw, ...]) -> tuple[Assign, ...]:
+    return normalise(statements)
+
+
+def _computed(
+    written: tuple[Raw, ...], named: dict[str, Any], out_format: Format | str | None
+) -> Storage | torch.Tensor:
+    statements = _normalised(written)
+    wanted = None if out_format is None else resolve(out_format, len(statements[-1].target.indices))
+    return engine.compute(statements, _storages(named), wanted)
+
+
+def _storages(named: dict[str, Any]) -> dict[str, Storage]:
+    """The operands by name; Python's numbers in a type that changes no tensor's."""
+    found = {name: as_storage(x) for name, x in named.items() if not isinstance(x, float)}
+    double = any(storage.dtype in ("float64", "complex128") for storage in found.values())
+    for name, x in named.items():
+        if isinstance(x, float):
+            found[name] = as_storage(torch.tensor(x, dtype=torch.float64 if double else None))
+    return found
+
+
+def _named_context(written: tuple[Raw, ...], named: dict[str, Any]) -> str:
+    """The statements and a line for each operand."""
+    lines = [f"  in compute: {statement}" for statement in written]
+    return "\n".join([*lines, *(f"  operand {name}: {_described(x)}" for name, x in named.items())])
 
 
 def _prepared(
@@ -74,14 +178,17 @@ def _prepared(
 def _context(notation: str, operands: tuple[Any, ...]) -> str:
     """The expression and a line for each operand."""
     lines = [f"  in einsum({notation!r})"]
-    for number, x in enumerate(operands):
-        shape = tuple(getattr(x, "shape", ())) if hasattr(x, "shape") else "?"
-        kind = getattr(x, "format", None) or getattr(x, "layout", None)
-        kind = type(x).__name__ if kind is None or callable(kind) else kind
-        dtype = str(getattr(x, "dtype", "?")).removeprefix("torch.")
-        home = type(x).__module__.split(".")[0]
-        lines.append(f"  operand {number}: {home} {str(kind).removeprefix('torch.')}, shape {shape}, {dtype}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"  operand {number}: {_described(x)}" for number, x in enumerate(operands))])
+
+
+def _described(x: Any) -> str:
+    """Where an operand comes from, its format, shape and number type."""
+    shape = tuple(getattr(x, "shape", ())) if hasattr(x, "shape") else "?"
+    kind = getattr(x, "format", None) or getattr(x, "layout", None)
+    kind = type(x).__name__ if kind is None or callable(kind) else kind
+    dtype = str(getattr(x, "dtype", "?")).removeprefix("torch.")
+    home = type(x).__module__.split(".")[0]
+    return f"{home} {str(kind).removeprefix('torch.')}, shape {shape}, {dtype}"
 
 
 def kernel(notation: str, *operands: Any, out_format: Format | str | None = None) -> Callable[..., Result]:

@@ -16,6 +16,7 @@ from scorch.errors import FormatError, ScorchError, ShapeError, UnsupportedError
 from scorch.formats import Format, Pattern, Storage, dtypes, resolve
 from scorch.formats.coordinates import coordinates, pack
 from scorch.formats.storage import Array, dense_pattern
+from scorch.indexing import Term, access
 from scorch.ir.einsum import parse_einsum
 from scorch.operand import Stored, as_storage
 
@@ -274,6 +275,12 @@ class Tensor(Stored):
         if not self.format.is_dense:
             raise TypeError(f"a {self.format} tensor is no numpy array; call .to_dense() for a dense copy")
         return np.array(exchange.dense_view(self._storage).detach().numpy(), dtype=dtype, copy=copy)
+
+    def __getitem__(self, key: Any) -> Term:
+        """Index notation: `A[i, k]` with the indices of `scorch.indices`."""
+        return access(self, key)
+
+    __iter__ = None  # or Python would try A[0], A[1] ...
 
     def __matmul__(self, other: Any) -> Any:
         return _matmul(self, other)

@@ -64,6 +64,7 @@ class Lowering:
             self.b.fresh(name)
         self.fills = {spec.name: spec.fill for spec in kernel.operands}
         self.types = {spec.name: spec for spec in kernel.operands}
+        self.filters = guarded(kernel.statement.expr)[0] is not None
         specs = {spec.name: TensorArrays(self.b, spec) for spec in kernel.operands}
         self.cursors: dict[Access, Cursor] = {
             access: begin(access, specs[access.tensor]) for access in accesses(kernel.statement.expr)
@@ -77,7 +78,6 @@ class Lowering:
         self.tile: Tile | None = None
         self.registers: set[Access] = set()
         self.sets: dict[Access, list[ir.Expr | list[ir.Expr]]] = {}  # accumulators of an unrolled loop
-        self.filters = guarded(kernel.statement.expr)[0] is not None
 
     def run(self) -> None:
         self.result.prologue()
@@ -159,6 +159,10 @@ class Lowering:
         spec = self.types.get(access.tensor)
         return Kind(self.kernel.result.dtype) if spec is None else Kind(spec.dtype, 2 if spec.format.ndim else 1)
 
+    def fills_of(self, absent: Iterable[Access]) -> dict[Access, Literal]:
+        """The values of accesses that have no entry."""
+        return {access: Literal(self.fills.get(access.tensor, 0)) for access in absent}
+
     def _accumulate(self, node: Compute) -> None:
         """register = register (reduce) value, a multiply-add where it is one."""
         if self.met is not None and not any(access in self.registers for access in accesses(node.expr)):
@@ -188,11 +192,6 @@ class Lowering:
                 return self.lanes.gather(cursor.arrays.vals, cursor.first)
             return self.lanes.load(cursor.arrays.vals, self.lanes.place(cursor.first, t), t)
         return ir.Load(cursor.arrays.vals, cursor.first)
-
-    # -- loops -------------------------------------------------------------------------------------------------
-    def fills_of(self, absent: Iterable[Access]) -> dict[Access, Literal]:
-        """The values of accesses that have no entry."""
-        return {access: Literal(self.fills.get(access.tensor, 0)) for access in absent}
 
     # -- binding -----------------------------------------------------------------------------------------------
 
