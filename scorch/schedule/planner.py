@@ -11,7 +11,7 @@ from scorch.errors import ScheduleError
 from scorch.formats import Compressed, Dense, Format, dtypes
 from scorch.ir.graph import level_indices
 from scorch.ir.notation import Access
-from scorch.ir.plan import Alternative, Kernel, Partition, Plan, TensorSpec, Tile
+from scorch.ir.plan import Alternative, Assembly, Kernel, Partition, Plan, TensorSpec, Tile
 from scorch.schedule.assembly import Writing, choose_assembly
 from scorch.schedule.cost import PRICES, bound_cost, conversion_cost, count_cost, nest_cost, scatter_cost
 from scorch.schedule.nest import Nest, build_nest
@@ -208,7 +208,7 @@ def _priced(problem: Problem, layout: _Layout) -> _Candidate | None:
         parts.append(("count and place", problem.products * PRICES.place))
     elif writing.assembly.kind == "append":
         parts.append(("append", problem.entries(problem.statement.target.indices) * PRICES.append))
-    tile = _tile(problem, layout)
+    tile = _tile(problem, layout, writing.assembly)
     work = loops + sum(cost for _, cost in parts)
     collects = writing.scatter is not None and writing.split == 0  # one row for all loops: chunks would share it
     outermost = whole[0] if whole and not collects else None
@@ -238,13 +238,14 @@ def _whole(problem: Problem, layout: _Layout) -> tuple[str, ...]:
     return (*order, tiled)
 
 
-def _tile(problem: Problem, layout: _Layout) -> tuple[str, Tile] | None:
+def _tile(problem: Problem, layout: _Layout, assembly: Assembly) -> tuple[str, Tile] | None:
     if layout.tiled is None:
         return None
     reduced = layout.tiled not in problem.statement.target.indices
     parts = problem.threads if layout.spread else 1
     gathers = not reduced and _rows_are_far(problem, layout.tiled)
-    return layout.tiled, choose_tile(problem, layout.tiled, reduced, gathers, parts)
+    once = assembly.kind == "locate" and assembly.owned
+    return layout.tiled, choose_tile(problem, layout.tiled, reduced, gathers, parts, once)
 
 
 def _rows_are_far(problem: Problem, tiled: str) -> bool:
@@ -255,7 +256,7 @@ def _rows_are_far(problem: Problem, tiled: str) -> bool:
         for other in problem.accesses:
             if other not in problem.sparse and picked in other.indices and tiled in other.indices:
                 rows = problem.extents[picked] * problem.by_name[access.tensor].statistics.spread
-                if rows * problem.extents[tiled] * dtypes.itemsize(problem.dtype) > PRICES.near_bytes:
+                if rows * problem.extents[tiled] * dtypes.itemsize(problem.dtype) > problem.machine.near_bytes:
                     return True
     return False
 

@@ -15,6 +15,7 @@ from scorch.ir.notation import Access, Apply, Assign, Expr, Literal, accesses
 from scorch.ir.operators import identity
 from scorch.ir.plan import TensorSpec
 from scorch.ir.statement import ABSENT
+from scorch.schedule.machine import Machine, host
 from scorch.schedule.statistics import Statistics, expected_distinct, product, statistics
 
 __all__ = ["Operand", "Problem"]
@@ -73,6 +74,7 @@ class Problem:
     wanted: Format | None = None
     convert: bool = True  # whether operands may be converted and the result sorted
     rounded: str | None = None
+    machine: Machine = field(default_factory=host)
     by_name: dict[str, Operand] = field(init=False)
 
     def __post_init__(self) -> None:
