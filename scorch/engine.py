@@ -18,13 +18,14 @@ from scorch import reorder
 from scorch.config import config
 from scorch.emit.jit import Compiled, compile_kernel
 from scorch.errors import ShapeError, UnsupportedError
-from scorch.formats import Format, Pattern, Storage, dtypes
+from scorch.formats import Format, Pattern, Storage, dense, dtypes
 from scorch.formats.storage import hold
 from scorch.ir.absence import absent_value
 from scorch.ir.canonical import canonical
 from scorch.ir.einsum import operand_names
+from scorch.ir.entries import over_values
 from scorch.ir.notation import Assign, Literal, accesses, check_extents
-from scorch.ir.plan import Handover, Plan, Split
+from scorch.ir.plan import Entrywise, Handover, Plan, Split
 from scorch.ir.reduction import with_absent_entries
 from scorch.ir.statement import ABSENT
 from scorch.ir.types import Kind, kind_of
@@ -135,6 +136,23 @@ class Delegated:
             raise _explained(error, self.plan.statement, self.shape, "dense") from None
 
 
+class OverValues:
+    """A statement over operands of one pattern, computed on their values; the result has that pattern too."""
+
+    def __init__(self, plan: Entrywise, program: AnyProgram, pattern: Pattern, fill: Fill) -> None:
+        self.plan = plan
+        self.program = program
+        self.pattern = hold(pattern)
+        self.fill = fill
+        self.source: str = program.source
+        self.path: Path | None = program.path
+
+    def __call__(self, vals: list[np.ndarray[Any, Any]]) -> Result:
+        values = self.program(vals)
+        assert isinstance(values, torch.Tensor)
+        return Storage(self.pattern(), values, self.fill)
+
+
 class Filled:
     """A statement over operands whose absent entries are not 0, which reductions have to count in."""
 
@@ -179,7 +197,7 @@ def _explained(error: Exception, statement: Assign, shape: tuple[int, ...], form
     )
 
 
-AnyProgram: TypeAlias = "Program | Chain | Delegated"
+AnyProgram: TypeAlias = "Program | Chain | Delegated | OverValues"
 Observer: TypeAlias = Callable[[Assign, AnyProgram, Sequence[Storage]], None]
 
 
@@ -215,9 +233,35 @@ def prepare(
     key = (statement, tuple([storage.key for storage in operands]), wanted, dtype, settings())
     found: AnyProgram | None = find(key)
     if found is None:
-        found = _program(contract(problem_of(statement, operands, wanted, dtype)), operands, wanted)
+        found = _entrywise(statement, operands, wanted, dtype)
+        if found is None:
+            found = _program(contract(problem_of(statement, operands, wanted, dtype)), operands, wanted)
         remember(key, found, operands)
     return found
+
+
+def _entrywise(
+    statement: Assign, operands: Sequence[Storage], wanted: Format | None, dtype: str | None
+) -> OverValues | None:
+    """The program on values alone, where all sparse operands have the very same pattern."""
+    names = operand_names(len(operands))
+    sparse = {name: s for name, s in zip(names, operands, strict=False) if not s.pattern.format.is_dense}
+    patterns = [storage.pattern for storage in sparse.values()]
+    if not patterns or any(pattern is not patterns[0] for pattern in patterns):
+        return None
+    pattern = patterns[0]
+    if not pattern.format.is_unique or wanted not in (None, pattern.format):
+        return None
+    problem = problem_of(statement, operands, wanted, dtype)
+    flat = over_values(statement, sparse.keys(), problem.fills)
+    if flat is None:
+        return None
+    values = [
+        Storage.from_dense(s.values.reshape(-1)) if name in sparse else s
+        for name, s in zip(names, operands, strict=False)
+    ]
+    program = prepare(flat, values, dense(1), problem.rounded)
+    return OverValues(Entrywise(statement, flat, program.plan, pattern.format), program, pattern, problem.fill)
 
 
 def remember(key: object, program: AnyProgram | Filled, operands: Sequence[Storage]) -> None:

@@ -12,7 +12,7 @@ from scorch.formats import Format, Storage, dtypes
 from scorch.ir.canonical import canonical
 from scorch.ir.einsum import operand_names
 from scorch.ir.notation import Access, Apply, Assign, Expr, accesses
-from scorch.ir.plan import Handover, Plan, Split
+from scorch.ir.plan import Entrywise, Handover, Plan, Split
 from scorch.schedule.statistics import Statistics, statistics
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ __all__ = ["Explanation", "Explanations"]
 _CHOSEN, _OTHER = "->", "  "
 _COSTS = "estimated time"
 
-AnyPlan: TypeAlias = "Plan | Split | Handover"
+AnyPlan: TypeAlias = "Plan | Split | Handover | Entrywise"
 Row: TypeAlias = tuple[str, ...]
 
 
@@ -143,6 +143,8 @@ def _result_row(plan: AnyPlan, operands: dict[str, Storage]) -> Row:
             format, dtype = _named(wanted or kernel.result.format), kernel.result.dtype
         case Handover(dtype=dtype):
             format = "dense"
+        case Entrywise(format=shared):
+            format, dtype = _named(shared), dtypes.promote(*(storage.dtype for storage in operands.values()))
         case _:
             format, dtype = "chosen last", dtypes.promote(*(storage.dtype for storage in operands.values()))
     return target.tensor, format, dtype, shape, "the result"
@@ -177,6 +179,8 @@ def _plan_lines(plan: AnyPlan) -> list[str]:
             return _split_lines(plan)
         case Handover(notation=notation, dtype=dtype):
             return [f"torch.einsum({notation!r}, ...) in {dtype}: everything is dense"]
+        case Entrywise(over_values=statement, values=inner):
+            return [f"one pattern, which the result shares: {statement} over the values", *_plan_lines(inner)]
     kernel = plan.kernel
     lines = [f"convert {name} to {format}, once a pattern" for name, format in plan.conversions]
     lines.append(f"result {kernel.assembly}")

@@ -21,6 +21,7 @@ __all__ = [
     "Assembly",
     "Block",
     "Compute",
+    "Entrywise",
     "Handover",
     "Kernel",
     "Loop",
@@ -278,6 +279,27 @@ class Handover:
 
     def __str__(self) -> str:
         return f"{self.statement}\ndense     torch.einsum({self.notation!r}) in {self.dtype}"
+
+
+@dataclass(frozen=True, slots=True)
+class Entrywise:
+    """All sparse operands have one pattern, which the result shares: the expression over their values, `over_values`.
+
+    `values` plans that; no coordinate is read.
+    """
+
+    statement: Assign
+    over_values: Assign
+    values: Plan | Split | Handover | Entrywise
+    format: Format
+    alternatives: tuple[Alternative, ...] = ()
+
+    @property
+    def cost(self) -> float:
+        return self.values.cost
+
+    def __str__(self) -> str:
+        return f"{self.statement}\nentrywise {self.values}"
 
 
 @dataclass(frozen=True, slots=True)
