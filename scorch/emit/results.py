@@ -99,7 +99,11 @@ class _Shared(Result):
     def write(self, reduce: str | None, value: Callable[[int | None], ir.Expr]) -> None:
         source = self.low.kernel.assembly.source
         assert source is not None
-        self.store(self.low.cursors[source].first, reduce, value(None))
+        position, lanes = self.low.cursors[source].first, self.low.lanes
+        if lanes is None or lanes.index not in self.path:
+            self.store(position, reduce, value(None))
+            return
+        self.b.emit(lanes.store(self.arrays.vals, position, as_dtype(value(0), self.spec.dtype), 0))
 
 
 class _Group:
