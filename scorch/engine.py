@@ -23,7 +23,7 @@ from scorch.ir.notation import Assign, check_extents
 from scorch.ir.plan import Handover, Plan, Split
 from scorch.runtime import threads
 from scorch.runtime.launch import Launcher
-from scorch.schedule.path import contract
+from scorch.schedule.path import contract, renamed
 from scorch.schedule.planner import schedule
 from scorch.schedule.problem import Operand, Problem
 
@@ -76,8 +76,12 @@ class Chain:
     """Two operands multiplied first, then their product with the others: planned anew where it is sparse, and so not
     alike."""
 
-    def __init__(self, plan: Split, operands: Sequence[Storage], wanted: Format | None) -> None:
+    def __init__(
+        self, plan: Split, operands: Sequence[Storage], wanted: Format | None, onto: str | None = None
+    ) -> None:
         self.plan = plan
+        names = operand_names(len(operands))[: len(operands)]
+        self.onto = renamed(onto, [name for n, name in enumerate(names) if n not in plan.pair])
         self.patterns = [hold(storage.pattern) for storage in operands]
         self.wanted = wanted
         self.source, self.path = str(plan), None
@@ -89,7 +93,7 @@ class Chain:
         if isinstance(product, torch.Tensor):
             product = Storage.from_dense(product)
         others = [storage for n, storage in enumerate(storages) if n not in self.plan.pair]
-        return evaluate(self.plan.rest, [product, *others], self.wanted, self.plan.dtype)
+        return evaluate(self.plan.rest, [product, *others], self.wanted, self.plan.dtype, self.onto)
 
 
 class Delegated:
@@ -134,9 +138,11 @@ def _explained(error: Exception, statement: Assign, shape: tuple[int, ...], form
 AnyProgram: TypeAlias = "Program | Chain | Delegated"
 
 
-def _program(plan: Plan | Split | Handover, operands: Sequence[Storage], wanted: Format | None) -> AnyProgram:
+def _program(
+    plan: Plan | Split | Handover, operands: Sequence[Storage], wanted: Format | None, onto: str | None
+) -> AnyProgram:
     if isinstance(plan, Split):
-        return Chain(plan, operands, wanted)
+        return Chain(plan, operands, wanted, onto)
     if isinstance(plan, Handover):
         return Delegated(plan, operands)
     return Program(plan, compile_kernel(plan.kernel), operands)
@@ -160,13 +166,18 @@ def find(key: object) -> AnyProgram | None:
 
 
 def prepare(
-    statement: Assign, operands: Sequence[Storage], wanted: Format | None = None, dtype: str | None = None
+    statement: Assign,
+    operands: Sequence[Storage],
+    wanted: Format | None = None,
+    dtype: str | None = None,
+    onto: str | None = None,
 ) -> AnyProgram:
     """The program of a statement over operands A, B, ... in this order, from the cache if it was made before."""
-    key = (statement, tuple([storage.key for storage in operands]), wanted, dtype, settings())
+    key = (statement, tuple([storage.key for storage in operands]), wanted, dtype, onto, settings())
     found = find(key)
     if found is None:
-        found = _program(contract(problem_of(statement, operands, wanted, dtype)), operands, wanted)
+        problem = problem_of(statement, operands, wanted, dtype, onto=onto)
+        found = _program(contract(problem), operands, wanted, onto)
         remember(key, found, operands)
     return found
 
@@ -188,6 +199,7 @@ def problem_of(
     wanted: Format | None = None,
     dtype: str | None = None,
     convert: bool = True,
+    onto: str | None = None,
 ) -> Problem:
     """What the schedule is asked; ShapeError and NotationError if the operands don't fit the statement."""
     names = operand_names(len(operands))
@@ -198,7 +210,7 @@ def problem_of(
         raise UnsupportedError(
             "operands with a fill other than 0 are not supported in an expression yet; pass A.to_dense()"
         )
-    return Problem(statement, described, extents, result, threads.available(), wanted, convert)
+    return Problem(statement, described, extents, result, threads.available(), wanted, convert, onto)
 
 
 def copy(statement: Assign, operand: Storage, format: Format) -> Result:
@@ -208,7 +220,14 @@ def copy(statement: Assign, operand: Storage, format: Format) -> Result:
 
 
 def evaluate(
-    statement: Assign, operands: Sequence[Storage], wanted: Format | None = None, dtype: str | None = None
+    statement: Assign,
+    operands: Sequence[Storage],
+    wanted: Format | None = None,
+    dtype: str | None = None,
+    onto: str | None = None,
 ) -> Result:
-    """Compute a statement: a torch tensor if the result is structurally dense, else a Storage."""
-    return prepare(statement, operands, wanted, dtype)([storage.vals for storage in operands])
+    """Compute a statement: a torch tensor if the result is structurally dense, else a Storage.
+
+    `onto` names a sparse operand with the result's indices and the wanted format: the result takes its very pattern.
+    """
+    return prepare(statement, operands, wanted, dtype, onto)([storage.vals for storage in operands])

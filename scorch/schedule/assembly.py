@@ -47,7 +47,10 @@ def choose_assembly(problem: Problem, order: tuple[str, ...], wanted: Format, fo
         return Writing(Assembly("locate", owned=_owned(problem, order, formats)), wanted)
     source = _shared(problem, wanted, formats)
     if source is not None:
-        return Writing(Assembly("share", owned=_reduces_inside(problem, order), source=source), wanted)
+        others = any(not formats[a.tensor].is_dense for a in problem.accesses if a != source)
+        # Others may have nothing where the source has a value.
+        owned = _reduces_inside(problem, order) and not others and not problem.statement.equal
+        return Writing(Assembly("share", owned=owned, source=source), wanted)
     filtered = all(formats[a.tensor].is_dense for a in problem.accesses)
     guarded = not filtered and _may_meet_nothing(problem, order, formats)
     gaps = _gaps(problem, path, wanted, formats)
@@ -121,9 +124,11 @@ def _reduces_inside(problem: Problem, order: tuple[str, ...]) -> bool:
 def _shared(problem: Problem, wanted: Format, formats: dict[str, Format]) -> Access | None:
     """The one sparse operand whose coordinates the result has, if the result may take its very pattern."""
     target = problem.statement.target
-    if not _is_product(problem.statement.expr) or problem.statement.equal:
+    if not _is_product(problem.statement.expr) or (problem.statement.equal and problem.onto is None):
         return None
     sparse = [a for a in problem.accesses if not formats[a.tensor].is_dense]
+    if problem.onto is not None:
+        sparse = [a for a in sparse if a.tensor == problem.onto]
     if len(sparse) != 1 or set(sparse[0].indices) != set(target.indices):
         return None
     (source,) = sparse

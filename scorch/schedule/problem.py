@@ -53,7 +53,10 @@ def appended_bits(format: Format, shape: tuple[int, ...]) -> tuple[tuple[int, ..
 
 @dataclass(frozen=True)
 class Problem:
-    """One statement over operands, with the extents of its indices; `wanted` is the result's format, None: choose."""
+    """One statement over operands, with the extents of its indices; `wanted` is the result's format, None: choose.
+
+    `onto` names an operand whose very pattern the result takes, zeros included where other operands have nothing.
+    """
 
     statement: Assign
     operands: tuple[Operand, ...]
@@ -62,6 +65,7 @@ class Problem:
     threads: int
     wanted: Format | None = None
     convert: bool = True  # whether operands may be converted and the result sorted
+    onto: str | None = None
     by_name: dict[str, Operand] = field(init=False)
 
     def __post_init__(self) -> None:
