@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,16 +19,21 @@ from scorch.emit.jit import Compiled, compile_kernel
 from scorch.errors import ShapeError, UnsupportedError
 from scorch.formats import Format, Pattern, Storage, dtypes
 from scorch.formats.storage import hold
+from scorch.ir.absence import absent_value
+from scorch.ir.canonical import canonical
 from scorch.ir.einsum import operand_names
-from scorch.ir.notation import Assign, check_extents
+from scorch.ir.notation import Assign, Literal, accesses, check_extents
 from scorch.ir.plan import Handover, Plan, Split
+from scorch.ir.reduction import with_absent_entries
+from scorch.ir.statement import ABSENT
+from scorch.ir.types import Kind, kind_of
 from scorch.runtime import threads
 from scorch.runtime.launch import Launcher
 from scorch.schedule.path import contract, renamed
 from scorch.schedule.planner import schedule
 from scorch.schedule.problem import Operand, Problem
 
-__all__ = ["AnyProgram", "Program", "copy", "evaluate", "find", "prepare", "remember", "settings"]
+__all__ = ["AnyProgram", "Program", "compute", "copy", "evaluate", "find", "prepare", "remember", "settings"]
 
 Result: TypeAlias = "Storage | torch.Tensor"
 Fill: TypeAlias = "bool | int | float | complex"
@@ -42,6 +48,7 @@ class Program:
         self.plan = plan
         self.compiled = compiled
         names = [spec.name for spec in plan.kernel.operands]
+        self.fills = [spec.fill for spec in plan.kernel.operands]
         targets = dict(plan.conversions)
         self.reorderings = [
             (n, reorder.reorder(storage.pattern, targets[name]))
@@ -61,7 +68,7 @@ class Program:
         """Run with the operands' flat values, which the call may replace in the list."""
         for n, reordering in self.reorderings:
             if not reordering.is_direct:
-                vals[n] = reordering.values(torch.from_numpy(vals[n])).numpy()
+                vals[n] = reordering.values(torch.from_numpy(vals[n]), self.fills[n]).numpy()
         try:
             result = self.launch(vals)
         except (MemoryError, RuntimeError) as error:
@@ -204,12 +211,8 @@ def problem_of(
     """What the schedule is asked; ShapeError and NotationError if the operands don't fit the statement."""
     names = operand_names(len(operands))
     extents = check_extents(statement, {name: s.pattern.shape for name, s in zip(names, operands, strict=False)})
-    described = tuple(Operand.of(name, s.pattern, s.dtype) for name, s in zip(names, operands, strict=False))
+    described = tuple(Operand.of(name, s.pattern, s.dtype, s.fill) for name, s in zip(names, operands, strict=False))
     result = dtype or dtypes.promote(*(operand.dtype for operand in described))
-    if any(s.fill != 0 and not s.pattern.format.is_dense for s in operands):
-        raise UnsupportedError(
-            "operands with a fill other than 0 are not supported in an expression yet; pass A.to_dense()"
-        )
     return Problem(statement, described, extents, result, threads.available(), wanted, convert, onto)
 
 
@@ -226,8 +229,93 @@ def evaluate(
     dtype: str | None = None,
     onto: str | None = None,
 ) -> Result:
-    """Compute a statement: a torch tensor if the result is structurally dense, else a Storage.
+    """Compute a statement over operands A, B, ...: a torch tensor if the result is structurally dense, else a Storage.
 
-    `onto` names a sparse operand with the result's indices and the wanted format: the result takes its very pattern.
+    Reductions run over entries only; see `compute` for those that count absent ones. `onto` names a sparse operand with
+    the result's indices and the wanted format: the result takes its very pattern.
     """
     return prepare(statement, operands, wanted, dtype, onto)([storage.vals for storage in operands])
+
+
+def compute(
+    statements: Sequence[Assign],
+    operands: Mapping[str, Storage],
+    wanted: Format | None = None,
+    dtype: str | None = None,
+) -> Result:
+    """Compute normalised statements over named operands, in order; the last one's result, in format `wanted`.
+
+    Raises UnsupportedError for a result that is not 0 where nothing is stored, if no operand's fill and no `wanted`
+    asks for that.
+    """
+    known = dict(operands)
+    result: Result = torch.empty(0)
+    for number, statement in enumerate(statements):
+        last = number == len(statements) - 1
+        result = _computed(statement, known, wanted if last else None, dtype if last else None, last)
+        known[statement.target.tensor] = result if isinstance(result, Storage) else Storage.from_dense(result)
+    return result
+
+
+def _computed(
+    statement: Assign, known: dict[str, Storage], wanted: Format | None, dtype: str | None, final: bool
+) -> Result:
+    """One statement, its absent entries counted in."""
+    if isinstance(statement.expr, Literal):
+        return torch.tensor(statement.expr.value)
+    read = {access.tensor: known[access.tensor] for access in accesses(statement.expr)}
+    fills = {name: storage.fill for name, storage in read.items() if not storage.pattern.format.is_dense}
+    extents = check_extents(statement, {name: storage.pattern.shape for name, storage in read.items()})
+    if final and wanted is None:
+        _refuse_filling(statement, fills, extents)
+    *before, last = with_absent_entries(statement, fills, extents)
+    for part in before:
+        made = _run(part, known, None, None)
+        known[part.target.tensor] = made if isinstance(made, Storage) else Storage.from_dense(made)
+    if before and dtype is None:
+        dtype = known[before[0].target.tensor].dtype
+    return _run(last, known, wanted, dtype)
+
+
+def _run(statement: Assign, known: Mapping[str, Storage], wanted: Format | None, dtype: str | None) -> Result:
+    renamed, tensors = canonical(statement)
+    storages = [known[name] for name in tensors]
+    return evaluate(renamed, storages, wanted, dtype or result_type(renamed, storages))
+
+
+def result_type(statement: Assign, operands: Sequence[Storage]) -> str:
+    """The number type of a statement over operands A, B, ...: torch's promotion; sums of truth values count."""
+    kinds = {
+        name: Kind(storage.dtype, 2 if storage.pattern.shape else 1)
+        for name, storage in zip(operand_names(len(operands)), operands, strict=False)
+    }
+    found = kind_of(statement.expr, lambda access: kinds[access.tensor]).dtype
+    return "int64" if found == "bool" and statement.reduced and statement.reduce == "add" else found
+
+
+def _refuse_filling(statement: Assign, fills: Mapping[str, Fill], extents: Mapping[str, int]) -> None:
+    """UnsupportedError for a sparse result whose absent entries would not be 0, where no operand's fill says so."""
+    value = absent_value(statement.expr, fills)
+    if not fills or value is None or value == ABSENT or statement.reduced or any(fill != 0 for fill in fills.values()):
+        return
+    if value.value != 0:
+        places = math.prod(extents[v] for v in statement.target.indices)
+        raise UnsupportedError(
+            f"{statement} is {value} where nothing is stored, at most of {places:,} places; ask for a dense result "
+            f"with out_format='dense' (about {tensor_bytes(places)}), or for the stored entries alone with "
+            "where(stored(...), ..., absent)"
+        )
+
+
+def tensor_bytes(places: int) -> str:
+    """The memory of so many values of 4 bytes, for people.
+
+    >>> tensor_bytes(10**9)
+    '3.7 GiB'
+    """
+    size = places * 4.0
+    for unit in ("bytes", "KiB", "MiB", "GiB", "TiB"):
+        if size < 1024 or unit == "TiB":
+            break
+        size /= 1024
+    return f"{size:.3g} {unit}"

@@ -6,7 +6,7 @@ others. As soon as all indices of an access are bound its value is loaded, so th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -20,10 +20,12 @@ from scorch.emit.values import combine, identity, is_vector, value_of
 from scorch.emit.workspaces import Accumulator, accumulator
 from scorch.errors import ScheduleError
 from scorch.ir import loops as ir
+from scorch.ir.absence import guarded
 from scorch.ir.lattice import build_lattice
-from scorch.ir.notation import Access, accesses
+from scorch.ir.notation import Access, Literal, accesses
 from scorch.ir.operators import operator
 from scorch.ir.plan import Block, Compute, Kernel, Loop, Stmt, Tile, Where, Workspace, walk
+from scorch.ir.types import Kind
 
 __all__ = ["Lowering", "lower"]
 
@@ -72,6 +74,8 @@ class Lowering:
         self.loaded: dict[Access, ir.Expr | list[ir.Expr]] = {}
         for name in (*kernel.statement.indices, "lo", "hi", "chunk"):
             self.b.fresh(name)
+        self.fills = {spec.name: spec.fill for spec in kernel.operands}
+        self.types = {spec.name: spec for spec in kernel.operands}
         specs = {spec.name: TensorArrays(self.b, spec) for spec in kernel.operands}
         self.cursors: dict[Access, Cursor] = {
             access: begin(access, specs[access.tensor]) for access in accesses(kernel.statement.expr)
@@ -84,6 +88,7 @@ class Lowering:
         self._tile: Tile | None = None
         self.registers: set[Access] = set()
         self.sets: dict[Access, list[ir.Expr | list[ir.Expr]]] = {}  # accumulators of an unrolled loop
+        self.filters = guarded(kernel.statement.expr)[0] is not None
 
     def run(self) -> None:
         self.result.prologue()
@@ -93,8 +98,13 @@ class Lowering:
 
     @property
     def _computes(self) -> bool:
-        """Whether this phase needs values: one that counts does if those equal to the fill are left out."""
+        """Whether this phase needs results: one that counts does if those equal to the fill are left out."""
         return self.values or self.kernel.assembly.filtered
+
+    @property
+    def _reads(self) -> bool:
+        """Whether this phase needs operands' values, if only for a condition on them."""
+        return self._computes or self.filters
 
     def extent(self, index: str) -> ir.Expr:
         """The extent of an index, a parameter."""
@@ -126,10 +136,20 @@ class Lowering:
                     self.stmt(inner)
 
     def compute(self, node: Compute) -> None:
-        name = node.target.tensor
         if self.products is not None:
             self.b.emit(ir.Let(self.products, ir.Const(1), "+"))
             return
+        condition, expr = guarded(node.expr)
+        if condition is None:
+            self._computed(replace(node, expr=expr))
+            return
+        with self.scope() as kept:
+            self._computed(replace(node, expr=expr))
+        self.b.emit(ir.If(value_of(condition, "bool", self.kind, lambda access: self.read(access, None)), tuple(kept)))
+
+    def _computed(self, node: Compute) -> None:
+        """A value reduced into a workspace, or written."""
+        name = node.target.tensor
         if name in self.accumulators:
             key = self.env[node.target.indices[0]]
             self.accumulators[name].insert(key, lambda: self.value(node, None))
@@ -140,10 +160,15 @@ class Lowering:
 
     def value(self, node: Compute, t: int | None) -> ir.Expr:
         """The value of a statement's right-hand side, in vector t of the tile or as a scalar."""
-        value = value_of(node.expr, self.kernel.result.dtype, lambda access: self.read(access, t))
+        value = value_of(node.expr, self.kernel.result.dtype, self.kind, lambda access: self.read(access, t))
         if t is not None and self.lanes is not None and not is_vector(value):
             value = ir.Call("vfull", (value, ir.Const(self.lanes.lanes)), f"{value.dtype}x{self.lanes.lanes}")
         return value
+
+    def kind(self, access: Access) -> Kind:
+        """The number type of an access; a workspace has the result's."""
+        spec = self.types.get(access.tensor)
+        return Kind(self.kernel.result.dtype) if spec is None else Kind(spec.dtype, 2 if spec.format.ndim else 1)
 
     def _accumulate(self, node: Compute) -> None:
         """register = register (reduce) value, a multiply-add where it is one."""
@@ -186,15 +211,19 @@ class Lowering:
         if reader is not None:
             self.entries(node, reader)
             return
-        lattice = build_lattice(iteration_space(node.body), node.index, lambda a: self._walks(a, node.index))
-        iterators = lattice.top.iterators
-        if not iterators:
+        space = iteration_space(node.body)
+        lattice = build_lattice(space, node.index, lambda a: self._walks(a, node.index), self.fills)
+        access = lattice.only()
+        if lattice.is_dense:
             self.dense(node, outermost)
-        elif len(lattice.points) == 1 and len(iterators) == 1:
-            (access,) = iterators
+        elif access is not None:
             self.positions(node, access, outermost)
         else:
             self.merge.loop(node, lattice, outermost)
+
+    def fills_of(self, absent: Iterable[Access]) -> dict[Access, Literal]:
+        """The values of accesses that have no entry."""
+        return {access: Literal(self.fills.get(access.tensor, 0)) for access in absent}
 
     def _walks(self, access: Access, index: str) -> bool:
         return access in self.cursors and self.cursors[access].iterates(index)
@@ -407,7 +436,7 @@ class Lowering:
             while not cursor.resolved and cursor.level.locates and cursor.index in self.env:
                 cursor = cursor.located(self.env[cursor.index], self.extent(cursor.index))
             self.cursors[access] = cursor
-        if self._computes:
+        if self._reads:
             wanted = set(accesses(iteration_space(stmt)))
             for access in [a for a in self.cursors if a in wanted and a not in self.loaded]:
                 if self.cursors[access].resolved:

@@ -104,7 +104,7 @@ class Merge:
         branches: list[tuple[ir.Expr | None, ir.Block]] = []
         for case in lattice.below(point):
             absent = lattice.top.iterators - case.iterators
-            stmt = restrict(node.body, absent)
+            stmt = restrict(node.body, self.low.fills_of(absent))
             if stmt is None:
                 continue
             with self.low.scope() as body:
@@ -112,7 +112,7 @@ class Merge:
                     w = walkers[access]
                     self.low.cursors[access] = w.cursor.at(w.position, w.run if w.repeats else ir.add(w.position, 1))
                 for access in absent:
-                    self.low.cursors.pop(access)
+                    self.low.cursors.pop(access, None)
                 self.low.body(node.index, ir.Var(node.index), stmt)
             branches.append((self._matches(node, point, case, walkers), tuple(body)))
         chain: ir.Block = ()

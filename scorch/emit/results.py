@@ -215,7 +215,7 @@ class _Appended(Result):
         condition: ir.Expr | None = self.low.met
         if self.low.kernel.assembly.filtered:
             kept = self.b.let("value", value(None))
-            condition = ir.Binary("!=", kept, ir.Const(0, self.spec.dtype))
+            condition = ir.Binary("!=", kept, ir.Const(self.spec.fill, self.spec.dtype))
         with self.b.block() as body:
             if not self.counting:
                 self.b.emit(ir.Store(self.arrays.vals, group.cursor, value(None) if kept is None else kept))

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from scorch.errors import NotationError, ShapeError
 from scorch.ir.operators import operator
 
-__all__ = ["Access", "Apply", "Assign", "Expr", "Literal", "accesses", "check_extents"]
+__all__ = ["Access", "Apply", "Assign", "Expr", "Literal", "accesses", "check_extents", "has_vector_form"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,18 @@ def accesses(expr: Expr) -> Iterator[Access]:
     elif isinstance(expr, Apply):
         for arg in expr.args:
             yield from accesses(arg)
+
+
+def has_vector_form(expr: Expr) -> bool:
+    """Whether every operator of an expression works on SIMD lanes.
+
+    >>> a = Access("A", ("i",))
+    >>> has_vector_form(Apply("mul", (a, Literal(2)))), has_vector_form(Apply("log", (a,)))
+    (True, False)
+    """
+    if not isinstance(expr, Apply):
+        return True
+    return operator(expr.op).vector is not None and all(map(has_vector_form, expr.args))
 
 
 def check_extents(statement: Assign, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:

@@ -44,9 +44,11 @@ class TensorSpec:
     format: Format
     dtype: str
     index_bits: tuple[tuple[int, ...], ...] = ()  # bits of the integer arrays of each level, in the level's array order
+    fill: bool | int | float | complex = 0
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.format} {self.dtype}"
+        fill = f" fill {self.fill}" if self.fill != 0 else ""
+        return f"{self.name}: {self.format} {self.dtype}{fill}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ MOST_FUSED_INDICES = 6  # more are not looked at as one loop nest if they can be
 def contract(problem: Problem) -> Plan | Split | Handover:
     """The cheapest of one kernel, each pair first, and torch; estimated on one core."""
     options: list[tuple[str, Plan | Split | Handover]] = []
-    splits = list(_splits(problem)) if problem.convert else []
+    splits = list(_splits(problem)) if problem.convert and not any(problem.fills.values()) else []
     if len(problem.statement.indices) <= MOST_FUSED_INDICES or not splits:
         options.append(("all operands in one loop nest", schedule(problem)))
     options += [(f"{split.first} first, then {split.rest}", split) for split in splits]

@@ -9,8 +9,7 @@ from itertools import islice, permutations
 
 from scorch.errors import ScheduleError
 from scorch.formats import Compressed, Dense, Format, dtypes
-from scorch.ir.graph import level_indices, walks
-from scorch.ir.lattice import build_lattice
+from scorch.ir.graph import level_indices
 from scorch.ir.notation import Access
 from scorch.ir.plan import Alternative, Kernel, Partition, Plan, TensorSpec, Tile
 from scorch.schedule.assembly import Writing, choose_assembly
@@ -146,7 +145,9 @@ def _converted(problem: Problem, order: tuple[str, ...]) -> dict[str, Format]:
             formats[access.tensor] = format.reordered(tuple(by_rank))
     for access in problem.sparse:
         format = formats[access.tensor]
-        if not (format.is_ordered and format.is_unique) and _merged(problem, access, formats):
+        if format.is_unique and format.is_ordered:
+            continue
+        if _merged(problem, access, formats) or not (format.is_unique or problem.is_linear):
             formats[access.tensor] = format.sorted
     return formats
 
@@ -154,9 +155,8 @@ def _converted(problem: Problem, order: tuple[str, ...]) -> dict[str, Format]:
 def _merged(problem: Problem, access: Access, formats: dict[str, Format]) -> bool:
     """Whether some loop walks this access together with another sparse one."""
     for index in access.indices:
-        lattice = build_lattice(problem.statement.expr, index, lambda a, v=index: walks(a, v, formats[a.tensor]))  # type: ignore[misc]
-        top = lattice.top
-        if access in top.iterators and (len(top.iterators) > 1 or len(lattice.points) > 1):
+        lattice = problem.lattice(index, formats)
+        if access in lattice.top.iterators and lattice.only() is None:
             return True
     return False
 
@@ -316,7 +316,7 @@ def _plan(problem: Problem, best: _Candidate, alternatives: tuple[Alternative, .
     )
     specs = tuple(o.spec(layout.formats[o.name]) for o in problem.operands)
     divided = partition.weight if partition.unit == "merge-path" else None
-    result = _result_spec(problem, writing)
+    result = replace(_result_spec(problem, writing), fill=problem.fill)
     kernel = Kernel(
         specs, result, statement, build_nest(nest), writing.assembly, partition.unit, partition.private, divided
     )

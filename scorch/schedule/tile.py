@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from scorch.formats import Format, dtypes
 from scorch.ir.graph import level_indices, walks
-from scorch.ir.notation import Access
+from scorch.ir.notation import Access, has_vector_form
 from scorch.ir.plan import Tile
 from scorch.schedule.problem import Problem
 
@@ -32,7 +32,7 @@ def can_tile(problem: Problem, index: str, formats: Mapping[str, Format]) -> boo
     """
     if problem.dtype.startswith("complex") or problem.dtype == "bool":
         return False
-    if any(index in pair for pair in problem.statement.equal):
+    if any(index in pair for pair in problem.statement.equal) or not _has_vectors(problem):
         return False
     seen = False
     for access in problem.accesses:
@@ -54,7 +54,7 @@ def unrolling(problem: Problem, tile: Tile, innermost: str, formats: Mapping[str
     Short rows would spend their time in the iterations left over.
     """
     walkers = [a for a in problem.sparse if walks(a, innermost, formats[a.tensor])]
-    if len(walkers) != 1 or not formats[walkers[0].tensor].levels[-1].unique:
+    if problem.lattice(innermost, formats).only() is None or not formats[walkers[0].tensor].levels[-1].unique:
         return 1
     vectors = max(tile.rest, tile.vectors if tile.count != 0 else 0)
     wanted = 4 if vectors <= 2 else 2 if vectors <= 4 else 1
@@ -82,13 +82,18 @@ def position_lanes(problem: Problem, index: str, formats: Mapping[str, Format]) 
             return 0
         if not format.levels[-1].full:
             walkers.append(access)
-    if len(walkers) != 1:
+    if len(walkers) != 1 or not problem.is_linear:
         return 0
     statistics = problem.by_name[walkers[0].tensor].statistics
     lanes = vector_lanes(problem.dtype, bits=256)
     rows = statistics.nnz / max(1e-9, statistics.row_mean)
     irregular = rows > PREDICTED_ROWS and statistics.row_mean >= lanes * SHORT_ROW
     return lanes if irregular or statistics.row_mean >= lanes * LONG_VECTORS else 0
+
+
+def _has_vectors(problem: Problem) -> bool:
+    """Whether the expression can be computed on SIMD lanes."""
+    return has_vector_form(problem.statement.expr) and not problem.filters
 
 
 def _cast_needed(problem: Problem, access: Access) -> bool:
