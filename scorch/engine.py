@@ -185,6 +185,7 @@ def _explained(error: Exception, statement: Assign, shape: tuple[int, ...], form
 
 AnyProgram: TypeAlias = "Program | Chain | Delegated"
 Observer: TypeAlias = Callable[[Assign, AnyProgram, Sequence[Storage]], None]
+Evaluate: TypeAlias = "Callable[[Assign, Sequence[Storage], Format | None, str | None], Result]"
 
 
 def _program(
@@ -286,17 +287,19 @@ def compute(
     wanted: Format | None = None,
     dtype: str | None = None,
     observe: Observer | None = None,
+    run: Evaluate | None = None,
 ) -> Result:
     """Compute normalised statements over named operands, in order; the last one's result, in format `wanted`.
 
-    `observe` is told each step: its statement, its program, and the program's operands. Raises UnsupportedError for a
+    `observe` is told each step: its statement, its program, and the program's operands. `run` evaluates each step in
+    place of `evaluate`: the differentiable one, say. Raises UnsupportedError for a
     result that is not 0 where nothing is stored, if no operand's fill and no `wanted` asks for that.
     """
     known = dict(operands)
     result: Result = torch.empty(0)
     for number, statement in enumerate(statements):
         last = number == len(statements) - 1
-        step = _Step(known, wanted if last else None, dtype if last else None, last, observe)
+        step = _Step(known, wanted if last else None, dtype if last else None, last, observe, run or evaluate)
         result = step.run(statement)
         known[statement.target.tensor] = result if isinstance(result, Storage) else Storage.from_dense(result)
     return result
@@ -311,6 +314,7 @@ class _Step:
     dtype: str | None
     final: bool
     observe: Observer | None
+    evaluate: Evaluate
 
     def run(self, statement: Assign) -> Result:
         """The statement's result, its absent entries counted in."""
@@ -331,10 +335,10 @@ class _Step:
     def _kernel(self, statement: Assign, wanted: Format | None, dtype: str | None) -> Result:
         renamed, tensors = canonical(statement)
         storages = [self.known[name] for name in tensors]
-        program = prepare(renamed, storages, wanted, dtype or result_type(renamed, storages))
+        dtype = dtype or result_type(renamed, storages)
         if self.observe is not None:
-            self.observe(statement, program, storages)
-        return program([storage.vals for storage in storages])
+            self.observe(statement, prepare(renamed, storages, wanted, dtype), storages)
+        return self.evaluate(renamed, storages, wanted, dtype)
 
 
 def result_type(statement: Assign, operands: Sequence[Storage]) -> str:

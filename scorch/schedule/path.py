@@ -75,9 +75,7 @@ def _splits(problem: Problem) -> Iterator[Split]:
     if factors is None or len(factors) < 3:
         return
     connected = [
-        pair
-        for pair in _pairs(problem, factors)
-        if set(factors[pair[0]].indices) & set(factors[pair[1]].indices)
+        pair for pair in _pairs(problem, factors) if set(factors[pair[0]].indices) & set(factors[pair[1]].indices)
     ]
     pairs = connected or _pairs(problem, factors)
     if len(factors) > 3:  # the rest of each choice is planned in turn: look at few

@@ -63,8 +63,8 @@ def appended_bits(format: Format, shape: tuple[int, ...]) -> tuple[tuple[int, ..
 class Problem:
     """One statement over operands, with the extents of its indices; `wanted` is the result's format, None: choose.
 
-    `dtype` is the number type of all arithmetic, `rounded` that of the result if it is another: a half type. `onto` names
-    an operand whose very pattern the result takes, zeros included where other operands have nothing.
+    `dtype` is the number type of all arithmetic, `rounded` that of the result if it is another: a half type.
+    `onto` names an operand whose very pattern the result takes, zeros included where other operands have nothing.
     """
 
     statement: Assign
