@@ -31,6 +31,7 @@ __all__ = ["compute", "evaluate", "is_recorded", "recording"]
 Result: TypeAlias = "Storage | torch.Tensor"
 GRAD, OUT, MASK = "_grad", "_out", "_mask"
 HELPERS = ("_count", "_product")
+WORTH_TRANSPOSING = 1000  # stored values: a smaller operand may be read against its order
 
 
 def recording() -> bool:
@@ -287,6 +288,7 @@ def _onto_dense(
     there = {v for a in accesses(expr) for v in a.indices}
     target = tuple(v for v in own if v in there)
     equal = tuple((first, second) for first, second in statement.equal if first in there)
+    _transpose(expr, target, known)
     gradient = _named(Assign(Access("_d", target), expr, "add", equal), known, dense(len(target)))
     assert isinstance(gradient, torch.Tensor)
     for place, v in enumerate(own):
@@ -298,6 +300,20 @@ def _onto_dense(
         gradient = torch.diag_embed(gradient.movedim(own.index(copies[first]), -1))
         own = [*(v for v in own if v != copies[first]), copies[first], first]
     return gradient.permute([own.index(v) for v in access.indices])
+
+
+def _transpose(expr: Expr, target: tuple[str, ...], known: Mapping[str, Storage]) -> None:
+    """Reorder sparse operands so that the result's indices come first, and keep that on their patterns.
+
+    The schedule prices a conversion as if it served this call only; that of an operand serves every backward pass.
+    """
+    for access in dict.fromkeys(accesses(expr)):
+        pattern = known[access.tensor].pattern
+        if pattern.format.is_dense or access.tensor == GRAD or pattern.nnz < WORTH_TRANSPOSING:
+            continue
+        order = tuple(sorted(pattern.format.order, key=lambda d: access.indices[d] not in target))
+        if order != pattern.format.order:
+            reorder(pattern, pattern.format.reordered(order))
 
 
 def _onto_pattern(
