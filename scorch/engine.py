@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
-from scorch import reorder
+from scorch import blocked, reorder
 from scorch.config import config
 from scorch.emit.jit import Compiled, compile_kernel
 from scorch.errors import ShapeError, UnsupportedError
@@ -153,7 +153,7 @@ def _explained(error: Exception, statement: Assign, shape: tuple[int, ...], form
     )
 
 
-AnyProgram: TypeAlias = "Program | Chain | Delegated"
+AnyProgram: TypeAlias = "Program | Chain | Delegated | blocked.Recast"
 
 
 def _program(plan: Plan | Split | Handover, operands: Sequence[Storage], wanted: Format | None) -> AnyProgram:
@@ -188,7 +188,9 @@ def prepare(
     key = (statement, tuple([storage.key for storage in operands]), wanted, dtype, settings())
     found = find(key)
     if found is None:
-        found = _program(contract(problem_of(statement, operands, wanted, dtype)), operands, wanted)
+        found = blocked.prepared(statement, operands, wanted, dtype)
+        if found is None:
+            found = _program(contract(problem_of(statement, operands, wanted, dtype)), operands, wanted)
         remember(key, found, operands)
     return found
 

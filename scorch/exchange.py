@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     ScipyArray: TypeAlias = "scipy.sparse.csr_array | scipy.sparse.csc_array | scipy.sparse.coo_array"
 
-__all__ = ["dense_view", "permuted", "reformatted", "stored_order", "to_dense", "to_scipy", "to_torch"]
+__all__ = ["dense_view", "permuted", "reformatted", "shaped_values", "stored_order", "to_dense", "to_scipy", "to_torch"]
 
 _COMPRESSED = {torch.sparse_csr: csr, torch.sparse_csc: csc}
 
@@ -49,6 +49,17 @@ def stored_order(storage: Storage) -> torch.Tensor:
     if format.is_dense and values.ndim == format.ndim:
         values = values.permute(format.order)
     return values.reshape(-1)
+
+
+def shaped_values(storage: Storage) -> torch.Tensor:
+    """The values in stored order; those of a block format by blocks, (blocks, r, c)."""
+    format, values = storage.pattern.format, stored_order(storage)
+    if not format.blocks:
+        return values
+    inner = [d for d in format.order if d >= format.ndim]
+    by_block = values.reshape(-1, *(storage.pattern.stored_shape[d] for d in inner))
+    natural = by_block.permute(0, *(1 + inner.index(d) for d in sorted(inner)))
+    return natural.reshape(-1, *format.blocks)
 
 
 def permuted(storage: Storage, dims: Sequence[int]) -> Storage:

@@ -113,8 +113,8 @@ class Tensor(Stored):
 
     @property
     def values(self) -> torch.Tensor:
-        """The stored values, one dimension, in the order of `coords()`; the tensor's own memory."""
-        return exchange.stored_order(self._storage)
+        """The stored values in the order of `coords()`, the tensor's own memory: one dimension, or (blocks, r, c)."""
+        return exchange.shaped_values(self._storage)
 
     @property
     def level_arrays(self) -> tuple[dict[str, torch.Tensor], ...]:
