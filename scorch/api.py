@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -10,7 +10,7 @@ import torch
 
 from scorch import engine
 from scorch.errors import DtypeError, FormatError, NotationError, ScorchError, ShapeError
-from scorch.explain import Explanation
+from scorch.explain import Explanation, Explanations
 from scorch.formats import Format, Storage, resolve
 from scorch.indexing import Statement, collect
 from scorch.ir.check import operands_of
@@ -136,11 +136,14 @@ def _normalised(statements: tuple[Raw, ...]) -> tuple[Assign, ...]:
 
 
 def _computed(
-    written: tuple[Raw, ...], named: dict[str, Any], out_format: Format | str | None
+    written: tuple[Raw, ...],
+    named: dict[str, Any],
+    out_format: Format | str | None,
+    observe: engine.Observer | None = None,
 ) -> Storage | torch.Tensor:
     statements = _normalised(written)
     wanted = None if out_format is None else resolve(out_format, len(statements[-1].target.indices))
-    return engine.compute(statements, _storages(named), wanted)
+    return engine.compute(statements, _storages(named), wanted, observe=observe)
 
 
 def _storages(named: dict[str, Any]) -> dict[str, Storage]:
@@ -161,7 +164,7 @@ def _named_context(written: tuple[Raw, ...], named: dict[str, Any]) -> str:
 
 def _prepared(
     notation: str, operands: tuple[Any, ...], out_format: Format | str | None, key: object = None
-) -> engine.AnyProgram:
+) -> engine.AnyProgram | engine.Filled:
     """The program of an einsum, planned and compiled unless an equal one is kept; kept under `key` too."""
     if not isinstance(notation, str):
         kind = type(notation).__name__
@@ -169,7 +172,7 @@ def _prepared(
     storages = [as_storage(x) for x in operands]
     statement = _statement(notation, tuple(s.pattern.shape for s in storages))
     wanted = None if out_format is None else resolve(out_format, len(statement.target.indices))
-    program = engine.prepare(statement, storages, wanted)
+    program = engine.prepare_product(statement, storages, wanted)
     if key is not None:
         engine.remember(key, program, storages)
     return program
@@ -191,30 +194,59 @@ def _described(x: Any) -> str:
     return f"{home} {str(kind).removeprefix('torch.')}, shape {shape}, {dtype}"
 
 
-def kernel(notation: str, *operands: Any, out_format: Format | str | None = None) -> Callable[..., Result]:
-    """Plan and compile an einsum once for operands like these; the function that is returned is the cheapest call there
-    is.
+def kernel(
+    notation: str, *operands: Any, out_format: Format | str | None = None, **named: Any
+) -> Callable[..., Result]:
+    """Plan and compile once for operands like these; the function that is returned is the cheapest call there is.
 
-    Operands of another structure, shape or number type are legal too, and take the way of `einsum`.
+    `notation` is an einsum over `operands`, or a text of statements as `compute` takes, over `named` ones. Operands of
+    another structure, shape or number type are legal too, and take the way of `einsum` or `compute`.
 
     >>> import scorch, torch
     >>> A = scorch.tensor(torch.eye(3).to_sparse_csr())
     >>> f = scorch.kernel("ik,k->i", A, torch.ones(3))
     >>> f(A, torch.tensor([1.0, 2.0, 3.0]))
     tensor([1., 2., 3.])
+    >>> g = scorch.kernel("y[i] = A[i,k] * x[k] + 1", A=A, x=torch.ones(3))
+    >>> g(A=A, x=torch.tensor([1.0, 2.0, 3.0]))
+    tensor([2., 3., 4.])
     """
+    if _is_statement(notation):
+        _without_positions(operands)
+        compute(notation, out_format=out_format, **named)
+        return StatementKernel(notation, out_format)
     try:
+        _without_names(named)
         program = _prepared(notation, operands, out_format)
         return BoundKernel(notation, program, out_format, tuple([bind(x)[0] for x in operands]))
     except ScorchError as error:
         raise error.explain_with(_context(notation, operands)) from None
 
 
+def _is_statement(notation: object) -> bool:
+    """Whether a text is index notation with an assignment, and no einsum."""
+    return isinstance(notation, str) and "=" in notation
+
+
+def _without_positions(operands: tuple[Any, ...]) -> None:
+    if operands:
+        raise NotationError("statements take their operands by name, as in explain('y[i] = A[i,k] * x[k]', A=A, x=x)")
+
+
+def _without_names(named: dict[str, Any]) -> None:
+    if named:
+        raise NotationError(f"an einsum takes its operands in order, not by name: {', '.join(named)}=")
+
+
 class BoundKernel:
-    """What `scorch.kernel` returns: a program with the keys of the operands that it takes."""
+    """What `scorch.kernel` returns for an einsum: a program with the keys of the operands that it takes."""
 
     def __init__(
-        self, notation: str, program: engine.AnyProgram, out_format: Format | str | None, keys: tuple[object, ...]
+        self,
+        notation: str,
+        program: engine.AnyProgram | engine.Filled,
+        out_format: Format | str | None,
+        keys: tuple[object, ...],
     ) -> None:
         self.notation = notation
         self.program = program
@@ -232,19 +264,68 @@ class BoundKernel:
         return result if isinstance(result, torch.Tensor) else Tensor(result)
 
     def __repr__(self) -> str:
-        return f"kernel({self.notation!r})\n{self.program.plan}"
+        plan = "" if isinstance(self.program, engine.Filled) else f"\n{self.program.plan}"
+        return f"kernel({self.notation!r}){plan}"
 
 
-def explain(notation: str, *operands: Any, out_format: Format | str | None = None) -> Explanation:
-    """What `einsum` would do with these operands, and why: the plan, its alternatives with estimated costs, the source.
+class StatementKernel:
+    """What `scorch.kernel` returns for statements; its programs are compiled already."""
+
+    def __init__(self, notation: str, out_format: Format | str | None) -> None:
+        self.notation = notation
+        self._out_format = out_format
+
+    def __call__(self, **operands: Any) -> Result:
+        return compute(self.notation, out_format=self._out_format, **operands)
+
+    def __repr__(self) -> str:
+        return f"kernel({self.notation!r})"
+
+
+def explain(
+    notation: str | Statement, *operands: Any, out_format: Format | str | None = None, **named: Any
+) -> Explanation | Explanations:
+    """What `einsum` or `compute` would do with these operands, and why: plans, alternatives with their costs, sources.
+
+    Statements are computed for it, since each is planned when the temporaries that it reads are there.
 
     >>> import torch
     >>> e = explain("ik,k->i", torch.eye(3).to_sparse_csr(), torch.ones(3))
     >>> print(e.notation)
     C[i] += A[i,k] * B[k]
     """
+    if isinstance(notation, Statement) or _is_statement(notation):
+        return _explained((notation, *operands), out_format, named)
     try:
+        _without_names(named)
         program = _prepared(notation, operands, out_format)
-        return Explanation.of(program, [as_storage(x) for x in operands])
+        storages = [as_storage(x) for x in operands]
+        if isinstance(program, engine.Filled):
+            return _observed(lambda note: program([storage.vals for storage in storages], note))
+        return Explanation.of(program, storages)
     except ScorchError as error:
         raise error.explain_with(_context(notation, operands)) from None
+
+
+def _explained(
+    statements: tuple[str | Statement, ...], out_format: Format | str | None, operands: dict[str, Any]
+) -> Explanation | Explanations:
+    """One explanation for each kernel that statements come to."""
+    if isinstance(statements[0], str):
+        _without_positions(statements[1:])
+    written, named = _read(statements, operands)
+    try:
+        return _observed(lambda note: _computed(written, named, out_format, note))
+    except ScorchError as error:
+        raise error.explain_with(_named_context(written, named)) from None
+
+
+def _observed(run: Callable[[engine.Observer], object]) -> Explanation | Explanations:
+    """What a run of several statements does."""
+    parts: list[Explanation] = []
+
+    def note(statement: Assign, program: engine.AnyProgram, storages: Sequence[Storage]) -> None:
+        parts.append(Explanation.of(program, storages, statement))
+
+    run(note)
+    return parts[0] if len(parts) == 1 else Explanations(tuple(parts))

@@ -20,10 +20,10 @@ from scorch import engine, reorder  # mutual: conversions and programs are made 
 from scorch.formats import Format, Pattern, Storage, coo, csr, dense, dtypes
 from scorch.formats.blocks import divided, joined, split, stored_shape
 from scorch.formats.coordinates import coordinates, pack
-from scorch.formats.storage import dense_pattern
+from scorch.formats.storage import dense_pattern, index_bits
 from scorch.ir.einsum import operand_names
 from scorch.ir.notation import Access, Apply, Assign, Expr, accesses, check_extents
-from scorch.ir.plan import Handover, Plan, Split
+from scorch.ir.plan import Entrywise, Handover, Plan, Split
 from scorch.schedule.result import is_sparse_result
 
 __all__ = ["Recast", "prepared", "reorder_through"]
@@ -80,8 +80,7 @@ def _taken_apart(pattern: Pattern) -> reorder.Reordering:
 
 def _list(shape: tuple[int, ...], format: Format, rows: np.ndarray[Any, Any]) -> Pattern:
     """The coordinate list of sorted coordinates, a row for each dimension."""
-    narrow = (np.int32 if extent <= 2**31 - 1 else np.int64 for extent in shape)
-    arrays = [{"crd": row.astype(dtype)} for row, dtype in zip(rows, narrow, strict=True)]
+    arrays = [{"crd": row.astype(f"int{index_bits(size)}")} for row, size in zip(rows, shape, strict=True)]
     arrays[0]["pos"] = np.array([0, rows.shape[1]], dtype=np.int64)
     ordered = [arrays[d] for d in format.order]
     if "pos" not in ordered[0]:
@@ -106,26 +105,44 @@ def _in_blocks(pattern: Pattern, format: Format) -> reorder.Reordering:
 
 
 class Recast:
-    """A program over operands that were converted first, whose result may be converted in turn."""
+    """A program over operands that are seen, or converted, as others; its result may be converted in turn.
+
+    `see` gives the inner program's operands, whose values are those of the outer ones unless one of `conversions` is
+    for them.
+    """
 
     def __init__(
         self,
         inner: engine.AnyProgram,
-        reorderings: Sequence[tuple[int, reorder.Reordering, str, Any]],
+        see: Callable[[Sequence[Storage]], list[Storage]],
         recast: Callable[[Result], Result],
+        conversions: Sequence[_Conversion] = (),
     ) -> None:
         self.inner = inner
-        self.reorderings = [entry for entry in reorderings if not entry[1].is_direct]
+        self.see = see
         self.recast = recast
-        self.plan: Plan | Split | Handover = inner.plan
+        self.conversions = [made for made in conversions if not made.reordering.is_direct]
+        self.plan: Plan | Split | Handover | Entrywise = inner.plan
         self.source: str = inner.source
         self.path: Path | None = inner.path
 
     def __call__(self, vals: list[np.ndarray[Any, Any]]) -> Result:
-        for n, reordering, dtype, fill in self.reorderings:
-            stored = reordering.values(dtypes.tensor_of(vals[n], dtype), fill)
-            vals[n] = dtypes.array_of(stored)
+        for made in self.conversions:
+            vals[made.operand] = dtypes.array_of(made.values(dtypes.tensor_of(vals[made.operand], made.dtype)))
         return self.recast(self.inner(vals))
+
+
+@dataclass(frozen=True)
+class _Conversion:
+    """How an operand is made readable."""
+
+    operand: int
+    reordering: reorder.Reordering
+    dtype: str
+    fill: Any
+
+    def values(self, stored: torch.Tensor) -> torch.Tensor:
+        return self.reordering.values(stored, self.fill)
 
 
 def prepared(
@@ -136,30 +153,36 @@ def prepared(
     formats = [storage.pattern.format for storage in operands]
     if all(map(reorder.is_plain, formats)) and (wanted is None or reorder.is_plain(wanted)):
         return None
-    plain = [_decoded(storage) for storage in operands]
-    whole = _over_blocks(statement, plain, wanted, dtype)
+    whole = _over_blocks(statement, operands, wanted, dtype)
     if whole is not None:
         return whole
-    steps = []
-    for n, storage in enumerate(plain):
-        if storage.pattern.format.blocks:
-            made = reorder.reorder(
-                storage.pattern, csr if len(storage.pattern.shape) == 2 else coo(len(storage.pattern.shape))
-            )
-            steps.append((n, made, storage.dtype, storage.fill))
-            plain[n] = Storage(made.pattern, made.values(storage.values.reshape(-1), storage.fill), storage.fill)
-    readable = None if wanted is None else coo(wanted.ndim) if wanted.blocks else wanted.plain
-    inner = engine.prepare(statement, plain, readable, dtype)
-
-    def recast(result: Result) -> Result:
-        return reorder.reformat(result, wanted) if wanted is not None and isinstance(result, Storage) else result
-
-    return Recast(inner, steps, recast)
+    plain = list(map(_readable, operands))
+    conversions = [
+        _Conversion(n, _apart(storage.pattern), storage.dtype, storage.fill)
+        for n, storage in enumerate(operands)
+        if storage.pattern.format.blocks
+    ]
+    written = None if wanted is None else coo(wanted.ndim) if wanted.blocks else wanted.plain
+    inner = engine.prepare(statement, plain, written, dtype)
+    return Recast(inner, lambda given: list(map(_readable, given)), partial(_reformatted, wanted), conversions)
 
 
-def _decoded(storage: Storage) -> Storage:
-    pattern = storage.pattern.plain
-    return storage if pattern is storage.pattern else Storage(pattern, storage.values.reshape(-1), storage.fill)
+def _reformatted(wanted: Format | None, result: Result) -> Result:
+    return reorder.reformat(result, wanted) if wanted is not None and isinstance(result, Storage) else result
+
+
+def _apart(pattern: Pattern) -> reorder.Reordering:
+    ndim = pattern.format.ndim
+    return reorder.reorder(pattern, csr if ndim == 2 else coo(ndim))
+
+
+def _readable(storage: Storage) -> Storage:
+    """The operand with its levels decoded, or its blocks taken apart."""
+    pattern, values = storage.pattern, storage.values
+    if pattern.format.blocks:
+        made = _apart(pattern)
+        return Storage(made.pattern, made.values(values.reshape(-1), storage.fill), storage.fill)
+    return storage if pattern.plain is pattern else Storage(pattern.plain, values.reshape(-1), storage.fill)
 
 
 @dataclass(frozen=True)
@@ -206,7 +229,7 @@ def _fresh(name: str, taken: set[str]) -> str:
 
 
 def _over_blocks(
-    statement: Assign, operands: list[Storage], wanted: Format | None, dtype: str | None
+    statement: Assign, operands: Sequence[Storage], wanted: Format | None, dtype: str | None
 ) -> engine.AnyProgram | None:
     """The program over coordinates of blocks and inside them; None where the statement meets more than dense operands,
     or has a sparse result that is not in the blocks of its operand."""
@@ -218,18 +241,17 @@ def _over_blocks(
     if division is None or len(statement.indices) + len(division.sizes) > MOST_INDICES:
         return None
     extents = check_extents(statement, {name: storage.pattern.shape for name, storage in named.items()})
-    read: dict[str, Storage] = {}
-    for access in accesses(statement.expr):
-        stored = _stored(named[access.tensor], access, division)
-        if read.setdefault(access.tensor, stored).pattern is not stored.pattern:
-            return None  # a dense operand is read along a divided index, and along another one
+    ways = {access.tensor: division.blocks(access.indices) for access in accesses(statement.expr)}
+    if any(division.blocks(access.indices) != ways[access.tensor] for access in accesses(statement.expr)):
+        return None  # a dense operand is read along a divided index, and along another one
+    see = partial(_seen, [ways[name] for name in names[: len(operands)]])
     expr = _rewritten(statement.expr, named, division)
     shape = tuple(extents[v] for v in statement.target.indices)
     target = statement.target
     whole = replace(statement, target=Access(target.tensor, division.behind(target.indices)), expr=expr)
-    storages = [read[name] for name in names[: len(operands)]]
+    storages = see(operands)
     if wanted is None and is_sparse_result(engine.problem_of(whole, storages, None, dtype)):
-        return _in_same_blocks(whole, storages, shape, division.blocks(target.indices), dtype)
+        return _in_same_blocks(whole, storages, see, shape, division.blocks(target.indices), dtype)
     dense_target = Access(target.tensor, division.in_place(target.indices))
     inner = engine.prepare(replace(whole, target=dense_target), storages, dense(len(dense_target.indices)), dtype)
     order = None if wanted is None else wanted.order
@@ -238,7 +260,7 @@ def _over_blocks(
         assert isinstance(result, torch.Tensor)
         return ordered(result.reshape(shape), order)
 
-    return Recast(inner, (), joined_up)
+    return Recast(inner, see, joined_up)
 
 
 def ordered(tensor: torch.Tensor, order: tuple[int, ...] | None) -> torch.Tensor:
@@ -249,7 +271,12 @@ def ordered(tensor: torch.Tensor, order: tuple[int, ...] | None) -> torch.Tensor
 
 
 def _in_same_blocks(
-    whole: Assign, operands: list[Storage], shape: tuple[int, ...], blocks: tuple[int, ...], dtype: str | None
+    whole: Assign,
+    operands: list[Storage],
+    see: Callable[[Sequence[Storage]], list[Storage]],
+    shape: tuple[int, ...],
+    blocks: tuple[int, ...],
+    dtype: str | None,
 ) -> engine.AnyProgram | None:
     """The program whose result has the blocks of the one operand that has the result's indices."""
     named = dict(zip(operand_names(len(operands)), operands, strict=False))
@@ -258,7 +285,7 @@ def _in_same_blocks(
         if not format.is_dense and set(access.indices) == set(whole.target.indices):
             order = tuple(whole.target.indices.index(access.indices[d]) for d in format.order)
             inner = engine.prepare(whole, operands, Format(format.levels, order), dtype)
-            return Recast(inner, (), partial(_in_blocks_again, shape, Format(format.levels, order, blocks)))
+            return Recast(inner, see, partial(_in_blocks_again, shape, Format(format.levels, order, blocks)))
     return None
 
 
@@ -272,16 +299,20 @@ def _in_blocks_again(shape: tuple[int, ...], format: Format, result: Result) -> 
     return Storage(made, result.values, result.fill)
 
 
-def _stored(storage: Storage, access: Access, division: _Division) -> Storage:
-    """An operand with a dimension for the coordinates of blocks, and one for those inside, on the same memory."""
-    pattern = storage.pattern
+def _seen(ways: Sequence[tuple[int, ...]], operands: Sequence[Storage]) -> list[Storage]:
+    """The operands as tensors of more dimensions, on the same memory, each divided in its way."""
+    return [_stored(storage, blocks) for storage, blocks in zip(operands, ways, strict=True)]
+
+
+def _stored(storage: Storage, blocks: tuple[int, ...]) -> Storage:
+    """An operand with a dimension for the coordinates of blocks, and one for those inside."""
+    pattern = storage.pattern.plain
     values = dtypes.tensor_of(storage.vals, storage.dtype)
     if not pattern.format.is_dense:
         return Storage(pattern.stored, values, storage.fill)
     shape: list[int] = []
     places: list[tuple[int, ...]] = []
-    for v, extent in zip(access.indices, pattern.shape, strict=True):
-        size = division.sizes.get(v, 1)
+    for extent, size in zip(pattern.shape, blocks, strict=True):
         places.append(tuple(range(len(shape), len(shape) + 1 + (size > 1))))
         shape += [extent // size, size] if size > 1 else [extent]
     order = [place for d in pattern.format.order for place in places[d]]

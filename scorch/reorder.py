@@ -19,7 +19,7 @@ from scorch import (  # mutual: a conversion is an expression, and an expression
 )
 from scorch.formats import Format, Pattern, Storage, coo
 from scorch.formats.coordinates import coordinates, pack
-from scorch.formats.storage import dense_pattern
+from scorch.formats.storage import dense_pattern, index_bits
 from scorch.ir.notation import Access, Assign
 from scorch.schedule.assembly import unsorted_coo
 
@@ -195,5 +195,5 @@ def _sorted(pattern: Pattern, format: Format) -> Reordering:
 
 def _narrowed(level: dict[str, Any], extent: int) -> dict[str, Any]:
     """Level arrays as a kernel would have written them: coordinates in 32 bits where the extent allows."""
-    index = np.int32 if extent <= 2**31 - 1 else np.int64
+    index = np.dtype(f"int{index_bits(extent)}")
     return {name: array.astype(index if name == "crd" else np.int64, copy=False) for name, array in level.items()}

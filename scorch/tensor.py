@@ -16,7 +16,7 @@ from scorch.errors import DtypeError, FormatError, ScorchError, ShapeError, Unsu
 from scorch.formats import Format, Pattern, Storage, dtypes, resolve
 from scorch.formats.coordinates import coordinates, pack
 from scorch.formats.storage import Array, dense_pattern
-from scorch.indexing import Term, access
+from scorch.functions.methods import Functions
 from scorch.ir.einsum import parse_einsum
 from scorch.operand import Stored, as_storage
 
@@ -28,7 +28,7 @@ __all__ = ["Tensor", "from_coo", "tensor"]
 FormatLike: TypeAlias = "Format | str | None"
 
 
-class Tensor(Stored):
+class Tensor(Functions):
     """A tensor in any format: a pattern (shape, format, level arrays) and a value for each stored coordinate.
 
     Made by `scorch.tensor`, `scorch.from_coo`, `scorch.read` or `Tensor.from_levels`. The pattern doesn't
@@ -39,9 +39,6 @@ class Tensor(Stored):
     >>> A
     scorch.Tensor(shape=(2, 3), format=coo, dtype=float32, nnz=3, density=0.5, memory=76 B, values=[1, 2, 3])
     """
-
-    # numpy's operators leave the work to this class instead of looking at it as an object array.
-    __array_ufunc__ = None
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
@@ -64,7 +61,7 @@ class Tensor(Stored):
         >>> Tensor.from_levels((2, 3), "csr", arrays, [1.0, 2.0, 3.0]).coords().tolist()
         [[0, 0, 1], [0, 2, 1]]
         """
-        indices = [{name: index_array(array) for name, array in level.items()} for level in arrays]
+        indices = [{name: _level_array(name, array) for name, array in level.items()} for level in arrays]
         pattern = Pattern(shape, resolve(format, len(shape)), indices)
         return cls(Storage(pattern, values_for(pattern, values), checked_fill(fill, as_values(values).dtype)))
 
@@ -222,7 +219,7 @@ class Tensor(Stored):
         return exchange.to_dense(self._storage)
 
     def to_torch(self, layout: torch.layout | None = None) -> torch.Tensor:
-        """A torch tensor: csr, csc, coo and dense formats as they are, any other as coo; `layout` overrides.
+        """A torch tensor: csr, csc, bsr, bsc, coo and dense formats as they are, any other as coo; `layout` overrides.
 
         Shares memory where torch has the same arrays. Raises UnsupportedError for other layouts and for a
         fill that isn't 0.
@@ -233,7 +230,7 @@ class Tensor(Stored):
         return exchange.to_torch(self._storage, layout)
 
     def to_scipy(self) -> ScipyArray:
-        """A scipy.sparse csr_array, csc_array or coo_array; shares memory where scipy has the same arrays.
+        """A scipy.sparse csr_array, csc_array, bsr_array or coo_array; shares memory where scipy has the same arrays.
 
         Raises UnsupportedError for dense formats and for a fill that isn't 0. Gradients stay behind.
 
@@ -277,12 +274,6 @@ class Tensor(Stored):
         if self.dtype is torch.bfloat16:
             raise DtypeError("numpy has no bfloat16; use .to('float32')")
         return np.array(exchange.dense_view(self._storage).detach().numpy(), dtype=dtype, copy=copy)
-
-    def __getitem__(self, key: Any) -> Term:
-        """Index notation: `A[i, k]` with the indices of `scorch.indices`."""
-        return access(self, key)
-
-    __iter__ = None  # or Python would try A[0], A[1] ...
 
     def __matmul__(self, other: Any) -> Any:
         return _matmul(self, other)
@@ -375,6 +366,10 @@ def from_coo(coords: Any, values: Any, shape: Sequence[int], format: Format | st
         return Tensor(Storage(dense_pattern((), ()), total, checked))
     packing = pack(indices, shape)
     return Tensor(_reformatted(Storage(packing.pattern, packing.gather(given), checked), target))
+
+
+def _level_array(name: str, array: Any) -> Array:
+    return np.asarray(array) if name == "bits" else index_array(array)
 
 
 def _reformatted(storage: Storage, format: Format | str) -> Storage:

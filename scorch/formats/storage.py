@@ -20,14 +20,16 @@ from scorch.formats import dtypes
 from scorch.formats.blocks import stored_shape
 from scorch.formats.format import Format
 from scorch.formats.levels import Arrays, Nodes
+from scorch.formats.memory import bytes_text
 from scorch.formats.named import dense
 
-__all__ = ["Pattern", "Storage", "bindable", "checked_size", "dense_pattern", "hold"]
+__all__ = ["Pattern", "Storage", "bindable", "checked_size", "dense_pattern", "hold", "index_bits"]
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
 _tokens = itertools.count()
 INDEX_LIMIT = 2**63 - 1
+NARROW_LIMIT = 2**31 - 1  # extents up to which kernels write coordinates in 32 bits
 
 
 class _Borrowed:
@@ -64,8 +66,20 @@ def checked_size(shape: Sequence[int]) -> int:
             raise ShapeError(f"an extent cannot be negative: shape {tuple(shape)}")
         total *= int(extent)
     if total > INDEX_LIMIT:
-        raise ShapeError(f"shape {tuple(shape)} has {total} places, over the limit of 2^63 - 1 for a dense tensor")
+        raise ShapeError(
+            f"shape {tuple(shape)} has {total} places, over the limit of 2^63 - 1 for a dense tensor (values of 4 "
+            f"bytes would take {bytes_text(4 * total)}); store what is there, with out_format='coo' or 'dcsr'"
+        )
     return total
+
+
+def index_bits(extent: int) -> int:
+    """Bits of the coordinates that kernels write for a dimension.
+
+    >>> index_bits(1000), index_bits(2**31)
+    (32, 64)
+    """
+    return 32 if extent <= NARROW_LIMIT else 64
 
 
 class Pattern:
@@ -89,6 +103,8 @@ class Pattern:
         self.format = format
         self.cache: dict[Any, Any] = {}
         self.token = next(_tokens)  # never reused, unlike id()
+        if format.blocks and len(arrays) == format.ndim:
+            arrays = [*arrays, *({} for _ in format.levels[format.ndim :])]  # those of the insides are always empty
         if len(self.shape) != format.ndim or len(arrays) != len(format.levels):
             raise FormatError(
                 f"format {format} has {len(format.levels)} levels for {format.ndim} dimensions; "

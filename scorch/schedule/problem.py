@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from scorch.formats import Format, Pattern
+from scorch.formats.storage import index_bits
 from scorch.ir.absence import absent_value, annihilates, guarded
 from scorch.ir.graph import level_indices, walks
 from scorch.ir.lattice import Lattice, build_lattice
@@ -15,6 +16,7 @@ from scorch.ir.notation import Access, Apply, Assign, Expr, Literal, accesses
 from scorch.ir.operators import identity
 from scorch.ir.plan import TensorSpec
 from scorch.ir.statement import ABSENT
+from scorch.schedule.machine import Machine, host
 from scorch.schedule.statistics import Statistics, expected_distinct, product, statistics
 
 __all__ = ["Operand", "Problem"]
@@ -53,7 +55,7 @@ def appended_bits(format: Format, shape: tuple[int, ...]) -> tuple[tuple[int, ..
     """Bits of the index arrays that a kernel writes: coordinates as narrow as the extent allows, positions 64."""
     out = []
     for level, dimension in zip(format.levels, format.order, strict=True):
-        narrow = 32 if shape[dimension] <= 2**31 - 1 else 64
+        narrow = index_bits(shape[dimension])
         out.append(tuple(narrow if part == "crd" else 64 for part in level.arrays))
     return tuple(out)
 
@@ -73,6 +75,7 @@ class Problem:
     wanted: Format | None = None
     convert: bool = True  # whether operands may be converted and the result sorted
     rounded: str | None = None
+    machine: Machine = field(default_factory=host)
     by_name: dict[str, Operand] = field(init=False)
 
     def __post_init__(self) -> None:
