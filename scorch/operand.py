@@ -30,7 +30,8 @@ class Stored:
 
 
 def as_storage(x: object) -> Storage:
-    """The Storage of an operand: scorch, torch (dense, coo, csr, csc), scipy.sparse, numpy, DLPack, lists.
+    """The Storage of an operand: scorch, torch (dense, coo, csr, csc), scipy.sparse, numpy, DLPack, lists
+    of numbers, and lists of sparse tensors, which become a batch.
 
     Memory is shared wherever the layout allows. Unsorted or duplicated csr and csc keep their arrays, under a
     format that says so; an uncoalesced coo is coalesced. A torch.sparse tensor is wrapped once: the next call
@@ -285,6 +286,13 @@ def _from_scipy_coo(x: Any) -> Storage:
         return Storage(packing.pattern, packing.gather(values))
 
 
+def _is_sparse(x: object) -> bool:
+    if isinstance(x, torch.Tensor):
+        return x.layout is not torch.strided
+    scipy_sparse = sys.modules.get("scipy.sparse")
+    return isinstance(x, Stored) or (scipy_sparse is not None and bool(scipy_sparse.issparse(x)))
+
+
 def _from_other(x: Any) -> Storage:
     if hasattr(x, "__dlpack__"):
         device = x.__dlpack_device__()
@@ -297,6 +305,10 @@ def _from_other(x: Any) -> Storage:
         raise DtypeError(
             f"cannot use a {type(x).__name__} as a tensor; pass a torch, numpy, scipy.sparse or scorch tensor, or lists"
         )
+    if isinstance(x, list | tuple) and any(map(_is_sparse, x)):
+        from scorch.batches import stacked  # mutual: its items are operands too
+
+        return stacked([as_storage(item) for item in x])
     try:
         return _from_torch(torch.tensor(x))
     except (ValueError, TypeError, RuntimeError) as error:
