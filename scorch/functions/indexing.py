@@ -51,7 +51,9 @@ def getitem(x: Any, key: Any) -> Any:
     made, dims, shape = _basic(x, parts)
     if not lists:
         return moved(x, shape, carried(x, dims, shape), lambda _: made)
-    return picked(x, made, dims, shape, [d for d, part in enumerate(_kept(parts)) if isinstance(part, torch.Tensor)], lists)
+    return picked(
+        x, made, dims, shape, [d for d, part in enumerate(_kept(parts)) if isinstance(part, torch.Tensor)], lists
+    )
 
 
 @implements("Tensor.__setitem__")

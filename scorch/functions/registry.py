@@ -138,7 +138,9 @@ def _unknown(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if base != name and base in _BY_NAME and args and not _is_sparse(args[0]):
         return args[0].copy_(_dense(_run(base, getattr(torch.Tensor, base), args, kwargs)))
     if base != name and base in _BY_NAME:
-        raise UnsupportedError(f"the pattern of a scorch.Tensor doesn't change: write A = A.{base}(...) for A.{name}(...)")
+        raise UnsupportedError(
+            f"the pattern of a scorch.Tensor doesn't change: write A = A.{base}(...) for A.{name}(...)"
+        )
     raise UnsupportedError(
         f"torch's {name} is not available for sparse scorch tensors; use A.to_dense() if there is room, or "
         f"A.with_values(...) for what works on the stored values"
@@ -181,7 +183,9 @@ def _is_sparse(x: Any) -> bool:
 
 def _plain(value: Any) -> Any:
     """Arguments with each dense Tensor as the torch tensor on its memory."""
-    return _mapped(lambda x: exchange.dense_view(x._storage) if isinstance(x, Stored) and not _is_sparse(x) else x, value)
+    return _mapped(
+        lambda x: exchange.dense_view(x._storage) if isinstance(x, Stored) and not _is_sparse(x) else x, value
+    )
 
 
 def _dense(x: Any) -> Any:
@@ -200,7 +204,9 @@ def _explained(error: ScorchError, name: str, args: Sequence[Any], kwargs: Mappi
     for x in _flat((tuple(args), kwargs)):
         if isinstance(x, Stored):
             pattern = x._storage.pattern
-            lines.append(f"    scorch.Tensor: shape {pattern.shape}, {pattern.format}, {x._storage.dtype}, nnz {pattern.nnz}")
+            lines.append(
+                f"    scorch.Tensor: shape {pattern.shape}, {pattern.format}, {x._storage.dtype}, nnz {pattern.nnz}"
+            )
         elif isinstance(x, torch.Tensor):
             lines.append(f"    torch.Tensor: shape {tuple(x.shape)}, {str(x.dtype).removeprefix('torch.')}")
     return error.explain_with("\n".join(lines))

@@ -173,5 +173,3 @@ def repeat_interleave(x: Tensor, repeats: Any, dim: int | None = None, *, output
     counts = torch.as_tensor(repeats).expand(extent)
     numbers = torch.repeat_interleave(torch.arange(extent), counts)
     return _along(x, dim, numbers)
-
-

@@ -129,7 +129,7 @@ def carried(x: Tensor, sources: Sources, shape: Sequence[int], count: int | None
     format = x.format
     if not shape:
         return Format("")
-    if any(level.branchless or not level.arrays and not level.full for level in format.levels):
+    if any(level.branchless or (not level.arrays and not level.full) for level in format.levels):
         return coo(len(shape))
     if len(format.levels) != x.ndim:  # blocks; a result need not be divisible into them
         format = Format((Dense(),) * (x.ndim - 1) + (Compressed(),))
