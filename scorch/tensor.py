@@ -12,7 +12,7 @@ import torch
 
 from scorch import exchange, tensor_repr
 from scorch.arguments import Fill, as_indices, as_values, checked_fill, index_array, values_for
-from scorch.errors import FormatError, ScorchError, ShapeError, UnsupportedError
+from scorch.errors import DtypeError, FormatError, ScorchError, ShapeError, UnsupportedError
 from scorch.formats import Format, Pattern, Storage, dtypes, resolve
 from scorch.formats.coordinates import coordinates, pack
 from scorch.formats.storage import Array, dense_pattern
@@ -277,6 +277,8 @@ class Tensor(Functions):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if not self.format.is_dense:
             raise TypeError(f"a {self.format} tensor is no numpy array; call .to_dense() for a dense copy")
+        if self.dtype is torch.bfloat16:
+            raise DtypeError("numpy has no bfloat16; use .to('float32')")
         return np.array(exchange.dense_view(self._storage).detach().numpy(), dtype=dtype, copy=copy)
 
     def __matmul__(self, other: Any) -> Any:

@@ -35,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--methods", nargs="+", metavar="METHOD", help="only these methods")
     parser.add_argument("--datasets", nargs="+", metavar="NAME", help="only these data sets")
     parser.add_argument("--seeds", type=positive, default=None, help="test runs (default: 10, quick 3)")
-    parser.add_argument("--budget", type=positive, default=None, help="settings tried (default: 12, quick 2)")
+    parser.add_argument("--budget", type=positive, default=None, help="settings tried (default: 6, quick 2)")
     parser.add_argument("--no-sparsity", action="store_true", help="leave out fair pruning")
     parser.add_argument("--workers", type=positive, default=2, help="processes of one thread each (default: 2)")
 
@@ -86,7 +86,7 @@ def _plan(args: argparse.Namespace) -> Any:
         datasets=tuple(args.datasets or bench.DATASETS),
         methods=tuple(args.methods or METHODS),
         seeds=args.seeds or (3 if args.quick else 10),
-        budget=args.budget or (2 if args.quick else 12),
+        budget=args.budget or (2 if args.quick else 6),
         tuning_seeds=1 if args.quick else 2,
         quick=args.quick,
         data=data,
@@ -114,7 +114,7 @@ def _report(plan: Any, journal: Any, out: Path, console: Console) -> None:
     for title, header, cells in pieces:
         console.say()
         console.table(title, header, cells)
-    kinds = {name: dataset.kind for name, dataset in bench.DATASETS.items()}
+    kinds = {name: dataset.comparison for name, dataset in bench.DATASETS.items()}
     claims = [tables.claim_text(claim) for claim in bench.claims(rows, kinds)]
     for text in claims:
         console.say(text)
@@ -138,7 +138,7 @@ def _settings(plan: Any, journal: Any) -> str:
 
     cells = [
         [dataset, method, ", ".join(f"{k}={v}" for k, v in bench.chosen(plan, journal, dataset, method).items())]
-        for dataset, method in plan.pairs()
+        for dataset, method in bench.tuned(plan, journal)
     ]
     return f"## chosen settings\n\n{markdown(['data set', 'method', 'setting'], cells)}"
 

@@ -18,9 +18,10 @@ from scorch.emit.results import result_writer
 from scorch.emit.space import iteration_space
 from scorch.emit.tiles import Lanes
 from scorch.emit.tiling import Tiling
-from scorch.emit.values import combine, is_vector, value_of
+from scorch.emit.values import as_dtype, combine, is_vector, value_of
 from scorch.emit.workspaces import Accumulator, accumulator
 from scorch.errors import ScheduleError
+from scorch.formats import dtypes
 from scorch.ir import loops as ir
 from scorch.ir.absence import guarded
 from scorch.ir.notation import Access, Literal, accesses
@@ -149,7 +150,7 @@ class Lowering:
 
     def value(self, node: Compute, t: int | None) -> ir.Expr:
         """The value of a statement's right-hand side, in vector t of the tile or as a scalar."""
-        value = value_of(node.expr, self.kernel.result.dtype, self.kind, lambda access: self.read(access, t))
+        value = value_of(node.expr, self.kernel.dtype, self.kind, lambda access: self.read(access, t))
         if t is not None and self.lanes is not None and not is_vector(value):
             value = ir.Call("vfull", (value, ir.Const(self.lanes.lanes)), f"{value.dtype}x{self.lanes.lanes}")
         return value
@@ -157,7 +158,9 @@ class Lowering:
     def kind(self, access: Access) -> Kind:
         """The number type of an access; a workspace has the result's."""
         spec = self.types.get(access.tensor)
-        return Kind(self.kernel.result.dtype) if spec is None else Kind(spec.dtype, 2 if spec.format.ndim else 1)
+        return (
+            Kind(self.kernel.dtype) if spec is None else Kind(dtypes.computed(spec.dtype), 2 if spec.format.ndim else 1)
+        )
 
     def fills_of(self, absent: Iterable[Access]) -> dict[Access, Literal]:
         """The values of accesses that have no entry."""
@@ -174,7 +177,7 @@ class Lowering:
         for t, target in enumerate(targets):
             assert isinstance(target, ir.Var)
             value = self.value(node, t if is_vector(target) else None)
-            self.b.emit(ir.Let(target, _fused(node.reduce, target, value, self.kernel.result.dtype)))
+            self.b.emit(ir.Let(target, _fused(node.reduce, target, value, self.kernel.dtype)))
 
     def read(self, access: Access, t: int | None) -> ir.Expr:
         """The value of an access: a register, what was loaded further out, or a load."""
@@ -187,6 +190,10 @@ class Lowering:
         return self.load(cursor, t)
 
     def load(self, cursor: Cursor, t: int | None) -> ir.Expr:
+        """The value at a cursor, or vector t of the tile there; of a half type as float32."""
+        return as_dtype(self._fetch(cursor, t), dtypes.computed(cursor.arrays.spec.dtype))
+
+    def _fetch(self, cursor: Cursor, t: int | None) -> ir.Expr:
         if self.lanes is not None and self.lanes.index in cursor.path and t is not None:
             if is_vector(cursor.first):
                 return self.lanes.gather(cursor.arrays.vals, cursor.first)

@@ -57,7 +57,10 @@ class Tiling:
         if tile.masked:
             before = ir.add(whole, (tile.rest - 1) * tile.lanes)
             live = self.b.let("live", ir.Binary("-", extent, before) if before != ir.Const(0) else extent)
-        self._tile_body(node, tile, Lanes(node.index, whole, tile.rest, tile.lanes, live))
+        last = None
+        if tile.overlaps:
+            last = self.b.let("last", ir.Binary("-", extent, ir.add(whole, tile.lanes)))
+        self._tile_body(node, tile, Lanes(node.index, whole, tile.rest, tile.lanes, live, last))
 
     def _tile_body(self, node: Loop, tile: Tile, lanes: Lanes) -> None:
         outer_tile, self.low.tile = self.low.tile, tile

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from scorch.errors import UnsupportedError
+from scorch.formats import dtypes
 from scorch.ir import loops as ir
 from scorch.ir import operators
 from scorch.ir.notation import Access, Apply, Expr, Literal
@@ -29,6 +30,10 @@ def as_dtype(expr: ir.Expr, dtype: str) -> ir.Expr:
     element, lanes = expr.dtype.split("x")
     if element == dtype:
         return expr
+    if element in dtypes.HALVES:
+        return as_dtype(ir.Call(f"from_{element}", (expr,), f"float32x{lanes}"), dtype)
+    if dtype in dtypes.HALVES:
+        return ir.Call(f"to_{dtype}", (as_dtype(expr, "float32"),), f"{dtype}x{lanes}")
     return ir.Call("vcast", (expr, ir.Var(f"np.{dtype}", "class")), f"{dtype}x{lanes}")
 
 

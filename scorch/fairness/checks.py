@@ -22,6 +22,8 @@ def check_groups(data: TrainingData, exemplars: Exemplars, grouping: str, positi
     them are in one group.
     """
     _check_classes(data, exemplars)
+    if grouping == "all":
+        return
     if exemplars.codes is not None and data.codes is not None and grouping != "label":
         if exemplars.codes.shape[1] != data.codes.shape[1]:
             raise FairnessError(

@@ -242,7 +242,7 @@ class FairClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                     f"training samples have shape {tuple(data.x.shape[1:])}, exemplars {tuple(shown.x.shape[1:])}"
                 )
             if method.needs_exemplars:
-                check_groups(data, shown, resolve(grouping, shown.codes is not None), self._positive())
+                check_groups(data, shown, method.exemplar_groups or grouping, self._positive())
         if method.needs_groups and data.codes is None and shown is not None and shown.codes is not None:
             raise FairnessError(
                 f"method {method.name!r} needs sensitive_features= of the training data; forml, l2rw, dfr and "

@@ -69,7 +69,7 @@ def finetune(
     shown: Exemplars | None = None
     if chosen.needs_exemplars:
         data, shown = _exemplars(data, codes, exemplars, exemplar_fraction, settings.seed)
-        check_groups(data, shown, resolve(groups, shown.codes is not None), positive_label)
+        check_groups(data, shown, chosen.exemplar_groups or resolve(groups, shown.codes is not None), positive_label)
     with bar(verbose, chosen.name) as show:
         for phase, (share, tuned) in enumerate(prune_plan(sparsity, prune_steps, settings)):
             train(

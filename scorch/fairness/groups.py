@@ -12,7 +12,7 @@ from scorch.fairness.errors import FairnessError
 
 __all__ = ["GROUPINGS", "Attributes", "group_ids", "resolve"]
 
-GROUPINGS = ("auto", "label", "label_attribute", "attribute_given_positive")
+GROUPINGS = ("auto", "label", "label_attribute", "attribute_given_positive", "all")
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def resolve(grouping: str, with_attributes: bool) -> str:
         raise FairnessError(f"there is no grouping {grouping!r}; there are {', '.join(GROUPINGS)}")
     if grouping == "auto":
         return "label_attribute" if with_attributes else "label"
-    if grouping != "label" and not with_attributes:
+    if grouping not in ("label", "all") and not with_attributes:
         raise FairnessError(f"groups={grouping!r} needs sensitive features, none were given")
     return grouping
 
@@ -109,7 +109,8 @@ def group_ids(
     """Number the groups that occur among (n,) labels and (n, k) attribute codes.
 
     Gives (n,) group numbers, -1 for a sample in no group, and the (groups, 1 + k) rows (label, attributes)
-    that they stand for. In "attribute_given_positive" only samples of the class `positive` are in a group.
+    that they stand for. In "attribute_given_positive" only samples of the class `positive` are in a group; in "all"
+    every sample is in the same one, and the row says nothing.
 
     >>> group_ids(torch.tensor([0, 1, 1]), torch.tensor([[0], [0], [1]]))[0].tolist()
     [0, 1, 2]
@@ -117,8 +118,8 @@ def group_ids(
     [-1, 0, 1]
     """
     kind = resolve(grouping, codes is not None)
-    columns = labels[:, None]
-    if kind != "label":
+    columns = torch.zeros_like(labels)[:, None] if kind == "all" else labels[:, None]
+    if kind not in ("label", "all"):
         assert codes is not None  # `resolve` raised otherwise
         columns = torch.cat([columns, codes.reshape(len(labels), -1).to(labels)], dim=1)
     inside = torch.ones_like(labels, dtype=torch.bool)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -74,6 +75,7 @@ class Method:
     name: ClassVar[str] = "erm"
     needs_groups: ClassVar[bool] = False  # attributes of the training data, where there are attributes
     needs_exemplars: ClassVar[bool] = False
+    exemplar_groups: ClassVar[str | None] = None  # the only grouping that it has a use for; None: any
 
     def begin(self, run: Run) -> None:
         """Look at the data before the first step."""
@@ -105,9 +107,9 @@ class Method:
         """Go on where `state_dict` was taken."""
 
 
-class Wholesale(Method):
+class Wholesale(Method, ABC):
     """A method that trains networks of its own, by `train(model, data, weights)`, instead of taking steps."""
 
+    @abstractmethod
     def fit(self, run: Run, train: Any) -> torch.nn.Module:
         """The trained network; `train` gives a copy of the run's model trained plainly on weighted data."""
-        raise NotImplementedError

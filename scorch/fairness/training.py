@@ -94,7 +94,8 @@ def train(
     generator = torch.Generator().manual_seed(settings.seed)
     sampler = None
     if exemplars is not None:
-        exemplars = exemplars.grouped(_grouping(grouping, exemplars), positive)
+        wanted = _grouping(method.exemplar_groups or grouping, exemplars)
+        exemplars = exemplars.grouped(wanted, positive)
         sampler = Sampler(exemplars, settings.exemplar_batch, torch.Generator().manual_seed(settings.seed + 1))
     pattern = pattern or Pattern()
     run = Run(model, data, exemplars, sampler, pattern.masks, grouping, positive, settings.seed)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from scorch.functions import registry
+from scorch.indexing import access, is_symbolic
 from scorch.operand import Stored
 
 __all__ = ["Functions"]
@@ -94,6 +95,8 @@ class Functions(Stored):
         return self
 
     def __getitem__(self, key: Any) -> Any:
+        if is_symbolic(key):
+            return access(self, key)  # index notation: A[i, k] with the indices of `scorch.indices`
         return registry.call("Tensor.__getitem__", self, key)
 
     def __setitem__(self, key: Any, value: Any) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, TypeAlias
 
 from scorch.errors import ScheduleError
+from scorch.formats.dtypes import HALVES
 
 __all__ = [
     "Binary",
@@ -239,6 +240,10 @@ def cast(expr: Expr, dtype: str) -> Expr:
     """The expression converted to a number type; nothing if it has it."""
     if expr.dtype == dtype:
         return expr
+    if expr.dtype in HALVES:
+        return cast(Call(f"from_{expr.dtype}", (expr,), "float32"), dtype)
+    if dtype in HALVES:
+        return Call(f"to_{dtype}", (cast(expr, "float32"),), dtype)
     if isinstance(expr, Const):
         return Const(expr.value, dtype)
     return Call(f"np.{dtype}_" if dtype == "bool" else f"np.{dtype}", (expr,), dtype)

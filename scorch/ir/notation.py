@@ -47,8 +47,15 @@ class Apply:
 
     def __str__(self) -> str:
         symbol = operator(self.op).symbol
-        parts = [f"({a})" if isinstance(a, Apply) and a.op != self.op else str(a) for a in self.args]
-        return f"{symbol}({', '.join(parts)})" if symbol.isalpha() else f" {symbol} ".join(parts)
+        if symbol.isalnum():
+            return f"{symbol}({', '.join(map(str, self.args))})"
+        parts = [f"({a})" if isinstance(a, Apply) and a.is_infix and a.op != self.op else str(a) for a in self.args]
+        return f" {symbol} ".join(parts)
+
+    @property
+    def is_infix(self) -> bool:
+        """Whether it is written with a sign between its arguments."""
+        return not operator(self.op).symbol.isalnum()
 
 
 Expr: TypeAlias = Access | Literal | Apply

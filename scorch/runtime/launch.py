@@ -111,7 +111,7 @@ class Launcher:
             dims = tuple(source.indices.index(v) for v in self.kernel.statement.target.indices)
             pattern = self._patterns[source.tensor]().permuted(dims)
             values = self._allocated([pattern.nnz])
-            self._run(0, vals, {"vals": values.numpy()}, self._chunks())
+            self._run(0, vals, {"vals": dtypes.array_of(values)}, self._chunks())
             return Storage(pattern, values, self.result.fill)
         return self._bucketed(vals) if kind == "bucket" else self._appended(vals)
 
@@ -128,10 +128,10 @@ class Launcher:
         elif self._small and self.kernel.assembly.owned:
             small = np.empty(self._stored, self._numpy_dtype)
             self._run(0, vals, {"vals": small.reshape(-1)}, chunks)
-            out = torch.from_numpy(small)
+            out = dtypes.tensor_of(small, self.result.dtype)
         else:
             out = self._allocated(self._stored)
-            self._run(0, vals, {"vals": out.numpy().reshape(-1)}, chunks)
+            self._run(0, vals, {"vals": dtypes.array_of(out).reshape(-1)}, chunks)
         return out if self._natural else out.permute(tuple(np.argsort(self.result.format.order).tolist()))
 
     def _divided(self, vals: list[Array], chunks: int) -> torch.Tensor:
@@ -166,7 +166,7 @@ class Launcher:
     def _start(self) -> Any:
         """The value of a place before anything is reduced into it."""
         statement = self.kernel.statement
-        return identity(statement.reduce, self.result.dtype) if statement.reduced else self.result.fill
+        return identity(statement.reduce, self.kernel.dtype) if statement.reduced else self.result.fill
 
     def _appended(self, vals: list[Array]) -> Storage:
         """Count (or bound), find out where each chunk's positions begin, allocate, fill."""
@@ -181,7 +181,12 @@ class Launcher:
         values = self._room(positions, self._torch_dtype)
         if format.levels[-1].full:
             values.fill_(self._start)
-        made = {"vals": values.numpy(), "begin": begin.reshape(-1), "count": counts.reshape(-1), "arrays": arrays}
+        made = {
+            "vals": dtypes.array_of(values),
+            "begin": begin.reshape(-1),
+            "count": counts.reshape(-1),
+            "arrays": arrays,
+        }
         self._run(1, vals, made, chunks)
         if self.kernel.assembly.bounded:
             values = self._close_up(arrays, values, begin[:, 0], counts[:, 0], chunks)
@@ -199,7 +204,7 @@ class Launcher:
         begin = np.cumsum(counts, axis=0) - counts + pos[:-1]
         arrays, positions = self._allocate(format, pos[-1:])
         values = empty((positions,), self._torch_dtype)
-        self._run(1, vals, {"vals": values.numpy(), "begin": begin.reshape(-1), "arrays": arrays}, chunks)
+        self._run(1, vals, {"vals": dtypes.array_of(values), "begin": begin.reshape(-1), "arrays": arrays}, chunks)
         if format.levels[0].full:
             arrays[1]["pos"] = pos
         else:
@@ -211,7 +216,7 @@ class Launcher:
     ) -> torch.Tensor:
         """Move what each chunk wrote to follow the chunk before it; a bounded result has one appended level, its
         last."""
-        level, vals = arrays[-1], values.numpy()
+        level, vals = arrays[-1], dtypes.array_of(values)
         target = 0
         for chunk in range(chunks):
             source, count = int(begin[chunk]), int(end[chunk] - begin[chunk])

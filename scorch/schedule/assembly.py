@@ -13,6 +13,7 @@ from scorch.schedule.problem import Problem
 __all__ = ["Writing", "choose_assembly", "unsorted_coo"]
 
 
+SUMS = ("add", "or")  # what becomes of values of one coordinate when a list of entries is sorted
 COUNTERS = 1 << 26  # of entries by coordinate and thread, at most
 
 
@@ -36,8 +37,10 @@ def unsorted_coo(order: tuple[int, ...]) -> Format:
     return Format((first, *(Singleton(ordered=False, unique=False) for _ in order[1:])), order)
 
 
-def choose_assembly(problem: Problem, order: tuple[str, ...], wanted: Format, formats: dict[str, Format]) -> Writing:
-    """The cheapest way in which loops in this order can write a result that is wanted in a format.
+def choose_assembly(
+    problem: Problem, order: tuple[str, ...], wanted: Format, formats: dict[str, Format]
+) -> Writing | None:
+    """The cheapest way in which loops in this order can write a result that is wanted in a format, if there is one.
 
     `order` has every index; `formats` the operands' formats after conversion.
     """
@@ -68,6 +71,8 @@ def choose_assembly(problem: Problem, order: tuple[str, ...], wanted: Format, fo
         return Writing(replace(assembly, guarded=False), wanted, scatter=last, split=len(outer))
     if _countable(problem, order, wanted, formats):
         return Writing(Assembly("bucket"), wanted)
+    if problem.statement.reduced and problem.statement.reduce not in SUMS:
+        return None
     return Writing(replace(assembly, gaps=False), unsorted_coo(wanted.order))
 
 

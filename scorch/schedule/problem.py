@@ -15,6 +15,7 @@ from scorch.ir.notation import Access, Apply, Assign, Expr, Literal, accesses
 from scorch.ir.operators import identity
 from scorch.ir.plan import TensorSpec
 from scorch.ir.statement import ABSENT
+from scorch.schedule.machine import Machine, host
 from scorch.schedule.statistics import Statistics, expected_distinct, product, statistics
 
 __all__ = ["Operand", "Problem"]
@@ -60,7 +61,10 @@ def appended_bits(format: Format, shape: tuple[int, ...]) -> tuple[tuple[int, ..
 
 @dataclass(frozen=True)
 class Problem:
-    """One statement over operands, with the extents of its indices; `wanted` is the result's format, None: choose."""
+    """One statement over operands, with the extents of its indices; `wanted` is the result's format, None: choose.
+
+    `dtype` is the number type of all arithmetic, `rounded` that of the result if it is another: a half type.
+    """
 
     statement: Assign
     operands: tuple[Operand, ...]
@@ -69,6 +73,8 @@ class Problem:
     threads: int
     wanted: Format | None = None
     convert: bool = True  # whether operands may be converted and the result sorted
+    rounded: str | None = None
+    machine: Machine = field(default_factory=host)
     by_name: dict[str, Operand] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -114,6 +120,11 @@ class Problem:
     def filters(self) -> bool:
         """Whether a condition on values decides what the result has."""
         return guarded(self.statement.expr)[0] is not None
+
+    @property
+    def result_dtype(self) -> str:
+        """The number type of the result's values."""
+        return self.rounded or self.dtype
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ Nothing here prints; `scorch.commands.fairness` does.
 from scorch.fairness.bench.cost import step_costs
 from scorch.fairness.bench.datasets import DATASETS
 from scorch.fairness.bench.journal import Journal
-from scorch.fairness.bench.runner import Plan, available, chosen, execute, rows, sparse_rows, total
+from scorch.fairness.bench.runner import Plan, available, chosen, execute, rows, sparse_rows, total, tuned
 from scorch.fairness.bench.summary import claims, lines
 
 __all__ = [
@@ -22,4 +22,5 @@ __all__ = [
     "sparse_rows",
     "step_costs",
     "total",
+    "tuned",
 ]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scorch.fairness.bench.split import MissingDataError, Part, Split, partition, per_group
+from scorch.fairness.bench.split import MissingDataError, Part, Split, at_random, partition, per_group
 from scorch.fairness.counts import Table
 
 __all__ = ["clean", "corrupted"]
@@ -31,17 +31,25 @@ def _parts(file: Path) -> tuple[Part, Part]:
     return whole[pool], whole[test]
 
 
-def clean(data: Path, seed: int, *, exemplars: int = 100, limit: int | None = None) -> Split:
-    """`exemplars` a group (income, sex), 15 % for validation; at most `limit` training samples.
+def clean(data: Path, seed: int, *, exemplars: int = 1000, balanced: bool = False, limit: int | None = None) -> Split:
+    """`exemplars` people as they come, or as many of every group (income, sex) if `balanced`; 15 % for validation.
 
-    Raises MissingDataError if the file is not there.
+    At most `limit` training samples. Raises MissingDataError if the file is not there.
     """
-    return _split(data, seed, exemplars, limit)[0]
+    return _split(data, seed, exemplars, balanced, limit)[0]
 
 
-def corrupted(data: Path, seed: int, *, exemplars: int = 100, limit: int | None = None, share: float = 0.5) -> Split:
+def corrupted(
+    data: Path,
+    seed: int,
+    *,
+    exemplars: int = 1000,
+    balanced: bool = False,
+    limit: int | None = None,
+    share: float = 0.5,
+) -> Split:
     """The same with the share `share` of the high-income women of the training data relabelled."""
-    split, rng = _split(data, seed, exemplars, limit)
+    split, rng = _split(data, seed, exemplars, balanced, limit)
     train = split.train
     assert train.s is not None
     flipped = (train.y == 1) & (train.s == "Female") & (rng.random(len(train)) < share)
@@ -49,10 +57,14 @@ def corrupted(data: Path, seed: int, *, exemplars: int = 100, limit: int | None 
     return Split(Part(train.x, labels, train.s), split.exemplars, split.validation, split.test)
 
 
-def _split(data: Path, seed: int, exemplars: int, limit: int | None) -> tuple[Split, np.random.Generator]:
+def _split(
+    data: Path, seed: int, exemplars: int, balanced: bool, limit: int | None
+) -> tuple[Split, np.random.Generator]:
     pool, test = _parts(data / "fairness" / "adult.csv.gz")
     rng = np.random.default_rng(seed)
-    shown, rest = per_group(pool.groups(), exemplars, rng)
+    groups = pool.groups()
+    each = exemplars // len(np.unique(groups))
+    shown, rest = per_group(groups, each, rng) if balanced else at_random(groups, exemplars, rng)
     remaining = pool[rest]
     checked, rest = partition(remaining.groups(), [0.15], rng)
     train = remaining[rest]

@@ -27,6 +27,12 @@ class DataSet:
     epochs: int
     batch_size: int
     needs: str | None = None  # the folder that must be given: "data" or "celeba"
+    balanced: bool = False  # whether the exemplars have as many of every group (label, attribute)
+
+    @property
+    def comparison(self) -> str:
+        """The data sets over which FORML and its rivals are compared together."""
+        return f"{self.kind}, exemplars balanced by group" if self.balanced else self.kind
 
 
 def _cnn(shape: tuple[int, ...], classes: int) -> torch.nn.Module:
@@ -34,43 +40,32 @@ def _cnn(shape: tuple[int, ...], classes: int) -> torch.nn.Module:
     return small_cnn(channels, height, width, classes)
 
 
+def _mnist_split(folder: Path, seed: int, quick: bool) -> Split:
+    return mnist.long_tailed(folder, seed, largest=300 if quick else 600)
+
+
 def _celeba_split(folder: Path, seed: int, quick: bool) -> Split:
     return celeba.split(folder, seed, limit=4000 if quick else 20_000)
+
+
+def _adult(name: str, make: Callable[..., Split], balanced: bool = False) -> DataSet:
+    def split(folder: Path, seed: int, quick: bool) -> Split:
+        return make(folder, seed, exemplars=400 if balanced else 1000, balanced=balanced, limit=5000 if quick else None)
+
+    return DataSet(name, "attribute", split, (64,), 8, 512, "data", balanced)
 
 
 DATASETS: dict[str, DataSet] = {
     d.name: d
     for d in (
-        DataSet("digits_long_tail", "image", lambda _, seed, quick: digits.long_tailed(seed), (64,), 80, 64),
-        DataSet("digits_noisy", "image", lambda _, seed, quick: digits.noisy(seed), (64,), 40, 64),
-        DataSet(
-            "mnist_long_tail",
-            "image",
-            lambda folder, seed, quick: mnist.long_tailed(folder, seed, largest=400 if quick else 2000),
-            _cnn,
-            20,
-            64,
-            "data",
-        ),
-        DataSet(
-            "adult",
-            "attribute",
-            lambda folder, seed, quick: adult.clean(folder, seed, limit=5000 if quick else None),
-            (64,),
-            12,
-            256,
-            "data",
-        ),
-        DataSet(
-            "adult_corrupted",
-            "attribute",
-            lambda folder, seed, quick: adult.corrupted(folder, seed, limit=5000 if quick else None),
-            (64,),
-            12,
-            256,
-            "data",
-        ),
-        DataSet("celeba", "attribute", _celeba_split, _cnn, 10, 128, "celeba"),
+        DataSet("digits_long_tail", "image", lambda _, seed, quick: digits.long_tailed(seed), (64,), 40, 128),
+        DataSet("digits_noisy", "image", lambda _, seed, quick: digits.noisy(seed), (64,), 20, 128),
+        DataSet("mnist_long_tail", "image", _mnist_split, _cnn, 10, 128, "data"),
+        _adult("adult", adult.clean),
+        _adult("adult_corrupted", adult.corrupted),
+        _adult("adult_balanced", adult.clean, balanced=True),
+        _adult("adult_corrupted_balanced", adult.corrupted, balanced=True),
+        DataSet("celeba", "attribute", _celeba_split, _cnn, 10, 128, "celeba", balanced=True),
     )
 }
 

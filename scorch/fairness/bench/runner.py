@@ -19,7 +19,7 @@ from scorch.fairness.bench.spaces import candidates, score
 from scorch.fairness.bench.split import MissingDataError
 from scorch.fairness.methods import METHODS
 
-__all__ = ["Plan", "available", "chosen", "execute", "rows"]
+__all__ = ["Plan", "available", "chosen", "execute", "rows", "tuned"]
 
 _TUNING_SEEDS = 1000  # tuning seeds start here, so that none of them is a test seed
 
@@ -31,7 +31,7 @@ class Plan:
     datasets: tuple[str, ...]
     methods: tuple[str, ...]
     seeds: int = 10
-    budget: int = 12
+    budget: int = 6
     tuning_seeds: int = 2
     quick: bool = False
     data: Path | None = None
@@ -50,7 +50,7 @@ class Plan:
     def tuning(self, dataset: str, method: str) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
         """Each candidate setting with its jobs."""
         found = []
-        for options in candidates(method, self.budget, DATASETS[dataset].kind == "attribute"):
+        for options in candidates(method, self.budget, DATASETS[dataset].kind):
             jobs = [
                 self._job(dataset, method, options, _TUNING_SEEDS + number, "validation")
                 for number in range(self.tuning_seeds)
@@ -88,12 +88,18 @@ def available(plan: Plan) -> tuple[tuple[str, ...], dict[str, str]]:
 
 def execute(plan: Plan, journal: Journal, advance: Callable[[str], None]) -> None:
     """Run what the journal does not have yet; `advance` is called with a line before each run's result is kept."""
-    tuning = [job for pair in plan.pairs() for _, jobs in plan.tuning(*pair) for job in jobs]
-    _run_all(plan, journal, tuning, advance)
-    tests = [job for pair in plan.pairs() for job in plan.testing(*pair, chosen(plan, journal, *pair))]
-    _run_all(plan, journal, tests, advance)
+    for dataset in plan.datasets:  # one after the other, so that an interrupted run has whole tables
+        pairs = [pair for pair in plan.pairs() if pair[0] == dataset]
+        _run_all(plan, journal, (job for pair in pairs for _, jobs in plan.tuning(*pair) for job in jobs), advance)
+        tests = (job for pair in pairs for job in plan.testing(*pair, chosen(plan, journal, *pair)))
+        _run_all(plan, journal, tests, advance)
     if plan.sparsity:
         _run_all(plan, journal, _sparse_jobs(plan, journal), advance)
+
+
+def tuned(plan: Plan, journal: Journal) -> list[tuple[str, str]]:
+    """The pairs (data set, method) whose settings have all been tried."""
+    return [pair for pair in plan.pairs() if all(job in journal for _, jobs in plan.tuning(*pair) for job in jobs)]
 
 
 def chosen(plan: Plan, journal: Journal, dataset: str, method: str) -> dict[str, Any]:
@@ -107,7 +113,7 @@ def chosen(plan: Plan, journal: Journal, dataset: str, method: str) -> dict[str,
 def rows(plan: Plan, journal: Journal) -> list[dict[str, Any]]:
     """Every test result that is there, with its job's fields."""
     found = []
-    for dataset, method in plan.pairs():
+    for dataset, method in tuned(plan, journal):
         for job in plan.testing(dataset, method, chosen(plan, journal, dataset, method)):
             if job in journal:
                 found.append({**job, **journal[job]})
@@ -135,10 +141,10 @@ def _has_sparse(plan: Plan) -> bool:
 def _sparse_jobs(plan: Plan, journal: Journal) -> list[dict[str, Any]]:
     if not _has_sparse(plan):
         return []
-    found = []
+    found, known = [], tuned(plan, journal)
     for method in sparsity.METHODS_COMPARED:
-        tuned = method in plan.methods
-        options = chosen(plan, journal, sparsity.DATASET, method) if tuned else candidates(method, 1, False)[0]
+        pair = (sparsity.DATASET, method)
+        options = chosen(plan, journal, *pair) if pair in known else candidates(method, 1, "image")[0]
         found += [sparsity.job(method, options, seed, plan.quick) for seed in range(plan.seeds)]
     return found
 

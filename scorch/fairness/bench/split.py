@@ -11,7 +11,7 @@ import numpy as np
 from scorch.fairness.counts import Table
 from scorch.fairness.errors import FairnessError
 
-__all__ = ["MissingDataError", "Part", "Split", "long_tail", "partition", "per_group"]
+__all__ = ["MissingDataError", "Part", "Split", "at_random", "long_tail", "partition", "per_group"]
 
 
 class MissingDataError(FairnessError):
@@ -75,6 +75,21 @@ def per_group(groups: Table, count: int, rng: np.random.Generator) -> tuple[Tabl
     for group in np.unique(groups):
         members = rng.permutation(np.flatnonzero(groups == group))
         chosen.append(members[: min(count, len(members) // 2)])
+    taken = np.sort(np.concatenate(chosen))
+    return taken, np.setdiff1d(np.arange(len(groups)), taken)
+
+
+def at_random(groups: Table, count: int, rng: np.random.Generator) -> tuple[Table, Table]:
+    """Indices of about `count` samples, every group by its share and at least one of each, and of the rest.
+
+    >>> chosen, rest = at_random(np.array([0] * 18 + [1] * 2), 10, np.random.default_rng(0))
+    >>> np.bincount(np.array([0] * 18 + [1] * 2)[chosen]).tolist(), len(rest)
+    ([9, 1], 10)
+    """
+    chosen = []
+    for group in np.unique(groups):
+        members = rng.permutation(np.flatnonzero(groups == group))
+        chosen.append(members[: max(1, round(count * len(members) / len(groups)))])
     taken = np.sort(np.concatenate(chosen))
     return taken, np.setdiff1d(np.arange(len(groups)), taken)
 

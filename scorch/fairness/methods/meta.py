@@ -79,9 +79,13 @@ class FORMLMethod(Method):
 
 @dataclass
 class L2RW(FORMLMethod):
-    """Learning to reweight (Ren et al., 2018, arXiv 1803.09050): the exemplars' mean loss, no step ahead."""
+    """Learning to reweight (Ren et al., 2018, arXiv 1803.09050): the exemplars' mean loss, no step ahead.
+
+    As published it knows no groups: all exemplars count the same.
+    """
 
     name: ClassVar[str] = "l2rw"
+    exemplar_groups: ClassVar[str | None] = "all"
     objective: str = "mean"
     weights: str = "online"
     start: str = "zero"

@@ -29,6 +29,7 @@ class MetaWeightNet(Method):
 
     name: ClassVar[str] = "meta_weight_net"
     needs_exemplars: ClassVar[bool] = True
+    exemplar_groups: ClassVar[str | None] = "all"
     rate: float = 1e-3
     hidden: int = 100
     lookahead: float = 0.1
@@ -43,7 +44,7 @@ class MetaWeightNet(Method):
             weights="online",
             backend=self.backend,
             lr=self.lookahead,
-            groups=run.grouping,
+            groups="all",
             positive_label=run.positive,
             masks=run.masks,
         )
