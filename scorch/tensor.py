@@ -187,8 +187,8 @@ class Tensor(Functions):
     def to(self, *targets: Any, **options: Any) -> Tensor:
         """The tensor in another format, another number type, or both; itself if nothing changes.
 
-        Takes torch's arguments too: dtype=, device= (the CPU only), copy=, another tensor. Raises FormatError for a format
-        that doesn't exist or has another rank, DtypeError for an unknown number type.
+        Takes torch's arguments too: dtype=, device= (the CPU only), copy=, another tensor. Raises FormatError for a
+        format that doesn't exist or has another rank, DtypeError for an unknown number type.
 
         >>> from_coo([[0, 1]], [1.0, 2.0], (5,)).to(torch.float64).dtype
         torch.float64

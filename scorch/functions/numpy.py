@@ -104,14 +104,10 @@ _REDUCTIONS = {
 }  # fmt: skip
 
 
-def _reduced(
-    ufunc: Any, x: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: bool = False, **_: Any
-) -> Any:
+def _reduced(ufunc: Any, x: Any, axis: Any = 0, keepdims: bool = False, **_: Any) -> Any:
     name = _REDUCTIONS.get(ufunc.__name__)
     if name is None:
-        raise UnsupportedError(
-            f"np.{ufunc.__name__}.reduce is not available for sparse tensors; use A.to_dense().numpy()"
-        )
+        raise UnsupportedError(f"np.{ufunc.__name__}.reduce is not available for sparse tensors; use A.to_dense()")
     return registry.call(name, x, axis, keepdims)
 
 
@@ -161,6 +157,8 @@ _SPECIAL: dict[str, Callable[..., Any]] = {
     "reshape": lambda a, shape, *_, **__: a.reshape(shape),
     "diagonal": lambda a, offset=0, axis1=0, axis2=1: a.diagonal(offset, axis1, axis2),
     "dot": lambda a, b, **_: registry.call("matmul" if min(np.ndim(a), np.ndim(b)) else "mul", a, b),
+    "tensordot": lambda a, b, axes=2: registry.call("tensordot", a, b, axes),
+    "nonzero": lambda a: registry.call("nonzero", a, as_tuple=True),
     "ndim": lambda a: a.ndim,
     "shape": lambda a: a.shape,
     "size": lambda a, axis=None: a.numel() if axis is None else a.shape[axis],

@@ -192,7 +192,7 @@ _EMPTY = {"amax": "-inf", "amin": "inf"}
 
 @implements("sparse.mm")
 def sparse_mm(mat1: Any, mat2: Any, reduce: str = "sum") -> Any:
-    """mat1 @ mat2, or the mean, amax or amin of its products: over the stored entries of mat1, 0 where there are none."""
+    """mat1 @ mat2, or the mean, amax or amin of products over the stored entries of mat1; 0 where there are none."""
     if reduce not in _REDUCE:
         raise ShapeError(f"sparse.mm reduces by {', '.join(_REDUCE)}, not by {reduce!r}")
     if reduce == "sum":

@@ -13,7 +13,7 @@ from scorch.errors import DtypeError, ShapeError, UnsupportedError
 from scorch.formats import Storage
 from scorch.formats.storage import checked_size
 from scorch.functions.elementwise import binary
-from scorch.functions.registry import implements
+from scorch.functions.registry import call, implements
 from scorch.functions.statement import access, computed, index_names
 from scorch.functions.structure import combined_keys, dimension, entries, stored_values
 from scorch.tensor import Tensor
@@ -165,6 +165,8 @@ def all_of(x: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
 
 def _truth(x: Tensor, sign: str, function: Callable[..., torch.Tensor], dim: Any, keepdim: bool) -> Any:
     gone = _dims(dim, x.ndim)
+    if x.dtype is torch.uint8:  # torch keeps this type
+        return _truth(x.to(torch.bool), sign, function, dim, keepdim).to(torch.uint8)
     if len(gone) == x.ndim:
         value = function(with_fill(x))
         return kept_dims(value, gone) if keepdim else value
@@ -336,13 +338,9 @@ def linalg_norm(
         return norm(x, 2 if ord in (None, "fro") else ord, dim, keepdim, dtype=dtype)
     if len(dims) != 2 or ord not in (1, -1, math.inf, -math.inf):
         raise UnsupportedError(f"the matrix norm {ord!r} is not available for sparse tensors; use x.to_dense()")
-    first, last = dims if abs(ord) == 1 else dims[::-1]
-    sums = total(abs(x), first, True, dtype=dtype)
-    return (
-        (amax if ord > 0 else amin)(sums, dims, keepdim)
-        if isinstance(sums, Tensor)
-        else (torch.amax if ord > 0 else torch.amin)(sums, dims, keepdim)
-    )
+    sums = total(abs(x), dims[0] if abs(ord) == 1 else dims[1], True, dtype=dtype)
+    name = "amax" if ord > 0 else "amin"
+    return call(name, sums, dims, keepdim) if isinstance(sums, Tensor) else getattr(torch, name)(sums, dims, keepdim)
 
 
 @implements("nn.functional.normalize")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 
 from scorch import engine
@@ -64,8 +65,8 @@ def access(name: str, indices: Sequence[str]) -> str:
 def broadcast(*shapes: Sequence[int]) -> tuple[int, ...]:
     """The shape to which shapes are broadcast together; ShapeError if they don't fit."""
     try:
-        return tuple(torch.broadcast_shapes(*map(tuple, shapes)))
-    except RuntimeError:
+        return np.broadcast_shapes(*map(tuple, shapes))
+    except ValueError:
         listed = " and ".join(str(tuple(shape)) for shape in shapes)
         raise ShapeError(f"shapes {listed} can't be broadcast together") from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -37,7 +38,7 @@ def sparse(dense: torch.Tensor, format: str) -> scorch.Tensor:
         return scorch.tensor(dense, format)
     made = scorch.tensor(dense, "csr")
     pos, crd = (made.level_arrays[1][name].numpy() for name in ("pos", "crd"))
-    order = [p for lo, hi in zip(pos, pos[1:], strict=False) for p in range(hi - 1, lo - 1, -1)]
+    order = [p for lo, hi in pairwise(pos) for p in range(hi - 1, lo - 1, -1)]
     loose = scorch.Format("dense, compressed(nonordered, nonunique)")
     return scorch.Tensor.from_levels(dense.shape, loose, [{}, {"pos": pos, "crd": crd[order]}], made.values[order])
 
