@@ -14,11 +14,12 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
-from scorch import reorder
+from scorch import blocked, reorder
 from scorch.config import config
 from scorch.emit.jit import Compiled, compile_kernel
 from scorch.errors import ShapeError, UnsupportedError
 from scorch.formats import Format, Pattern, Storage, dense, dtypes
+from scorch.formats.memory import check_memory
 from scorch.formats.storage import hold
 from scorch.ir.absence import absent_value
 from scorch.ir.canonical import canonical
@@ -129,6 +130,7 @@ class Delegated:
     def __call__(self, vals: list[np.ndarray[Any, Any]]) -> Result:
         dtype = dtypes.to_torch(self.plan.dtype)
         bound = zip(self.patterns, vals, self.dtypes, strict=True)
+        check_memory(math.prod(self.shape) * dtype.itemsize, f"a dense result of shape {self.shape}")
         dense = [_shaped(pattern(), dtypes.tensor_of(val, name)).to(dtype) for pattern, val, name in bound]
         try:
             return torch.einsum(self.plan.notation, *dense).contiguous()
@@ -197,7 +199,7 @@ def _explained(error: Exception, statement: Assign, shape: tuple[int, ...], form
     )
 
 
-AnyProgram: TypeAlias = "Program | Chain | Delegated | OverValues"
+AnyProgram: TypeAlias = "Program | Chain | Delegated | OverValues | blocked.Recast"
 Observer: TypeAlias = Callable[[Assign, AnyProgram, Sequence[Storage]], None]
 
 
@@ -234,6 +236,8 @@ def prepare(
     found: AnyProgram | None = find(key)
     if found is None:
         found = _entrywise(statement, operands, wanted, dtype)
+        if found is None:
+            found = blocked.prepared(statement, operands, wanted, dtype)
         if found is None:
             found = _program(contract(problem_of(statement, operands, wanted, dtype)), operands, wanted)
         remember(key, found, operands)

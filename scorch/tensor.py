@@ -63,7 +63,7 @@ class Tensor(Functions):
         >>> Tensor.from_levels((2, 3), "csr", arrays, [1.0, 2.0, 3.0]).coords().tolist()
         [[0, 0, 1], [0, 2, 1]]
         """
-        indices = [{name: index_array(array) for name, array in level.items()} for level in arrays]
+        indices = [{name: _level_array(name, array) for name, array in level.items()} for level in arrays]
         pattern = Pattern(shape, resolve(format, len(shape)), indices)
         return cls(Storage(pattern, values_for(pattern, values), checked_fill(fill, as_values(values).dtype)))
 
@@ -112,8 +112,8 @@ class Tensor(Functions):
 
     @property
     def values(self) -> torch.Tensor:
-        """The stored values, one dimension, in the order of `coords()`; the tensor's own memory."""
-        return exchange.stored_order(self._storage)
+        """The stored values in the order of `coords()`, the tensor's own memory: one dimension, or (blocks, r, c)."""
+        return exchange.shaped_values(self._storage)
 
     @property
     def level_arrays(self) -> tuple[dict[str, torch.Tensor], ...]:
@@ -225,7 +225,7 @@ class Tensor(Functions):
         return exchange.to_dense(self._storage)
 
     def to_torch(self, layout: torch.layout | None = None) -> torch.Tensor:
-        """A torch tensor: csr, csc, coo and dense formats as they are, any other as coo; `layout` overrides.
+        """A torch tensor: csr, csc, bsr, bsc, coo and dense formats as they are, any other as coo; `layout` overrides.
 
         Shares memory where torch has the same arrays. Raises UnsupportedError for other layouts and for a
         fill that isn't 0.
@@ -236,7 +236,7 @@ class Tensor(Functions):
         return exchange.to_torch(self._storage, layout)
 
     def to_scipy(self) -> ScipyArray:
-        """A scipy.sparse csr_array, csc_array or coo_array; shares memory where scipy has the same arrays.
+        """A scipy.sparse csr_array, csc_array, bsr_array or coo_array; shares memory where scipy has the same arrays.
 
         Raises UnsupportedError for dense formats and for a fill that isn't 0. Gradients stay behind.
 
@@ -372,6 +372,10 @@ def from_coo(coords: Any, values: Any, shape: Sequence[int], format: Format | st
         return Tensor(Storage(dense_pattern((), ()), total, checked))
     packing = pack(indices, shape)
     return Tensor(_reformatted(Storage(packing.pattern, packing.gather(given), checked), target))
+
+
+def _level_array(name: str, array: Any) -> Array:
+    return np.asarray(array) if name == "bits" else index_array(array)
 
 
 def _reformatted(storage: Storage, format: Format | str) -> Storage:
