@@ -27,6 +27,8 @@ __all__ = ["Tensor", "from_coo", "tensor"]
 
 FormatLike: TypeAlias = "Format | str | None"
 
+_DEVICES = ("cpu", "cuda", "mps", "xpu", "meta")
+
 
 class Tensor(Functions):
     """A tensor in any format: a pattern (shape, format, level arrays) and a value for each stored coordinate.
@@ -182,15 +184,19 @@ class Tensor(Functions):
         """The same pattern with a copy of the values, differentiable."""
         return self._with(self._storage.values.clone())
 
-    def to(self, *targets: Format | str | torch.dtype) -> Tensor:
+    def to(self, *targets: Any, **options: Any) -> Tensor:
         """The tensor in another format, another number type, or both; itself if nothing changes.
 
-        Raises FormatError for a format that doesn't exist or has another rank, DtypeError for an unknown
-        number type.
+        Takes torch's arguments too: dtype=, device= (the CPU only), copy=, another tensor. Raises FormatError for a
+        format that doesn't exist or has another rank, DtypeError for an unknown number type.
 
         >>> from_coo([[0, 1]], [1.0, 2.0], (5,)).to(torch.float64).dtype
         torch.float64
         """
+        if options or any(is_device(target) or hasattr(target, "dtype") for target in targets):
+            from scorch.functions import casting
+
+            return casting.to(self, *targets, **options)
         storage = self._storage
         for target in targets:
             if isinstance(target, torch.dtype) or (isinstance(target, str) and target in dtypes.NAMES):
@@ -374,6 +380,10 @@ def _level_array(name: str, array: Any) -> Array:
 
 def _reformatted(storage: Storage, format: Format | str) -> Storage:
     return exchange.reformatted(storage, resolve(format, storage.pattern.format.ndim))
+
+
+def is_device(target: Any) -> bool:
+    return isinstance(target, torch.device) or (isinstance(target, str) and target.split(":")[0] in _DEVICES)
 
 
 def _retyped(storage: Storage, dtype: str) -> Storage:
