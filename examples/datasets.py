@@ -155,7 +155,7 @@ def reviews(
 
 def _texts(path: Path) -> list[tuple[list[str], int]]:
     """Words and label of each text of a file."""
-    lines = gzip.open(path, "rt", encoding="utf-8").read().splitlines()
+    lines = gzip.decompress(path.read_bytes()).decode("utf-8").splitlines()
     if path.name.endswith(".jsonl.gz"):
         pairs = [(record["text"], record["label"]) for record in map(json.loads, lines)]
     else:
