@@ -7,7 +7,7 @@ torch.Size([3, 2])
 """
 
 from scorch import formats
-from scorch.api import einsum, explain, kernel
+from scorch.api import compute, einsum, explain, kernel
 from scorch.config import config
 from scorch.errors import (
     CacheError,
@@ -20,6 +20,7 @@ from scorch.errors import (
     UnsupportedError,
 )
 from scorch.formats import Format
+from scorch.indexing import absent, indices, result, stored, where
 from scorch.io import read, write
 from scorch.runtime.diagnose import diagnose
 from scorch.tensor import Tensor, from_coo, tensor
@@ -37,14 +38,20 @@ __all__ = [
     "ShapeError",
     "Tensor",
     "UnsupportedError",
+    "absent",
+    "compute",
     "config",
     "diagnose",
     "einsum",
     "explain",
     "formats",
     "from_coo",
+    "indices",
     "kernel",
     "read",
+    "result",
+    "stored",
     "tensor",
+    "where",
     "write",
 ]

@@ -1,23 +1,28 @@
-"""The front doors: einsum, kernel, explain. They wrap operands, enrich errors, and hand over to the engine."""
+"""The front doors: einsum, compute, kernel, explain. They wrap operands, enrich errors, and hand over to the engine."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, TypeAlias
 
 import torch
 
 from scorch import engine
-from scorch.errors import NotationError, ScorchError
-from scorch.explain import Explanation
-from scorch.formats import Format, resolve
+from scorch.errors import DtypeError, FormatError, NotationError, ScorchError, ShapeError
+from scorch.explain import Explanation, Explanations
+from scorch.formats import Format, Storage, resolve
+from scorch.indexing import Statement, collect
+from scorch.ir.check import operands_of
 from scorch.ir.einsum import parse_einsum
+from scorch.ir.normalise import normalise
 from scorch.ir.notation import Assign
+from scorch.ir.parse import parse_statements
+from scorch.ir.statement import Raw
 from scorch.operand import as_storage, bind
 from scorch.tensor import Tensor
 
-__all__ = ["einsum", "explain", "kernel"]
+__all__ = ["compute", "einsum", "explain", "kernel"]
 
 Result: TypeAlias = "torch.Tensor | Tensor"
 
@@ -27,13 +32,15 @@ def _statement(notation: str, shapes: tuple[tuple[int, ...], ...]) -> Assign:
     return parse_einsum(notation, shapes)
 
 
-def einsum(notation: str, *operands: Any, out_format: Format | str | None = None) -> Result:
+def einsum(
+    notation: str, *operands: Any, out_format: Format | str | None = None, out: torch.Tensor | None = None
+) -> Result:
     """Evaluate an einsum over sparse and dense operands.
 
     `notation` is numpy's: "ik,kj->ij", repeated indices, "...", implicit result. Operands are scorch, torch (dense or
     sparse), scipy.sparse or numpy tensors of any rank; their memory is read in place and never changed. The result has
     the promoted number type; it is a torch.Tensor where the expression makes it structurally dense, else a
-    scorch.Tensor, unless `out_format` asks for a format.
+    scorch.Tensor, unless `out_format` asks for a format. A dense result is copied into `out`, if one is given.
 
     Raises NotationError, ShapeError, FormatError or DtypeError, each with the operands and the way out.
 
@@ -50,14 +57,114 @@ def einsum(notation: str, *operands: Any, out_format: Format | str | None = None
         if program is None:
             program = _prepared(notation, operands, out_format, key)
         result = program([vals for _, vals in bound])
+        if out is not None:
+            return _copied(result, out)
     except ScorchError as error:
         raise error.explain_with(_context(notation, operands)) from None
     return result if isinstance(result, torch.Tensor) else Tensor(result)
 
 
+def _copied(result: torch.Tensor | Storage, out: torch.Tensor) -> torch.Tensor:
+    """A dense result in memory that was given for it; ShapeError, DtypeError or FormatError where it doesn't fit."""
+    if not isinstance(out, torch.Tensor) or out.layout is not torch.strided:
+        raise FormatError("out= takes a dense torch.Tensor; ask for a sparse result with out_format=")
+    if not isinstance(result, torch.Tensor):
+        raise FormatError("the result is sparse and cannot go into out=; ask for a dense one with out_format='dense'")
+    if out.shape != result.shape:
+        raise ShapeError(f"out has the shape {tuple(out.shape)}, the result {tuple(result.shape)}")
+    if not torch.can_cast(result.dtype, out.dtype):
+        raise DtypeError(f"a result of {result.dtype} cannot be stored as {out.dtype}")
+    return out.copy_(result)
+
+
+def compute(*statements: str | Statement, out_format: Format | str | None = None, **operands: Any) -> Result:
+    """Evaluate index notation: one statement or several, the last one's result.
+
+    Either a text over named operands, or statements made of Python objects (`scorch.indices`), which know theirs.
+    `+ - * / // % **`, comparisons, `& | ~`, `where(c, a, b)`, `max(a, b)`, unary functions, constants; `=` sums over
+    the indices that the target lacks, `+= *= max= min= |= &=` reduce the whole right-hand side. Targets of earlier
+    statements are temporaries. Operands may be anything that `einsum` takes, and numbers. Absent entries have their
+    tensor's fill; one that is the annihilator of its operator decides the result (0 times infinity is 0 there).
+    `where(stored(M[i,j]), e, absent)` has M's entries only.
+
+    Raises NotationError with the column, ShapeError, FormatError, DtypeError, and UnsupportedError for a result that
+    would have to be dense and was not asked for as that.
+
+    >>> import torch
+    >>> A = torch.tensor([[0.0, 2.0], [1.0, 0.0]]).to_sparse_csr()
+    >>> compute("C[i] max= A[i,k]; D[i] = C[i] * 10 + x", A=A, x=0.5)
+    tensor([20.5000, 10.5000])
+    """
+    written, named = _read(statements, operands)
+    try:
+        result = _computed(written, named, out_format)
+    except ScorchError as error:
+        raise error.explain_with(_named_context(written, named)) from None
+    return result if isinstance(result, torch.Tensor) else Tensor(result)
+
+
+def _read(statements: tuple[str | Statement, ...], operands: dict[str, Any]) -> tuple[tuple[Raw, ...], dict[str, Any]]:
+    """What is written, and the tensors behind its names; NotationError if they don't belong together."""
+    if not statements:
+        raise NotationError("compute needs a statement such as 'C[i,j] = A[i,k] * B[k,j]'")
+    if all(isinstance(s, Statement) for s in statements):
+        collected = collect(*(s for s in statements if isinstance(s, Statement)))
+        if operands:
+            raise NotationError(f"statements of Python objects know their operands; drop {', '.join(operands)}=")
+        return collected.statements, collected.operands
+    if not all(isinstance(s, str) for s in statements):
+        raise NotationError("compute takes text, or statements such as C[i, j] << A[i, k] * B[k, j], and not both")
+    written = _parsed("; ".join(map(str, statements)))
+    read = operands_of(written)
+    if missing := [name for name in read if name not in operands]:
+        raise NotationError(f"{missing[0]} is read, but not given: pass {missing[0]}=...")
+    if unused := [name for name in operands if name not in read]:
+        raise NotationError(
+            f"{unused[0]} is given, but no statement reads it; they read {', '.join(read) or 'nothing'}"
+        )
+    return written, operands
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str) -> tuple[Raw, ...]:
+    return parse_statements(text)
+
+
+@lru_cache(maxsize=4096)
+def _normalised(statements: tuple[Raw, ...]) -> tuple[Assign, ...]:
+    return normalise(statements)
+
+
+def _computed(
+    written: tuple[Raw, ...],
+    named: dict[str, Any],
+    out_format: Format | str | None,
+    observe: engine.Observer | None = None,
+) -> Storage | torch.Tensor:
+    statements = _normalised(written)
+    wanted = None if out_format is None else resolve(out_format, len(statements[-1].target.indices))
+    return engine.compute(statements, _storages(named), wanted, observe=observe)
+
+
+def _storages(named: dict[str, Any]) -> dict[str, Storage]:
+    """The operands by name; Python's numbers in a type that changes no tensor's."""
+    found = {name: as_storage(x) for name, x in named.items() if not isinstance(x, float)}
+    double = any(storage.dtype in ("float64", "complex128") for storage in found.values())
+    for name, x in named.items():
+        if isinstance(x, float):
+            found[name] = as_storage(torch.tensor(x, dtype=torch.float64 if double else None))
+    return found
+
+
+def _named_context(written: tuple[Raw, ...], named: dict[str, Any]) -> str:
+    """The statements and a line for each operand."""
+    lines = [f"  in compute: {statement}" for statement in written]
+    return "\n".join([*lines, *(f"  operand {name}: {_described(x)}" for name, x in named.items())])
+
+
 def _prepared(
     notation: str, operands: tuple[Any, ...], out_format: Format | str | None, key: object = None
-) -> engine.AnyProgram:
+) -> engine.AnyProgram | engine.Filled:
     """The program of an einsum, planned and compiled unless an equal one is kept; kept under `key` too."""
     if not isinstance(notation, str):
         kind = type(notation).__name__
@@ -65,7 +172,7 @@ def _prepared(
     storages = [as_storage(x) for x in operands]
     statement = _statement(notation, tuple(s.pattern.shape for s in storages))
     wanted = None if out_format is None else resolve(out_format, len(statement.target.indices))
-    program = engine.prepare(statement, storages, wanted)
+    program = engine.prepare_product(statement, storages, wanted)
     if key is not None:
         engine.remember(key, program, storages)
     return program
@@ -74,40 +181,72 @@ def _prepared(
 def _context(notation: str, operands: tuple[Any, ...]) -> str:
     """The expression and a line for each operand."""
     lines = [f"  in einsum({notation!r})"]
-    for number, x in enumerate(operands):
-        shape = tuple(getattr(x, "shape", ())) if hasattr(x, "shape") else "?"
-        kind = getattr(x, "format", None) or getattr(x, "layout", None)
-        kind = type(x).__name__ if kind is None or callable(kind) else kind
-        dtype = str(getattr(x, "dtype", "?")).removeprefix("torch.")
-        home = type(x).__module__.split(".")[0]
-        lines.append(f"  operand {number}: {home} {str(kind).removeprefix('torch.')}, shape {shape}, {dtype}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"  operand {number}: {_described(x)}" for number, x in enumerate(operands))])
 
 
-def kernel(notation: str, *operands: Any, out_format: Format | str | None = None) -> Callable[..., Result]:
-    """Plan and compile an einsum once for operands like these; the function that is returned is the cheapest call there
-    is.
+def _described(x: Any) -> str:
+    """Where an operand comes from, its format, shape and number type."""
+    shape = tuple(getattr(x, "shape", ())) if hasattr(x, "shape") else "?"
+    kind = getattr(x, "format", None) or getattr(x, "layout", None)
+    kind = type(x).__name__ if kind is None or callable(kind) else kind
+    dtype = str(getattr(x, "dtype", "?")).removeprefix("torch.")
+    home = type(x).__module__.split(".")[0]
+    return f"{home} {str(kind).removeprefix('torch.')}, shape {shape}, {dtype}"
 
-    Operands of another structure, shape or number type are legal too, and take the way of `einsum`.
+
+def kernel(
+    notation: str, *operands: Any, out_format: Format | str | None = None, **named: Any
+) -> Callable[..., Result]:
+    """Plan and compile once for operands like these; the function that is returned is the cheapest call there is.
+
+    `notation` is an einsum over `operands`, or a text of statements as `compute` takes, over `named` ones. Operands of
+    another structure, shape or number type are legal too, and take the way of `einsum` or `compute`.
 
     >>> import scorch, torch
     >>> A = scorch.tensor(torch.eye(3).to_sparse_csr())
     >>> f = scorch.kernel("ik,k->i", A, torch.ones(3))
     >>> f(A, torch.tensor([1.0, 2.0, 3.0]))
     tensor([1., 2., 3.])
+    >>> g = scorch.kernel("y[i] = A[i,k] * x[k] + 1", A=A, x=torch.ones(3))
+    >>> g(A=A, x=torch.tensor([1.0, 2.0, 3.0]))
+    tensor([2., 3., 4.])
     """
+    if _is_statement(notation):
+        _without_positions(operands)
+        compute(notation, out_format=out_format, **named)
+        return StatementKernel(notation, out_format)
     try:
+        _without_names(named)
         program = _prepared(notation, operands, out_format)
         return BoundKernel(notation, program, out_format, tuple([bind(x)[0] for x in operands]))
     except ScorchError as error:
         raise error.explain_with(_context(notation, operands)) from None
 
 
+def _is_statement(notation: object) -> bool:
+    """Whether a text is index notation with an assignment, and no einsum."""
+    return isinstance(notation, str) and "=" in notation
+
+
+def _without_positions(operands: tuple[Any, ...]) -> None:
+    if operands:
+        raise NotationError("statements take their operands by name, as in explain('y[i] = A[i,k] * x[k]', A=A, x=x)")
+
+
+def _without_names(named: dict[str, Any]) -> None:
+    if named:
+        raise NotationError(f"an einsum takes its operands in order, not by name: {', '.join(named)}=")
+
+
 class BoundKernel:
-    """What `scorch.kernel` returns: a program with the keys of the operands that it takes."""
+    """What `scorch.kernel` returns for an einsum: a program with the keys of the operands that it takes."""
 
     def __init__(
-        self, notation: str, program: engine.AnyProgram, out_format: Format | str | None, keys: tuple[object, ...]
+        self,
+        notation: str,
+        program: engine.AnyProgram | engine.Filled,
+        out_format: Format | str | None,
+        keys: tuple[object, ...],
     ) -> None:
         self.notation = notation
         self.program = program
@@ -125,19 +264,68 @@ class BoundKernel:
         return result if isinstance(result, torch.Tensor) else Tensor(result)
 
     def __repr__(self) -> str:
-        return f"kernel({self.notation!r})\n{self.program.plan}"
+        plan = "" if isinstance(self.program, engine.Filled) else f"\n{self.program.plan}"
+        return f"kernel({self.notation!r}){plan}"
 
 
-def explain(notation: str, *operands: Any, out_format: Format | str | None = None) -> Explanation:
-    """What `einsum` would do with these operands, and why: the plan, its alternatives with estimated costs, the source.
+class StatementKernel:
+    """What `scorch.kernel` returns for statements; its programs are compiled already."""
+
+    def __init__(self, notation: str, out_format: Format | str | None) -> None:
+        self.notation = notation
+        self._out_format = out_format
+
+    def __call__(self, **operands: Any) -> Result:
+        return compute(self.notation, out_format=self._out_format, **operands)
+
+    def __repr__(self) -> str:
+        return f"kernel({self.notation!r})"
+
+
+def explain(
+    notation: str | Statement, *operands: Any, out_format: Format | str | None = None, **named: Any
+) -> Explanation | Explanations:
+    """What `einsum` or `compute` would do with these operands, and why: plans, alternatives with their costs, sources.
+
+    Statements are computed for it, since each is planned when the temporaries that it reads are there.
 
     >>> import torch
     >>> e = explain("ik,k->i", torch.eye(3).to_sparse_csr(), torch.ones(3))
     >>> print(e.notation)
     C[i] += A[i,k] * B[k]
     """
+    if isinstance(notation, Statement) or _is_statement(notation):
+        return _explained((notation, *operands), out_format, named)
     try:
+        _without_names(named)
         program = _prepared(notation, operands, out_format)
-        return Explanation.of(program, [as_storage(x) for x in operands])
+        storages = [as_storage(x) for x in operands]
+        if isinstance(program, engine.Filled):
+            return _observed(lambda note: program([storage.vals for storage in storages], note))
+        return Explanation.of(program, storages)
     except ScorchError as error:
         raise error.explain_with(_context(notation, operands)) from None
+
+
+def _explained(
+    statements: tuple[str | Statement, ...], out_format: Format | str | None, operands: dict[str, Any]
+) -> Explanation | Explanations:
+    """One explanation for each kernel that statements come to."""
+    if isinstance(statements[0], str):
+        _without_positions(statements[1:])
+    written, named = _read(statements, operands)
+    try:
+        return _observed(lambda note: _computed(written, named, out_format, note))
+    except ScorchError as error:
+        raise error.explain_with(_named_context(written, named)) from None
+
+
+def _observed(run: Callable[[engine.Observer], object]) -> Explanation | Explanations:
+    """What a run of several statements does."""
+    parts: list[Explanation] = []
+
+    def note(statement: Assign, program: engine.AnyProgram, storages: Sequence[Storage]) -> None:
+        parts.append(Explanation.of(program, storages, statement))
+
+    run(note)
+    return parts[0] if len(parts) == 1 else Explanations(tuple(parts))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,18 +18,24 @@ from scorch import reorder
 from scorch.config import config
 from scorch.emit.jit import Compiled, compile_kernel
 from scorch.errors import ShapeError, UnsupportedError
-from scorch.formats import Format, Pattern, Storage, dtypes
+from scorch.formats import Format, Pattern, Storage, dense, dtypes
 from scorch.formats.storage import hold
+from scorch.ir.absence import absent_value
+from scorch.ir.canonical import canonical
 from scorch.ir.einsum import operand_names
-from scorch.ir.notation import Assign, check_extents
-from scorch.ir.plan import Handover, Plan, Split
+from scorch.ir.entries import over_values
+from scorch.ir.notation import Assign, Literal, accesses, check_extents
+from scorch.ir.plan import Entrywise, Handover, Plan, Split
+from scorch.ir.reduction import with_absent_entries
+from scorch.ir.statement import ABSENT
+from scorch.ir.types import Kind, kind_of
 from scorch.runtime import threads
 from scorch.runtime.launch import Launcher
 from scorch.schedule.path import contract
 from scorch.schedule.planner import schedule
 from scorch.schedule.problem import Operand, Problem
 
-__all__ = ["AnyProgram", "Program", "copy", "evaluate", "find", "prepare", "remember", "settings"]
+__all__ = ["AnyProgram", "Program", "compute", "copy", "evaluate", "find", "prepare", "remember", "settings"]
 
 Result: TypeAlias = "Storage | torch.Tensor"
 Fill: TypeAlias = "bool | int | float | complex"
@@ -42,6 +50,7 @@ class Program:
         self.plan = plan
         self.compiled = compiled
         names = [spec.name for spec in plan.kernel.operands]
+        self.fills = [spec.fill for spec in plan.kernel.operands]
         targets = dict(plan.conversions)
         self.reorderings = [
             (n, reorder.reorder(storage.pattern, targets[name]))
@@ -61,15 +70,26 @@ class Program:
         """Run with the operands' flat values, which the call may replace in the list."""
         for n, reordering in self.reorderings:
             if not reordering.is_direct:
-                vals[n] = reordering.values(torch.from_numpy(vals[n])).numpy()
+                stored = dtypes.tensor_of(vals[n], self.plan.kernel.operands[n].dtype)
+                vals[n] = dtypes.array_of(reordering.values(stored, self.fills[n]))
         try:
             result = self.launch(vals)
         except (MemoryError, RuntimeError) as error:
             raise _explained(error, self.plan.statement, self.launch.shape, self.launch.result.format) from None
         if self.wanted is not None:
             assert isinstance(result, Storage)
-            return reorder.reformat(result, self.wanted)
+            result = reorder.reformat(result, self.wanted)
+        return _rounded(result, self.plan.dtype)
+
+
+def _rounded(result: Result, dtype: str) -> Result:
+    """A result in the number type that was asked for, where the kernel summed in a wider one."""
+    wanted = dtypes.to_torch(dtype)
+    if isinstance(result, torch.Tensor):
+        return result.to(wanted)
+    if result.values.dtype == wanted:
         return result
+    return Storage(result.pattern, result.values.to(wanted), result.fill)
 
 
 class Chain:
@@ -79,13 +99,15 @@ class Chain:
     def __init__(self, plan: Split, operands: Sequence[Storage], wanted: Format | None) -> None:
         self.plan = plan
         self.patterns = [hold(storage.pattern) for storage in operands]
+        self.dtypes = [storage.dtype for storage in operands]
         self.wanted = wanted
         self.source, self.path = str(plan), None
 
     def __call__(self, vals: list[np.ndarray[Any, Any]]) -> Result:
-        storages = [Storage(pattern(), torch.from_numpy(val)) for pattern, val in zip(self.patterns, vals, strict=True)]
+        bound = zip(self.patterns, vals, self.dtypes, strict=True)
+        storages = [Storage(pattern(), dtypes.tensor_of(val, dtype)) for pattern, val, dtype in bound]
         left, right = self.plan.pair
-        product = evaluate(self.plan.first, [storages[left], storages[right]], dtype=self.plan.dtype)
+        product = evaluate(self.plan.first, [storages[left], storages[right]], dtype=dtypes.computed(self.plan.dtype))
         if isinstance(product, torch.Tensor):
             product = Storage.from_dense(product)
         others = [storage for n, storage in enumerate(storages) if n not in self.plan.pair]
@@ -98,6 +120,7 @@ class Delegated:
     def __init__(self, plan: Handover, operands: Sequence[Storage]) -> None:
         self.plan = plan
         self.patterns = [hold(storage.pattern) for storage in operands]
+        self.dtypes = [storage.dtype for storage in operands]
         shapes = {name: s.pattern.shape for name, s in zip(operand_names(len(operands)), operands, strict=False)}
         extents = check_extents(plan.statement, shapes)
         self.shape = tuple(extents[v] for v in plan.statement.target.indices)
@@ -105,17 +128,60 @@ class Delegated:
 
     def __call__(self, vals: list[np.ndarray[Any, Any]]) -> Result:
         dtype = dtypes.to_torch(self.plan.dtype)
-        dense = [_shaped(pattern(), val).to(dtype) for pattern, val in zip(self.patterns, vals, strict=True)]
+        bound = zip(self.patterns, vals, self.dtypes, strict=True)
+        dense = [_shaped(pattern(), dtypes.tensor_of(val, name)).to(dtype) for pattern, val, name in bound]
         try:
             return torch.einsum(self.plan.notation, *dense).contiguous()
         except (MemoryError, RuntimeError) as error:
             raise _explained(error, self.plan.statement, self.shape, "dense") from None
 
 
-def _shaped(pattern: Pattern, val: np.ndarray[Any, Any]) -> torch.Tensor:
+class OverValues:
+    """A statement over operands of one pattern, computed on their values; the result has that pattern too."""
+
+    def __init__(self, plan: Entrywise, program: AnyProgram, pattern: Pattern, fill: Fill) -> None:
+        self.plan = plan
+        self.program = program
+        self.pattern = hold(pattern)
+        self.fill = fill
+        self.source: str = program.source
+        self.path: Path | None = program.path
+
+    def __call__(self, vals: list[np.ndarray[Any, Any]]) -> Result:
+        values = self.program(vals)
+        assert isinstance(values, torch.Tensor)
+        return Storage(self.pattern(), values, self.fill)
+
+
+class Filled:
+    """A statement over operands whose absent entries are not 0, which reductions have to count in."""
+
+    def __init__(self, statement: Assign, operands: Sequence[Storage], wanted: Format | None) -> None:
+        self.statement = statement
+        self.names = operand_names(len(operands))
+        self.operands = [(hold(storage.pattern), storage.dtype, storage.fill) for storage in operands]
+        self.wanted = wanted
+
+    def __call__(self, vals: list[np.ndarray[Any, Any]], observe: Observer | None = None) -> Result:
+        bound = zip(self.operands, vals, strict=True)
+        storages = [Storage(pattern(), dtypes.tensor_of(val, dtype), fill) for (pattern, dtype, fill), val in bound]
+        return compute((self.statement,), dict(zip(self.names, storages, strict=False)), self.wanted, observe=observe)
+
+
+def prepare_product(statement: Assign, operands: Sequence[Storage], wanted: Format | None) -> AnyProgram | Filled:
+    """The program of an einsum over operands A, B, ..., whatever their fills are."""
+    return Filled(statement, operands, wanted) if are_filled(operands) else prepare(statement, operands, wanted)
+
+
+def are_filled(operands: Sequence[Storage]) -> bool:
+    """Whether an operand's absent entries are not 0."""
+    return any(storage.fill != 0 and not storage.pattern.format.is_dense for storage in operands)
+
+
+def _shaped(pattern: Pattern, values: torch.Tensor) -> torch.Tensor:
     """A dense operand's flat values with its shape."""
     order = pattern.format.order
-    stored = torch.from_numpy(val).view([pattern.shape[d] for d in order])
+    stored = values.view([pattern.shape[d] for d in order])
     return stored.permute(tuple(np.argsort(order).tolist()))
 
 
@@ -131,7 +197,8 @@ def _explained(error: Exception, statement: Assign, shape: tuple[int, ...], form
     )
 
 
-AnyProgram: TypeAlias = "Program | Chain | Delegated"
+AnyProgram: TypeAlias = "Program | Chain | Delegated | OverValues"
+Observer: TypeAlias = Callable[[Assign, AnyProgram, Sequence[Storage]], None]
 
 
 def _program(plan: Plan | Split | Handover, operands: Sequence[Storage], wanted: Format | None) -> AnyProgram:
@@ -142,7 +209,7 @@ def _program(plan: Plan | Split | Handover, operands: Sequence[Storage], wanted:
     return Program(plan, compile_kernel(plan.kernel), operands)
 
 
-_programs: OrderedDict[Any, AnyProgram] = OrderedDict()
+_programs: OrderedDict[Any, Any] = OrderedDict()
 _lock = threading.RLock()
 
 
@@ -151,7 +218,7 @@ def settings() -> tuple[object, ...]:
     return config.state, threads.available()
 
 
-def find(key: object) -> AnyProgram | None:
+def find(key: object) -> Any:
     """The program kept under a key, if there is one."""
     try:
         return _programs.get(key)
@@ -164,14 +231,40 @@ def prepare(
 ) -> AnyProgram:
     """The program of a statement over operands A, B, ... in this order, from the cache if it was made before."""
     key = (statement, tuple([storage.key for storage in operands]), wanted, dtype, settings())
-    found = find(key)
+    found: AnyProgram | None = find(key)
     if found is None:
-        found = _program(contract(problem_of(statement, operands, wanted, dtype)), operands, wanted)
+        found = _entrywise(statement, operands, wanted, dtype)
+        if found is None:
+            found = _program(contract(problem_of(statement, operands, wanted, dtype)), operands, wanted)
         remember(key, found, operands)
     return found
 
 
-def remember(key: object, program: AnyProgram, operands: Sequence[Storage]) -> None:
+def _entrywise(
+    statement: Assign, operands: Sequence[Storage], wanted: Format | None, dtype: str | None
+) -> OverValues | None:
+    """The program on values alone, where all sparse operands have the very same pattern."""
+    names = operand_names(len(operands))
+    sparse = {name: s for name, s in zip(names, operands, strict=False) if not s.pattern.format.is_dense}
+    patterns = [storage.pattern for storage in sparse.values()]
+    if not patterns or any(pattern is not patterns[0] for pattern in patterns):
+        return None
+    pattern = patterns[0]
+    if not pattern.format.is_unique or wanted not in (None, pattern.format):
+        return None
+    problem = problem_of(statement, operands, wanted, dtype)
+    flat = over_values(statement, sparse.keys(), problem.fills)
+    if flat is None:
+        return None
+    values = [
+        Storage.from_dense(s.values.reshape(-1)) if name in sparse else s
+        for name, s in zip(names, operands, strict=False)
+    ]
+    program = prepare(flat, values, dense(1), problem.rounded)
+    return OverValues(Entrywise(statement, flat, program.plan, pattern.format), program, pattern, problem.fill)
+
+
+def remember(key: object, program: AnyProgram | Filled, operands: Sequence[Storage]) -> None:
     """Keep a program under a key for as long as its operands' patterns live."""
     with _lock:
         _programs[key] = program
@@ -192,13 +285,10 @@ def problem_of(
     """What the schedule is asked; ShapeError and NotationError if the operands don't fit the statement."""
     names = operand_names(len(operands))
     extents = check_extents(statement, {name: s.pattern.shape for name, s in zip(names, operands, strict=False)})
-    described = tuple(Operand.of(name, s.pattern, s.dtype) for name, s in zip(names, operands, strict=False))
+    described = tuple(Operand.of(name, s.pattern, s.dtype, s.fill) for name, s in zip(names, operands, strict=False))
     result = dtype or dtypes.promote(*(operand.dtype for operand in described))
-    if any(s.fill != 0 and not s.pattern.format.is_dense for s in operands):
-        raise UnsupportedError(
-            "operands with a fill other than 0 are not supported in an expression yet; pass A.to_dense()"
-        )
-    return Problem(statement, described, extents, result, threads.available(), wanted, convert)
+    arithmetic = dtypes.computed(result)
+    return Problem(statement, described, extents, arithmetic, threads.available(), wanted, convert, result)
 
 
 def copy(statement: Assign, operand: Storage, format: Format) -> Result:
@@ -210,5 +300,103 @@ def copy(statement: Assign, operand: Storage, format: Format) -> Result:
 def evaluate(
     statement: Assign, operands: Sequence[Storage], wanted: Format | None = None, dtype: str | None = None
 ) -> Result:
-    """Compute a statement: a torch tensor if the result is structurally dense, else a Storage."""
+    """Compute a statement over operands A, B, ...: a torch tensor if the result is structurally dense, else a Storage.
+
+    Reductions run over entries only; see `compute` for those that count absent ones.
+    """
     return prepare(statement, operands, wanted, dtype)([storage.vals for storage in operands])
+
+
+def compute(
+    statements: Sequence[Assign],
+    operands: Mapping[str, Storage],
+    wanted: Format | None = None,
+    dtype: str | None = None,
+    observe: Observer | None = None,
+) -> Result:
+    """Compute normalised statements over named operands, in order; the last one's result, in format `wanted`.
+
+    `observe` is told each step: its statement, its program, and the program's operands. Raises UnsupportedError for a
+    result that is not 0 where nothing is stored, if no operand's fill and no `wanted` asks for that.
+    """
+    known = dict(operands)
+    result: Result = torch.empty(0)
+    for number, statement in enumerate(statements):
+        last = number == len(statements) - 1
+        step = _Step(known, wanted if last else None, dtype if last else None, last, observe)
+        result = step.run(statement)
+        known[statement.target.tensor] = result if isinstance(result, Storage) else Storage.from_dense(result)
+    return result
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One statement among those that `compute` runs, and what is known when it is its turn."""
+
+    known: dict[str, Storage]
+    wanted: Format | None
+    dtype: str | None
+    final: bool
+    observe: Observer | None
+
+    def run(self, statement: Assign) -> Result:
+        """The statement's result, its absent entries counted in."""
+        if isinstance(statement.expr, Literal):
+            return torch.tensor(statement.expr.value)
+        read = {access.tensor: self.known[access.tensor] for access in accesses(statement.expr)}
+        fills = {name: storage.fill for name, storage in read.items() if not storage.pattern.format.is_dense}
+        extents = check_extents(statement, {name: storage.pattern.shape for name, storage in read.items()})
+        if self.final and self.wanted is None:
+            _refuse_filling(statement, fills, extents)
+        *before, last = with_absent_entries(statement, fills, extents)
+        for part in before:
+            made = self._kernel(part, None, None)
+            self.known[part.target.tensor] = made if isinstance(made, Storage) else Storage.from_dense(made)
+        dtype = self.known[before[0].target.tensor].dtype if before and self.dtype is None else self.dtype
+        return self._kernel(last, self.wanted, dtype)
+
+    def _kernel(self, statement: Assign, wanted: Format | None, dtype: str | None) -> Result:
+        renamed, tensors = canonical(statement)
+        storages = [self.known[name] for name in tensors]
+        program = prepare(renamed, storages, wanted, dtype or result_type(renamed, storages))
+        if self.observe is not None:
+            self.observe(statement, program, storages)
+        return program([storage.vals for storage in storages])
+
+
+def result_type(statement: Assign, operands: Sequence[Storage]) -> str:
+    """The number type of a statement over operands A, B, ...: torch's promotion; sums of truth values count."""
+    kinds = {
+        name: Kind(storage.dtype, 2 if storage.pattern.shape else 1)
+        for name, storage in zip(operand_names(len(operands)), operands, strict=False)
+    }
+    found = kind_of(statement.expr, lambda access: kinds[access.tensor]).dtype
+    return "int64" if found == "bool" and statement.reduced and statement.reduce == "add" else found
+
+
+def _refuse_filling(statement: Assign, fills: Mapping[str, Fill], extents: Mapping[str, int]) -> None:
+    """UnsupportedError for a sparse result whose absent entries would not be 0, where no operand's fill says so."""
+    value = absent_value(statement.expr, fills)
+    if not fills or value is None or value == ABSENT or statement.reduced or any(fill != 0 for fill in fills.values()):
+        return
+    if value.value != 0:
+        places = math.prod(extents[v] for v in statement.target.indices)
+        raise UnsupportedError(
+            f"{statement} is {value} where nothing is stored, at most of {places:,} places; ask for a dense result "
+            f"with out_format='dense' (about {tensor_bytes(places)}), or for the stored entries alone with "
+            "where(stored(...), ..., absent)"
+        )
+
+
+def tensor_bytes(places: int) -> str:
+    """The memory of so many values of 4 bytes, for people.
+
+    >>> tensor_bytes(10**9)
+    '3.7 GiB'
+    """
+    size = places * 4.0
+    for unit in ("bytes", "KiB", "MiB", "GiB", "TiB"):
+        if size < 1024 or unit == "TiB":
+            break
+        size /= 1024
+    return f"{size:.3g} {unit}"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import torch
 
-from scorch.errors import ShapeError, UnsupportedError
-from scorch.formats import Format, Storage, coo, csc, csr, dense
+from scorch.errors import DtypeError, ShapeError, UnsupportedError
+from scorch.formats import Format, Storage, coo, csc, csr, dense, dtypes
 from scorch.formats.coordinates import coordinates
 from scorch.formats.storage import Array
 
@@ -135,6 +135,8 @@ def to_scipy(storage: Storage) -> ScipyArray:
 
     format = storage.pattern.format
     _check_fill(storage, "scipy.sparse")
+    if storage.dtype in dtypes.HALVES:
+        raise DtypeError(f"scipy.sparse has no arrays of {storage.dtype}; use .to('float32').to_scipy()")
     if format.is_dense:
         raise UnsupportedError(
             "scipy.sparse has no dense arrays; use to_dense().numpy(), or .to('csr') or .to('coo') first"

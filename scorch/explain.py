@@ -9,20 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from scorch.formats import Format, Storage, dtypes
+from scorch.ir.canonical import canonical
 from scorch.ir.einsum import operand_names
 from scorch.ir.notation import Access, Apply, Assign, Expr, accesses
-from scorch.ir.plan import Handover, Plan, Split
+from scorch.ir.plan import Entrywise, Handover, Plan, Split
 from scorch.schedule.statistics import Statistics, statistics
 
 if TYPE_CHECKING:
     from scorch.engine import AnyProgram
 
-__all__ = ["Explanation"]
+__all__ = ["Explanation", "Explanations"]
 
 _CHOSEN, _OTHER = "->", "  "
 _COSTS = "estimated time"
 
-AnyPlan: TypeAlias = "Plan | Split | Handover"
+AnyPlan: TypeAlias = "Plan | Split | Handover | Entrywise"
 Row: TypeAlias = tuple[str, ...]
 
 
@@ -42,14 +43,19 @@ class Explanation:
     tensors: tuple[Row, ...] = ()
 
     @classmethod
-    def of(cls, program: AnyProgram, operands: Sequence[Storage]) -> Explanation:
-        """What there is to say about a program over these operands."""
+    def of(cls, program: AnyProgram, operands: Sequence[Storage], statement: Assign | None = None) -> Explanation:
+        """What there is to say about a program over these operands; `statement` has them by the users' names."""
         names = operand_names(len(operands))
         named = dict(zip(names, operands, strict=False))
         measured = {name: statistics(storage.pattern) for name, storage in named.items()}
-        rows = [_operand_row(name, storage, measured[name]) for name, storage in named.items()]
+        given = canonical(statement)[1] if statement is not None else names
+        rows = [
+            _operand_row(name if name == user else f"{name} ({user})", storage, measured[name])
+            for (name, storage), user in zip(named.items(), given, strict=False)
+        ]
         rows.append(_result_row(program.plan, named))
-        return cls(program.plan.statement, program.plan, measured, program.source, program.path, tuple(rows))
+        written = statement or program.plan.statement
+        return cls(written, program.plan, measured, program.source, program.path, tuple(rows))
 
     def __str__(self) -> str:
         sections = [
@@ -79,6 +85,45 @@ class Explanation:
         return "\n".join(part for part in parts if part)
 
 
+@dataclass(frozen=True)
+class Explanations:
+    """Several statements, each with its explanation, in the order in which they run."""
+
+    parts: tuple[Explanation, ...]
+
+    @property
+    def notation(self) -> tuple[Assign, ...]:
+        """The statements as they are run."""
+        return tuple(part.notation for part in self.parts)
+
+    @property
+    def plan(self) -> tuple[AnyPlan, ...]:
+        """The plan of each statement."""
+        return tuple(part.plan for part in self.parts)
+
+    @property
+    def statistics(self) -> tuple[dict[str, Statistics], ...]:
+        """The statistics of each statement's operands."""
+        return tuple(part.statistics for part in self.parts)
+
+    @property
+    def source(self) -> str:
+        """The sources of all kernels, one after the other."""
+        return "\n\n".join(part.source for part in self.parts)
+
+    @property
+    def path(self) -> tuple[Path | None, ...]:
+        """The file of each kernel."""
+        return tuple(part.path for part in self.parts)
+
+    def __str__(self) -> str:
+        count = len(self.parts)
+        return "\n\n\n".join(f"[{number} of {count}] {part}" for number, part in enumerate(self.parts, 1))
+
+    def _repr_html_(self) -> str:
+        return "<hr>".join(part._repr_html_() for part in self.parts)
+
+
 # --- what there is to say -----------------------------------------------------------------------------------
 
 
@@ -98,6 +143,8 @@ def _result_row(plan: AnyPlan, operands: dict[str, Storage]) -> Row:
             format, dtype = _named(wanted or kernel.result.format), kernel.result.dtype
         case Handover(dtype=dtype):
             format = "dense"
+        case Entrywise(format=shared):
+            format, dtype = _named(shared), dtypes.promote(*(storage.dtype for storage in operands.values()))
         case _:
             format, dtype = "chosen last", dtypes.promote(*(storage.dtype for storage in operands.values()))
     return target.tensor, format, dtype, shape, "the result"
@@ -132,6 +179,8 @@ def _plan_lines(plan: AnyPlan) -> list[str]:
             return _split_lines(plan)
         case Handover(notation=notation, dtype=dtype):
             return [f"torch.einsum({notation!r}, ...) in {dtype}: everything is dense"]
+        case Entrywise(over_values=statement, values=inner):
+            return [f"one pattern, which the result shares: {statement} over the values", *_plan_lines(inner)]
     kernel = plan.kernel
     lines = [f"convert {name} to {format}, once a pattern" for name, format in plan.conversions]
     lines.append(f"result {kernel.assembly}")

@@ -78,7 +78,11 @@ def _is_plain(x: torch.Tensor) -> bool:
     return x.is_cpu and x.dtype in _PLAIN
 
 
-_PLAIN = frozenset(map(dtypes.to_torch, (name for name in dtypes.NAMES if not name.startswith("complex"))))
+_PLAIN = frozenset(
+    map(
+        dtypes.to_torch, (name for name in dtypes.NAMES if not name.startswith("complex") and name not in dtypes.HALVES)
+    )
+)
 
 
 # --- torch ------------------------------------------------------------------------------------------------

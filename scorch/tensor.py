@@ -12,10 +12,11 @@ import torch
 
 from scorch import exchange, tensor_repr
 from scorch.arguments import Fill, as_indices, as_values, checked_fill, index_array, values_for
-from scorch.errors import FormatError, ScorchError, ShapeError, UnsupportedError
+from scorch.errors import DtypeError, FormatError, ScorchError, ShapeError, UnsupportedError
 from scorch.formats import Format, Pattern, Storage, dtypes, resolve
 from scorch.formats.coordinates import coordinates, pack
 from scorch.formats.storage import Array, dense_pattern
+from scorch.functions.methods import Functions
 from scorch.ir.einsum import parse_einsum
 from scorch.operand import Stored, as_storage
 
@@ -27,7 +28,7 @@ __all__ = ["Tensor", "from_coo", "tensor"]
 FormatLike: TypeAlias = "Format | str | None"
 
 
-class Tensor(Stored):
+class Tensor(Functions):
     """A tensor in any format: a pattern (shape, format, level arrays) and a value for each stored coordinate.
 
     Made by `scorch.tensor`, `scorch.from_coo`, `scorch.read` or `Tensor.from_levels`. The pattern doesn't
@@ -38,9 +39,6 @@ class Tensor(Stored):
     >>> A
     scorch.Tensor(shape=(2, 3), format=coo, dtype=float32, nnz=3, density=0.5, memory=76 B, values=[1, 2, 3])
     """
-
-    # numpy's operators leave the work to this class instead of looking at it as an object array.
-    __array_ufunc__ = None
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
@@ -273,6 +271,8 @@ class Tensor(Stored):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if not self.format.is_dense:
             raise TypeError(f"a {self.format} tensor is no numpy array; call .to_dense() for a dense copy")
+        if self.dtype is torch.bfloat16:
+            raise DtypeError("numpy has no bfloat16; use .to('float32')")
         return np.array(exchange.dense_view(self._storage).detach().numpy(), dtype=dtype, copy=copy)
 
     def __matmul__(self, other: Any) -> Any:

@@ -123,9 +123,11 @@ def test_a_fill_is_not_overlooked_when_the_structure_is_known() -> None:
     scorch.einsum("ij->i", A)
     filled = scorch.tensor(A.to_torch(), fill=7.0)
     assert filled.fill == 7
-    with pytest.raises(scorch.UnsupportedError, match="fill other than 0"):
-        scorch.einsum("ij->i", filled)
-    assert torch.equal(scorch.einsum("ij->i", filled.to_dense()), (DENSE + 7 * (DENSE == 0)).sum(1))
+    wanted = (DENSE + 7 * (DENSE == 0)).sum(1)
+    assert torch.equal(scorch.einsum("ij->i", filled), wanted)
+    assert torch.equal(scorch.einsum("ij->i", filled.to_dense()), wanted)
+    assert scorch.kernel("ij->i", filled)(filled).tolist() == wanted.tolist()
+    assert len(scorch.explain("ij->i", filled).notation) == 3
 
 
 @pytest.mark.parametrize("format", ["csr", "csc", "coo", "compressed, dense"])

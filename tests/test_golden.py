@@ -6,6 +6,7 @@ Run `pytest tests/test_golden.py --update-golden` after a change that is meant t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from scorch.ir.graph import build_graph, walks
 from scorch.ir.lattice import build_lattice
 from scorch.ir.plan import Plan
 from scorch.operand import as_storage
+from scorch.schedule.machine import AVX512
 from scorch.schedule.planner import schedule
 
 Golden = Callable[[str, str], None]
@@ -73,7 +75,7 @@ def planned(name: str) -> tuple[str, Plan]:
     with scorch.config.using(threads=2):
         rank = len(statement.target.indices)
         result = None if wanted is None else scorch.formats.resolve(wanted, rank)
-        return notation, schedule(engine.problem_of(statement, storages, result))
+        return notation, schedule(replace(engine.problem_of(statement, storages, result), machine=AVX512))
 
 
 def section(title: str, text: object) -> list[str]:

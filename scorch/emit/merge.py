@@ -45,7 +45,7 @@ class Merge:
 
     def loop(self, node: Loop, lattice: Lattice, outermost: bool) -> None:
         var = ir.Var(node.index)
-        lo, hi = self.low.bounds(node.index, outermost)
+        lo, hi = self.low.loops.bounds(node.index, outermost)
         clipped = outermost and self.low.kernel.unit == "coordinates"
         ordered = sorted(lattice.top.iterators, key=str)
         walkers = {access: self._walker(access, node.index, (lo, hi) if clipped else None) for access in ordered}
@@ -55,7 +55,7 @@ class Merge:
             self._point(node, lattice, point, walkers, hi)
 
     def _walker(self, access: Access, index: str, clip: tuple[ir.Expr, ir.Expr] | None) -> _Walker:
-        cursor = self.low._ready(access, index)
+        cursor = self.low.loops.ready(access, index)
         if not cursor.level.ordered:
             raise ScheduleError(f"{access} is not ordered, so it cannot be merged; it must be sorted first")
         name, depth = access.tensor, cursor.depth
@@ -97,14 +97,14 @@ class Merge:
             self.b.emit(ir.Let(var, least))
         for w in active:
             if w.repeats:
-                self.low.segment_end(w.cursor, w.position, w.run, w.end, w.coordinate)
+                self.low.loops.segment_end(w.cursor, w.position, w.run, w.end, w.coordinate)
 
     def _cases(self, node: Loop, lattice: Lattice, point: Point, walkers: dict[Access, _Walker]) -> None:
         """One branch for each way in which the iterators can agree on the coordinate, most of them first."""
         branches: list[tuple[ir.Expr | None, ir.Block]] = []
         for case in lattice.below(point):
             absent = lattice.top.iterators - case.iterators
-            stmt = restrict(node.body, absent)
+            stmt = restrict(node.body, self.low.fills_of(absent))
             if stmt is None:
                 continue
             with self.low.scope() as body:
@@ -112,7 +112,7 @@ class Merge:
                     w = walkers[access]
                     self.low.cursors[access] = w.cursor.at(w.position, w.run if w.repeats else ir.add(w.position, 1))
                 for access in absent:
-                    self.low.cursors.pop(access)
+                    self.low.cursors.pop(access, None)
                 self.low.body(node.index, ir.Var(node.index), stmt)
             branches.append((self._matches(node, point, case, walkers), tuple(body)))
         chain: ir.Block = ()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 from scorch.ir import loops as ir
 
 __all__ = ["print_block", "print_expr", "print_function"]
 
 _BINDING = {"or": 1, "and": 2, "<": 3, "<=": 3, ">": 3, ">=": 3, "==": 3, "!=": 3, "|": 4, "&": 5, "<<": 6, ">>": 6}
 _BINDING |= {"+": 7, "-": 7, "*": 8, "/": 8, "//": 8, "%": 8}
+_TIGHT = 9  # than any operator
 _MIXED = {"|", "&", "<<", ">>"}  # always in parentheses inside another operator: few readers know how they bind
 
 
@@ -22,6 +25,9 @@ def print_expr(expr: ir.Expr, outer: int = 0) -> str:
             return f"{array.name}[{_subscript(index)}]"
         case ir.Call(function, args, _):
             return f"{function}({', '.join(map(print_expr, args))})"
+        case ir.Formula(text, args, _):
+            made = text.format(*(print_expr(arg, _TIGHT) for arg in args))
+            return f"({made})" if outer and (" " in text or text.startswith("-")) else made
         case ir.Binary(op, left, right):
             level = _BINDING[op]
             text = f"{print_expr(left, level)} {op} {print_expr(right, level + 1)}"
@@ -38,8 +44,8 @@ def _constant(value: object, dtype: str) -> str:
         return str(value)
     if dtype == "bool":
         return str(bool(value))
-    if isinstance(value, float) and value in (float("inf"), float("-inf")):
-        return f"np.{dtype}({'-' if value < 0 else ''}np.inf)"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"np.{dtype}({'np.nan' if math.isnan(value) else 'np.inf' if value > 0 else '-np.inf'})"
     return f"np.{dtype}({value})"
 
 

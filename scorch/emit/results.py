@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from scorch.emit.builder import Param
 from scorch.emit.positions import TensorArrays
 from scorch.emit.tiles import Lanes
-from scorch.emit.values import combine
+from scorch.emit.values import as_dtype, combine
 from scorch.errors import ScheduleError
 from scorch.formats import Level
 from scorch.ir import loops as ir
@@ -61,7 +61,7 @@ class Result(ABC):
         vals = self.arrays.vals
         if reduce is not None:
             value = combine(reduce, ir.Load(vals, position), value, self.spec.dtype)
-        self.b.emit(ir.Store(vals, position, value))
+        self.b.emit(ir.Store(vals, position, as_dtype(value, self.spec.dtype)))
 
 
 class _Located(Result):
@@ -90,7 +90,7 @@ class _Located(Result):
         vals, place = self.arrays.vals, lanes.place(position, t)
         if reduce is not None:
             value = combine(reduce, lanes.load(vals, place, t), value, self.spec.dtype)
-        self.b.emit(lanes.store(vals, place, value, t))
+        self.b.emit(lanes.store(vals, place, as_dtype(value, self.spec.dtype), t))
 
 
 class _Shared(Result):
@@ -215,10 +215,10 @@ class _Appended(Result):
         condition: ir.Expr | None = self.low.met
         if self.low.kernel.assembly.filtered:
             kept = self.b.let("value", value(None))
-            condition = ir.Binary("!=", kept, ir.Const(0, self.spec.dtype))
+            condition = ir.Binary("!=", kept, ir.Const(self.spec.fill, kept.dtype))
         with self.b.block() as body:
             if not self.counting:
-                self.b.emit(ir.Store(self.arrays.vals, group.cursor, value(None) if kept is None else kept))
+                self.store(group.cursor, None, value(None) if kept is None else kept)
             self._commit(group)
         if condition is None:
             self.b.emit(*body)

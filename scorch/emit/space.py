@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from scorch.ir.absence import without
 from scorch.ir.notation import Access, Apply, Expr, Literal
 from scorch.ir.operators import operator
 from scorch.ir.plan import Block, Compute, Loop, Stmt, Where
@@ -40,48 +41,31 @@ def _substitute(expr: Expr, by: Mapping[Expr, Expr]) -> Expr:
     return expr
 
 
-def restrict(stmt: Stmt, absent: frozenset[Access]) -> Stmt | None:
-    """The statement where these accesses have no stored value; None where it has nothing left to do.
+def restrict(stmt: Stmt, gone: Mapping[Access, Literal]) -> Stmt | None:
+    """The statement where these accesses have no entry, but these values; None where it has nothing left to do.
+
+    A workspace that nothing is reduced into keeps the identity of its reduction.
 
     >>> a, b, c = (Access(n, ("i",)) for n in "ABC")
-    >>> print(restrict(Compute(c, None, Apply("add", (a, b))), frozenset({b})))
+    >>> print(restrict(Compute(c, None, Apply("add", (a, b))), {b: Literal(0)}))
     C[i] = A[i]
     """
-    if not absent:
+    if not gone:
         return stmt
     match stmt:
         case Compute(target, reduce, expr):
-            left = _without(expr, absent)
-            return None if left is None else Compute(target, reduce, left)
+            left, constant = without(expr, gone)
+            return None if constant else Compute(target, reduce, left)
         case Loop(_, body):
-            inner = restrict(body, absent)
+            inner = restrict(body, gone)
             return None if inner is None else replace(stmt, body=inner)
         case Where(workspace, producer, consumer):
-            made = restrict(producer, absent)
+            made = restrict(producer, gone)
             if made is None:
-                return restrict(consumer, absent | {Access(workspace.name, workspace.indices)})
-            used = restrict(consumer, absent)
+                empty = Literal(operator(workspace.reduce).identity)
+                return restrict(consumer, {**gone, Access(workspace.name, workspace.indices): empty})
+            used = restrict(consumer, gone)
             return None if used is None else Where(workspace, made, used)
         case Block(stmts):
-            kept = tuple(inner for s in stmts if (inner := restrict(s, absent)) is not None)
+            kept = tuple(inner for s in stmts if (inner := restrict(s, gone)) is not None)
             return Block(kept) if kept else None
-
-
-def _without(expr: Expr, absent: frozenset[Access]) -> Expr | None:
-    """The expression with absent accesses at their fill, 0; None if all of it is 0 then."""
-    if isinstance(expr, Access):
-        return None if expr in absent else expr
-    if isinstance(expr, Literal):
-        return expr
-    args = [_without(arg, absent) for arg in expr.args]
-    if all(arg is None for arg in args):
-        return None
-    rule = operator(expr.op)
-    if rule.annihilator == 0 and None in args:
-        return None
-    if rule.identity == 0:
-        present = tuple(arg for arg in args if arg is not None)
-        return present[0] if len(present) == 1 else Apply(expr.op, present)
-    if expr.op == "sub" and args[1] is None:
-        return args[0]
-    return Apply(expr.op, tuple(Literal(0) if arg is None else arg for arg in args))

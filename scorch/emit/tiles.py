@@ -11,17 +11,23 @@ __all__ = ["Lanes"]
 
 @dataclass(frozen=True)
 class Lanes:
-    """`vectors` vectors of `lanes` values of `index`, from coordinate `base` on; `live`: lanes used in the last, None:
-    all."""
+    """`vectors` vectors of `lanes` values of `index`, from coordinate `base` on.
+
+    `live`: lanes used in the last, None: all. `last`: where the last one starts, counted from the base, if not right
+    behind the one before it.
+    """
 
     index: str
     base: ir.Expr
     vectors: int
     lanes: int
     live: ir.Expr | None = None
+    last: ir.Expr | None = None
 
     def place(self, position: ir.Expr, t: int) -> ir.Expr:
         """Position of vector t, given that of the tile."""
+        if self.last is not None and t == self.vectors - 1:
+            return ir.add(position, self.last)
         return ir.add(position, t * self.lanes)
 
     def _partial(self, t: int) -> bool:

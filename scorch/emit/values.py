@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from scorch.errors import UnsupportedError
+from scorch.formats import dtypes
 from scorch.ir import loops as ir
-from scorch.ir.notation import Access, Expr, Literal
-from scorch.ir.operators import operator
+from scorch.ir import operators
+from scorch.ir.notation import Access, Apply, Expr, Literal
+from scorch.ir.operators import Operator, operator
+from scorch.ir.types import Kind, argument_type, kind_of
 
 __all__ = ["as_dtype", "combine", "identity", "is_vector", "value_of"]
 
 WRAPPING = frozenset({"int8", "int16", "int32", "uint8"})  # narrower than Numba computes in: cast back after each step
+VECTOR_FLOATS = frozenset({"div", "sqrt"})  # whose SIMD form takes floating-point numbers only
 
 
 def is_vector(expr: ir.Expr) -> bool:
@@ -26,47 +30,100 @@ def as_dtype(expr: ir.Expr, dtype: str) -> ir.Expr:
     element, lanes = expr.dtype.split("x")
     if element == dtype:
         return expr
+    if element in dtypes.HALVES:
+        return as_dtype(ir.Call(f"from_{element}", (expr,), f"float32x{lanes}"), dtype)
+    if dtype in dtypes.HALVES:
+        return ir.Call(f"to_{dtype}", (as_dtype(expr, "float32"),), f"{dtype}x{lanes}")
     return ir.Call("vcast", (expr, ir.Var(f"np.{dtype}", "class")), f"{dtype}x{lanes}")
 
 
 def identity(op: str, dtype: str) -> ir.Const:
-    """The identity of a reduction in a number type; the extreme finite value stands for an infinity of an integer
-    type."""
-    value = operator(op).identity
-    if value in (float("inf"), float("-inf")) and not dtype.startswith(("float", "complex")):
-        import numpy as np
-
-        limits = np.iinfo(dtype) if dtype != "bool" else None
-        value = (limits.max if value > 0 else limits.min) if limits else value > 0
-    return ir.Const(value, dtype)
+    """The value that a reduction starts from."""
+    return ir.Const(operators.identity(op, dtype), dtype)
 
 
 def combine(op: str, left: ir.Expr, right: ir.Expr, dtype: str) -> ir.Expr:
-    """op(left, right) in a number type, as SIMD if either side is a vector."""
-    rule = operator("or" if dtype == "bool" and op == "add" else "and" if dtype == "bool" and op == "mul" else op)
+    """op(left, right) for arguments of one number type, as SIMD if either side is a vector."""
+    rule = operator(op)
+    if dtype == "bool" and not rule.gives_bool:
+        rule = operator({"add": "or", "max": "or", "mul": "and", "min": "and"}.get(op, op))
     if is_vector(left) or is_vector(right):
-        if rule.vector is None:
-            raise UnsupportedError(f"operator {rule.name} has no SIMD form")
-        wide = left if is_vector(left) else right
-        return ir.Call(rule.vector, (left, right), wide.dtype)
-    if rule.symbol.isalpha():
-        return ir.Call(rule.symbol, (left, right), dtype)
-    result = ir.Binary(rule.symbol, left, right)
-    return ir.Call(f"np.{dtype}", (result,), dtype) if dtype in WRAPPING else result
+        return _vector(rule, (left, right))
+    return _scalar(rule, (left, right), dtype)
 
 
-def value_of(expr: Expr, dtype: str, read: Callable[[Access], ir.Expr]) -> ir.Expr:
-    """The value of an expression in a number type; `read` gives an access's value. Scalars are multiplied before
-    vectors."""
-    match expr:
-        case Access():
-            return as_dtype(read(expr), dtype)
-        case Literal(value):
-            return ir.Const(value, dtype)
-    args = [value_of(arg, dtype, read) for arg in expr.args]
-    if operator(expr.op).commutative:
+def value_of(expr: Expr, dtype: str, kind: Callable[[Access], Kind], read: Callable[[Access], ir.Expr]) -> ir.Expr:
+    """The value of an expression in a number type.
+
+    `kind` gives an access's number type, `read` its value. The outermost operator computes in `dtype` if that holds its
+    arguments' types, every other one in its own. Scalars are multiplied before vectors.
+    """
+    if isinstance(expr, Literal):
+        return ir.Const(expr.value, dtype)
+    if isinstance(expr, Access):
+        return as_dtype(read(expr), dtype)
+    if expr.op == "stored":
+        return ir.Const(True, dtype)  # a loop that gets here has met an entry
+    rule = operator(expr.op)
+    natural = argument_type(expr, tuple(kind_of(arg, kind) for arg in expr.args)).dtype
+    inside = natural if rule.gives_bool or not _holds(dtype, natural) else dtype
+    if expr.op == "where":
+        condition = value_of(expr.args[0], "bool", kind, read)
+        yes, no = (value_of(arg, inside, kind, read) for arg in expr.args[1:])
+        return as_dtype(_select(condition, yes, no, inside), dtype)
+    args = [value_of(arg, inside, kind, read) for arg in expr.args]
+    return as_dtype(_applied(expr, args, inside), dtype)
+
+
+def _holds(dtype: str, other: str) -> bool:
+    """Whether a type is the promotion of both."""
+    from scorch.formats import dtypes
+
+    return dtypes.promote(dtype, other) == dtype
+
+
+def _applied(expr: Apply, args: list[ir.Expr], dtype: str) -> ir.Expr:
+    rule = operator(expr.op)
+    if len(args) != 2 and not rule.associative:
+        return _vector(rule, tuple(args)) if any(map(is_vector, args)) else _scalar(rule, tuple(args), dtype)
+    if rule.commutative and rule.associative:
         args.sort(key=is_vector)
     total = args[0]
     for arg in args[1:]:
         total = combine(expr.op, total, arg, dtype)
     return total
+
+
+def _select(condition: ir.Expr, yes: ir.Expr, no: ir.Expr, dtype: str) -> ir.Expr:
+    if is_vector(condition):
+        return _vector(operator("where"), (condition, yes, no))
+    wide = next((branch for branch in (yes, no) if is_vector(branch)), None)
+    if wide is not None:
+        lanes = ir.Const(int(wide.dtype.split("x")[1]))
+        yes, no = (b if is_vector(b) else ir.Call("vfull", (b, lanes), wide.dtype) for b in (yes, no))
+        dtype = wide.dtype
+    return ir.Formula("{1} if {0} else {2}", (condition, yes, no), dtype)
+
+
+def _vector(rule: Operator, args: tuple[ir.Expr, ...]) -> ir.Expr:
+    """A SIMD operation; a comparison gives lanes of truth values."""
+    if rule.vector is None:
+        raise UnsupportedError(f"operator {rule.name} has no SIMD form")
+    wide = next(arg for arg in args[-2:] if is_vector(arg))
+    dtype = f"bool{wide.dtype[wide.dtype.index('x') :]}" if rule.gives_bool else wide.dtype
+    if rule.name == "relu":
+        args = (*args, ir.Const(0, wide.dtype.split("x")[0]))
+    return ir.Call(rule.vector, args, dtype)
+
+
+def _scalar(rule: Operator, args: tuple[ir.Expr, ...], dtype: str) -> ir.Expr:
+    """A scalar operation; results narrower or wider than Numba's are converted back."""
+    text = rule.scalar
+    if rule.rounds and not dtype.startswith(("float", "complex")):
+        return args[0]
+    if len(args) == 2 and f"{{0}} {rule.symbol} {{1}}" == text and rule.symbol in ir.INFIX:
+        made: ir.Expr = ir.Binary(rule.symbol, *args)
+        exact = dtype not in WRAPPING or rule.gives_bool
+        return made if exact else ir.cast_back(made, dtype)
+    made = ir.Formula(text.replace("{t}", f"np.{dtype}"), args, "bool" if rule.gives_bool else dtype)
+    return ir.cast_back(made, dtype) if not rule.gives_bool and dtype != "bool" else made

@@ -1,6 +1,8 @@
 """Number types: their names in Scorch, in numpy and in torch, and torch's promotion between them.
 
 Inside Scorch a number type is its name, a plain string: it hashes, prints and travels into generated source as it is.
+Neither numpy nor Numba computes with the half types on CPUs: kernels take their arrays as the uint16 bits that they
+are, and compute in float32.
 """
 
 from __future__ import annotations
@@ -12,7 +14,19 @@ import torch
 
 from scorch.errors import DtypeError
 
-__all__ = ["NAMES", "is_float", "itemsize", "name_of", "promote", "to_numpy", "to_torch"]
+__all__ = [
+    "HALVES",
+    "NAMES",
+    "array_of",
+    "computed",
+    "is_float",
+    "itemsize",
+    "name_of",
+    "promote",
+    "tensor_of",
+    "to_numpy",
+    "to_torch",
+]
 
 NAMES: tuple[str, ...] = (
     "bool",
@@ -21,11 +35,15 @@ NAMES: tuple[str, ...] = (
     "int16",
     "int32",
     "int64",
+    "float16",
+    "bfloat16",
     "float32",
     "float64",
     "complex64",
     "complex128",
 )
+
+HALVES = frozenset({"float16", "bfloat16"})
 
 _TORCH: dict[str, torch.dtype] = {name: getattr(torch, name) for name in NAMES}
 _NAME: dict[torch.dtype, str] = {dtype: name for name, dtype in _TORCH.items()}
@@ -54,13 +72,48 @@ def name_of(dtype: object) -> str:
 
 
 def to_numpy(name: str) -> np.dtype[np.generic]:
-    """The numpy dtype of a named number type."""
-    return np.dtype(name)
+    """The numpy dtype of the arrays in which kernels find values of a named number type.
+
+    >>> to_numpy("float32"), to_numpy("bfloat16")
+    (dtype('float32'), dtype('uint16'))
+    """
+    return np.dtype("uint16" if name in HALVES else name)
 
 
 def to_torch(name: str) -> torch.dtype:
     """The torch dtype of a named number type."""
     return _TORCH[name]
+
+
+def computed(name: str) -> str:
+    """The number type in which kernels compute with values of this one.
+
+    >>> computed("bfloat16"), computed("int8")
+    ('float32', 'int8')
+    """
+    return "float32" if name in HALVES else name
+
+
+def array_of(values: torch.Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
+    """The numpy array on a tensor's memory, as kernels take it.
+
+    >>> array_of(torch.tensor([1.0], dtype=torch.bfloat16))
+    array([16256], dtype=uint16)
+    """
+    array: np.ndarray[tuple[int, ...], np.dtype[np.generic]] = (
+        values.view(torch.uint16) if _NAME.get(values.dtype) in HALVES else values
+    ).numpy()
+    return array
+
+
+def tensor_of(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]], name: str) -> torch.Tensor:
+    """The torch tensor on an array's memory, whose values are of a named number type.
+
+    >>> tensor_of(np.array([16256], dtype=np.uint16), "bfloat16")
+    tensor([1.], dtype=torch.bfloat16)
+    """
+    tensor = torch.from_numpy(array)
+    return tensor.view(_TORCH[name]) if name in HALVES else tensor
 
 
 @cache
@@ -81,7 +134,7 @@ def itemsize(name: str) -> int:
 def is_float(name: str) -> bool:
     """Whether the type is a real floating-point type.
 
-    >>> is_float("float32"), is_float("complex64"), is_float("int8")
+    >>> is_float("bfloat16"), is_float("complex64"), is_float("int8")
     (True, False, False)
     """
-    return name.startswith("float")
+    return name.startswith(("float", "bfloat"))

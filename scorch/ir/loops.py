@@ -1,6 +1,6 @@
 """Loop IR: the typed imperative program that a plan is lowered to, a direct image of the Python source to be printed.
 
-Five expression and seven statement kinds. Types are number type names; SIMD values are written "float32x16". Every
+Six expression and seven statement kinds. Types are number type names; SIMD values are written "float32x16". Every
 conversion is explicit: Numba and plain Python disagree on mixed widths, so `verify` rejects mixed arithmetic.
 """
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, TypeAlias
 
 from scorch.errors import ScheduleError
+from scorch.formats.dtypes import HALVES
 
 __all__ = [
     "Binary",
@@ -21,6 +22,7 @@ __all__ = [
     "Effect",
     "Expr",
     "For",
+    "Formula",
     "Function",
     "If",
     "Let",
@@ -31,6 +33,7 @@ __all__ = [
     "While",
     "add",
     "cast",
+    "cast_back",
     "const",
     "mul",
     "variables",
@@ -40,6 +43,8 @@ __all__ = [
 INT = "int64"
 COMPARISONS = frozenset({"<", "<=", ">", ">=", "==", "!="})
 LOGICAL = frozenset({"and", "or"})
+INFIX = COMPARISONS | LOGICAL | {"+", "-", "*", "/", "//", "%", "|", "&", "<<", ">>"}
+"""The operators of `Binary`."""
 
 
 class _Arithmetic:
@@ -107,7 +112,16 @@ class Call(_Arithmetic):
     dtype: str
 
 
-Expr: TypeAlias = Const | Var | Load | Binary | Call
+@dataclass(frozen=True, slots=True)
+class Formula(_Arithmetic):
+    """Python text with {0}, {1} ... for its arguments, such as np.exp({0}), with the type of its result."""
+
+    text: str
+    args: tuple[Expr, ...]
+    dtype: str
+
+
+Expr: TypeAlias = Const | Var | Load | Binary | Call | Formula
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,9 +240,19 @@ def cast(expr: Expr, dtype: str) -> Expr:
     """The expression converted to a number type; nothing if it has it."""
     if expr.dtype == dtype:
         return expr
+    if expr.dtype in HALVES:
+        return cast(Call(f"from_{expr.dtype}", (expr,), "float32"), dtype)
+    if dtype in HALVES:
+        return Call(f"to_{dtype}", (cast(expr, "float32"),), dtype)
     if isinstance(expr, Const):
         return Const(expr.value, dtype)
     return Call(f"np.{dtype}_" if dtype == "bool" else f"np.{dtype}", (expr,), dtype)
+
+
+def cast_back(expr: Expr, dtype: str) -> Expr:
+    """The conversion of a result that Numba and plain Python may have made wider than the type that it is meant to
+    have."""
+    return Call(f"np.{dtype}", (expr,), dtype)
 
 
 def variables(body: Iterable[Stmt]) -> set[str]:
@@ -296,7 +320,7 @@ class _Verifier:
                 self.same(expr, self.expr(index), INT)
             case Binary(_, left, right):
                 self.same(expr, self.expr(left), self.expr(right))
-            case Call(_, args, _):
+            case Call(_, args, _) | Formula(_, args, _):
                 for arg in args:
                     if arg.dtype != "class":
                         self.expr(arg)

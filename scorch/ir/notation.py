@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from scorch.errors import NotationError, ShapeError
 from scorch.ir.operators import operator
 
-__all__ = ["Access", "Apply", "Assign", "Expr", "Literal", "accesses", "check_extents"]
+__all__ = ["Access", "Apply", "Assign", "Expr", "Literal", "accesses", "check_extents", "has_vector_form"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,15 @@ class Apply:
 
     def __str__(self) -> str:
         symbol = operator(self.op).symbol
-        parts = [f"({a})" if isinstance(a, Apply) and a.op != self.op else str(a) for a in self.args]
-        return f"{symbol}({', '.join(parts)})" if symbol.isalpha() else f" {symbol} ".join(parts)
+        if symbol.isalnum():
+            return f"{symbol}({', '.join(map(str, self.args))})"
+        parts = [f"({a})" if isinstance(a, Apply) and a.is_infix and a.op != self.op else str(a) for a in self.args]
+        return f" {symbol} ".join(parts)
+
+    @property
+    def is_infix(self) -> bool:
+        """Whether it is written with a sign between its arguments."""
+        return not operator(self.op).symbol.isalnum()
 
 
 Expr: TypeAlias = Access | Literal | Apply
@@ -98,6 +105,18 @@ def accesses(expr: Expr) -> Iterator[Access]:
     elif isinstance(expr, Apply):
         for arg in expr.args:
             yield from accesses(arg)
+
+
+def has_vector_form(expr: Expr) -> bool:
+    """Whether every operator of an expression works on SIMD lanes.
+
+    >>> a = Access("A", ("i",))
+    >>> has_vector_form(Apply("mul", (a, Literal(2)))), has_vector_form(Apply("log", (a,)))
+    (True, False)
+    """
+    if not isinstance(expr, Apply):
+        return True
+    return operator(expr.op).vector is not None and all(map(has_vector_form, expr.args))
 
 
 def check_extents(statement: Assign, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:

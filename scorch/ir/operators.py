@@ -17,7 +17,7 @@ import numpy as np
 
 from scorch.errors import NotationError
 
-__all__ = ["OPERATORS", "Operator", "evaluate", "operator"]
+__all__ = ["OPERATORS", "Operator", "evaluate", "identity", "operator"]
 
 INF = float("inf")
 
@@ -133,7 +133,7 @@ _TABLE = (
     _unary("abs", "sign(a)", scalar="abs({0})", vector="vabs"),
     _unary("sign", "0"),
     _unary("square", "2 * a"),
-    _unary("relu", "where(a > 0, 1, 0)", scalar="np.maximum({0}, {t}(0))"),
+    _unary("relu", "where(a > 0, 1, 0)", scalar="np.maximum({0}, {t}(0))", vector="vmax"),  # with 0
     _unary("floor", "0", rounds=True),
     _unary("ceil", "0", rounds=True),
     _unary("trunc", "0", rounds=True),
@@ -182,6 +182,21 @@ def operator(name: str) -> Operator:
         return OPERATORS[name]
     except KeyError:
         raise NotationError(f"unknown operator {name!r}; there are {', '.join(OPERATORS)}") from None
+
+
+def identity(name: str, dtype: str) -> Any:
+    """The value that a reduction in a number type starts from; an integer type has no infinity but its extremes.
+
+    >>> identity("min", "float32"), identity("max", "int8"), identity("add", "bool")
+    (inf, -128, False)
+    """
+    value = operator(name).identity
+    if dtype == "bool":
+        return bool(value > 0)
+    if value in (INF, -INF) and not dtype.startswith(("float", "bfloat", "complex")):
+        limits = np.iinfo(dtype)
+        return limits.max if value > 0 else limits.min
+    return value
 
 
 def evaluate(name: str, *values: Any) -> Any:

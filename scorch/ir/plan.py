@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal as OneOf
 from typing import TypeAlias
 
-from scorch.formats import Format
+from scorch.formats import Format, dtypes
 from scorch.ir.notation import Access, Assign, Expr
 from scorch.ir.operators import operator
 
@@ -21,6 +21,7 @@ __all__ = [
     "Assembly",
     "Block",
     "Compute",
+    "Entrywise",
     "Handover",
     "Kernel",
     "Loop",
@@ -44,16 +45,19 @@ class TensorSpec:
     format: Format
     dtype: str
     index_bits: tuple[tuple[int, ...], ...] = ()  # bits of the integer arrays of each level, in the level's array order
+    fill: bool | int | float | complex = 0
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.format} {self.dtype}"
+        fill = f" fill {self.fill}" if self.fill != 0 else ""
+        return f"{self.name}: {self.format} {self.dtype}{fill}"
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
     """A dense loop taken `vectors` SIMD vectors of `lanes` values at a time, held in registers.
 
-    After the full tiles comes one of `rest` vectors (0: none); with `masked` its last vector is partly used. `count` is
+    After the full tiles comes one of `rest` vectors (0: none); with `masked` its last vector is partly used, with
+    `overlaps` it starts so early that it ends with the extent, and some values are computed twice. `count` is
     the number of full tiles if that is 0 or 1 and known, so that no loop is needed, else None. `prefetch`: how many
     nonzeros ahead of the one in hand the rows that it selects are fetched into cache (0: not). With `positions` the
     loop is a sparse one: lanes hold successive stored positions, and other operands are gathered at their coordinates.
@@ -63,6 +67,7 @@ class Tile:
     vectors: int
     rest: int = 0
     masked: bool = False
+    overlaps: bool = False
     count: int | None = None
     prefetch: int = 0
     positions: bool = False
@@ -74,7 +79,10 @@ class Tile:
         if self.count != 0:
             parts.append(f"{self.vectors} x {self.lanes} lanes" + (", once" if self.count == 1 else ""))
         if self.rest:
-            parts.append(f"rest {self.rest} x {self.lanes}" + (" masked" if self.masked else ""))
+            parts.append(
+                f"rest {self.rest} x {self.lanes}"
+                + (" masked" if self.masked else " overlapping" if self.overlaps else "")
+            )
         if self.prefetch:
             parts.append(f"prefetch {self.prefetch} ahead")
         return "tile(" + "; ".join(parts) + ")"
@@ -217,6 +225,11 @@ class Kernel:
     divided: Access | None = None  # whose rows a merge path divides
 
     @property
+    def dtype(self) -> str:
+        """The number type of all arithmetic: operands are converted to it, results from it."""
+        return dtypes.computed(self.result.dtype)
+
+    @property
     def phases(self) -> tuple[str, ...]:
         """The functions that are run one after the other."""
         if self.assembly.kind in ("locate", "share"):
@@ -269,6 +282,27 @@ class Handover:
 
 
 @dataclass(frozen=True, slots=True)
+class Entrywise:
+    """All sparse operands have one pattern, which the result shares: the expression over their values, `over_values`.
+
+    `values` plans that; no coordinate is read.
+    """
+
+    statement: Assign
+    over_values: Assign
+    values: Plan | Split | Handover | Entrywise
+    format: Format
+    alternatives: tuple[Alternative, ...] = ()
+
+    @property
+    def cost(self) -> float:
+        return self.values.cost
+
+    def __str__(self) -> str:
+        return f"{self.statement}\nentrywise {self.values}"
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The schedule's whole answer: conversions first, then one kernel, and why."""
 
@@ -277,6 +311,7 @@ class Plan:
     partition: Partition
     extents: tuple[tuple[str, int], ...]
     cost: float
+    dtype: str  # of the result; the kernel may write a wider one, which is rounded afterwards
     reasons: tuple[str, ...] = ()
     alternatives: tuple[Alternative, ...] = field(default=())
     wanted: Format | None = None  # the result's format, where the kernel writes another that is then sorted

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,10 +14,10 @@ import torch
 from scorch.emit.builder import Param
 from scorch.emit.jit import Compiled
 from scorch.emit.module import Phase
-from scorch.emit.values import identity
 from scorch.errors import ShapeError
 from scorch.formats import Format, Pattern, Storage, dtypes
 from scorch.formats.storage import checked_size, hold
+from scorch.ir.operators import identity
 from scorch.ir.plan import Loop, Plan, walk
 from scorch.runtime import threads
 from scorch.runtime.chunks import chunk_bounds, merge_rows, unit_count
@@ -110,8 +111,8 @@ class Launcher:
             dims = tuple(source.indices.index(v) for v in self.kernel.statement.target.indices)
             pattern = self._patterns[source.tensor]().permuted(dims)
             values = self._allocated([pattern.nnz])
-            self._run(0, vals, {"vals": values.numpy()}, self._chunks())
-            return Storage(pattern, values)
+            self._run(0, vals, {"vals": dtypes.array_of(values)}, self._chunks())
+            return Storage(pattern, values, self.result.fill)
         return self._bucketed(vals) if kind == "bucket" else self._appended(vals)
 
     # -- results -----------------------------------------------------------------------------------------------
@@ -127,10 +128,10 @@ class Launcher:
         elif self._small and self.kernel.assembly.owned:
             small = np.empty(self._stored, self._numpy_dtype)
             self._run(0, vals, {"vals": small.reshape(-1)}, chunks)
-            out = torch.from_numpy(small)
+            out = dtypes.tensor_of(small, self.result.dtype)
         else:
             out = self._allocated(self._stored)
-            self._run(0, vals, {"vals": out.numpy().reshape(-1)}, chunks)
+            self._run(0, vals, {"vals": dtypes.array_of(out).reshape(-1)}, chunks)
         return out if self._natural else out.permute(tuple(np.argsort(self.result.format.order).tolist()))
 
     def _divided(self, vals: list[Array], chunks: int) -> torch.Tensor:
@@ -157,11 +158,15 @@ class Launcher:
         """Memory for values, at the identity of the reduction unless the kernel writes every place."""
         if self.kernel.assembly.owned:
             return empty(shape, self._torch_dtype)
+        if self._start == 0:
+            return torch.zeros(shape, dtype=self._torch_dtype)
+        return torch.full(shape, self._start, dtype=self._torch_dtype)
+
+    @cached_property
+    def _start(self) -> Any:
+        """The value of a place before anything is reduced into it."""
         statement = self.kernel.statement
-        value = identity(statement.reduce, self.result.dtype).value if statement.reduced else 0
-        return (
-            torch.full(shape, value, dtype=self._torch_dtype) if value else torch.zeros(shape, dtype=self._torch_dtype)
-        )
+        return identity(statement.reduce, self.kernel.dtype) if statement.reduced else self.result.fill
 
     def _appended(self, vals: list[Array]) -> Storage:
         """Count (or bound), find out where each chunk's positions begin, allocate, fill."""
@@ -175,13 +180,18 @@ class Launcher:
         arrays, positions = self._allocate(format, counts.sum(axis=0))
         values = self._room(positions, self._torch_dtype)
         if format.levels[-1].full:
-            values.zero_()
-        made = {"vals": values.numpy(), "begin": begin.reshape(-1), "count": counts.reshape(-1), "arrays": arrays}
+            values.fill_(self._start)
+        made = {
+            "vals": dtypes.array_of(values),
+            "begin": begin.reshape(-1),
+            "count": counts.reshape(-1),
+            "arrays": arrays,
+        }
         self._run(1, vals, made, chunks)
         if self.kernel.assembly.bounded:
             values = self._close_up(arrays, values, begin[:, 0], counts[:, 0], chunks)
         self._finish(format, arrays)
-        return Storage(Pattern(self.shape, format, arrays, validate=False), values)
+        return Storage(Pattern(self.shape, format, arrays, validate=False), values, self.result.fill)
 
     def _bucketed(self, vals: list[Array]) -> Storage:
         """Count the entries of each outermost coordinate by chunks, turn counts into first places, fill."""
@@ -194,19 +204,19 @@ class Launcher:
         begin = np.cumsum(counts, axis=0) - counts + pos[:-1]
         arrays, positions = self._allocate(format, pos[-1:])
         values = empty((positions,), self._torch_dtype)
-        self._run(1, vals, {"vals": values.numpy(), "begin": begin.reshape(-1), "arrays": arrays}, chunks)
+        self._run(1, vals, {"vals": dtypes.array_of(values), "begin": begin.reshape(-1), "arrays": arrays}, chunks)
         if format.levels[0].full:
             arrays[1]["pos"] = pos
         else:
             arrays[0]["pos"][1] = positions
-        return Storage(Pattern(self.shape, format, arrays, validate=False), values)
+        return Storage(Pattern(self.shape, format, arrays, validate=False), values, self.result.fill)
 
     def _close_up(
         self, arrays: list[dict[str, Array]], values: torch.Tensor, begin: Array, end: Array, chunks: int
     ) -> torch.Tensor:
         """Move what each chunk wrote to follow the chunk before it; a bounded result has one appended level, its
         last."""
-        level, vals = arrays[-1], values.numpy()
+        level, vals = arrays[-1], dtypes.array_of(values)
         target = 0
         for chunk in range(chunks):
             source, count = int(begin[chunk]), int(end[chunk] - begin[chunk])

@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 
 from scorch.formats import Compressed, Format, Level, Singleton
 from scorch.ir.graph import level_indices, walks
-from scorch.ir.notation import Access, Apply, Expr
+from scorch.ir.notation import Access
 from scorch.ir.plan import Assembly
 from scorch.schedule.problem import Problem
 
 __all__ = ["Writing", "choose_assembly", "unsorted_coo"]
 
 
+SUMS = ("add", "or")  # what becomes of values of one coordinate when a list of entries is sorted
 COUNTERS = 1 << 26  # of entries by coordinate and thread, at most
 
 
@@ -36,8 +37,10 @@ def unsorted_coo(order: tuple[int, ...]) -> Format:
     return Format((first, *(Singleton(ordered=False, unique=False) for _ in order[1:])), order)
 
 
-def choose_assembly(problem: Problem, order: tuple[str, ...], wanted: Format, formats: dict[str, Format]) -> Writing:
-    """The cheapest way in which loops in this order can write a result that is wanted in a format.
+def choose_assembly(
+    problem: Problem, order: tuple[str, ...], wanted: Format, formats: dict[str, Format]
+) -> Writing | None:
+    """The cheapest way in which loops in this order can write a result that is wanted in a format, if there is one.
 
     `order` has every index; `formats` the operands' formats after conversion.
     """
@@ -48,7 +51,7 @@ def choose_assembly(problem: Problem, order: tuple[str, ...], wanted: Format, fo
     source = _shared(problem, wanted, formats)
     if source is not None:
         return Writing(Assembly("share", owned=_reduces_inside(problem, order), source=source), wanted)
-    filtered = all(formats[a.tensor].is_dense for a in problem.accesses)
+    filtered = problem.absent is None
     guarded = not filtered and _may_meet_nothing(problem, order, formats)
     gaps = _gaps(problem, path, wanted, formats)
     assembly = Assembly("append", filtered=filtered, guarded=guarded, gaps=gaps)
@@ -68,6 +71,8 @@ def choose_assembly(problem: Problem, order: tuple[str, ...], wanted: Format, fo
         return Writing(replace(assembly, guarded=False), wanted, scatter=last, split=len(outer))
     if _countable(problem, order, wanted, formats):
         return Writing(Assembly("bucket"), wanted)
+    if problem.statement.reduced and problem.statement.reduce not in SUMS:
+        return None
     return Writing(replace(assembly, gaps=False), unsorted_coo(wanted.order))
 
 
@@ -82,7 +87,11 @@ def _countable(problem: Problem, order: tuple[str, ...], wanted: Format, formats
     rows = wanted.levels[0].full and len(below) == 1 and not below[0].full
     if not rest or not (lists or rows) or set(order) != {first, *rest} or problem.statement.equal:
         return False
-    if [v for v in order if v != first] != rest or problem.extents[first] * problem.threads > COUNTERS:
+    if (
+        problem.filters
+        or [v for v in order if v != first] != rest
+        or problem.extents[first] * problem.threads > COUNTERS
+    ):
         return False
     access = problem.accesses[0]
     alone = len(problem.accesses) == 1 and not formats[access.tensor].is_dense
@@ -90,9 +99,11 @@ def _countable(problem: Problem, order: tuple[str, ...], wanted: Format, formats
 
 
 def _may_meet_nothing(problem: Problem, order: tuple[str, ...], formats: dict[str, Format]) -> bool:
-    """Whether a reduction inside all loops over the result walks stored values, of which there may be none."""
+    """Whether a reduction inside all loops over the result walks stored values, or filters, and so may meet none."""
     target = problem.statement.target.indices
     last = max((n for n, v in enumerate(order) if v in target), default=-1)
+    if problem.filters and last + 1 < len(order):
+        return True
     return any(walks(a, v, formats[a.tensor]) for a in problem.accesses for v in order[last + 1 :])
 
 
@@ -107,9 +118,11 @@ def _gaps(problem: Problem, path: tuple[str, ...], wanted: Format, formats: dict
 def _owned(problem: Problem, order: tuple[str, ...], formats: dict[str, Format]) -> bool:
     """Whether each place of a dense result is written just once: reductions are inside, no result index is walked
     sparsely."""
-    if not _reduces_inside(problem, order) or problem.statement.equal:
+    if not _reduces_inside(problem, order) or problem.statement.equal or problem.filters:
         return False
-    return not any(walks(a, v, formats[a.tensor]) for a in problem.accesses for v in problem.statement.target.indices)
+    return problem.absent is None or not any(
+        walks(a, v, formats[a.tensor]) for a in problem.accesses for v in problem.statement.target.indices
+    )
 
 
 def _reduces_inside(problem: Problem, order: tuple[str, ...]) -> bool:
@@ -121,21 +134,15 @@ def _reduces_inside(problem: Problem, order: tuple[str, ...]) -> bool:
 def _shared(problem: Problem, wanted: Format, formats: dict[str, Format]) -> Access | None:
     """The one sparse operand whose coordinates the result has, if the result may take its very pattern."""
     target = problem.statement.target
-    if not _is_product(problem.statement.expr) or problem.statement.equal:
-        return None
     sparse = [a for a in problem.accesses if not formats[a.tensor].is_dense]
-    if len(sparse) != 1 or set(sparse[0].indices) != set(target.indices):
+    if problem.absent is None or problem.filters or problem.statement.equal or len(sparse) != 1:
         return None
     (source,) = sparse
+    if set(source.indices) != set(target.indices):
+        return None
     format = formats[source.tensor]
     same = level_indices(source, format) == level_indices(target, wanted) and format.levels == wanted.levels
     return source if same else None
-
-
-def _is_product(expr: Expr) -> bool:
-    return isinstance(expr, Access) or (
-        isinstance(expr, Apply) and expr.op == "mul" and all(map(_is_product, expr.args))
-    )
 
 
 def _distinct_and_sorted(problem: Problem, path: tuple[str, ...], wanted: Format, formats: dict[str, Format]) -> bool:

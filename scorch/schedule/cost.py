@@ -13,6 +13,7 @@ from scorch.formats import Format, dtypes
 from scorch.ir.graph import level_indices, walks
 from scorch.ir.notation import Access
 from scorch.schedule.problem import Problem
+from scorch.schedule.tile import vector_lanes
 
 __all__ = ["Prices", "bound_cost", "conversion_cost", "count_cost", "nest_cost", "scatter_cost"]
 
@@ -42,8 +43,6 @@ class Prices:
     reorder: float = 20_000.0  # begin to reorder an operand
     gather: float = 1.5  # take one value through a permutation
     launch: float = 5_000.0  # enter a parallel region
-    near_bytes: float = 1 << 20
-    far_bytes: float = 32 << 20
 
 
 PRICES = Prices()
@@ -71,7 +70,7 @@ def nest_cost(problem: Problem, order: tuple[str, ...], tiled: str | None, forma
     inner = problem.visits(order)
     if tiled is None:
         return total + inner * (PRICES.scalar + _access_cost(problem, order, formats))
-    lanes = 64 // dtypes.itemsize(problem.dtype)
+    lanes = vector_lanes(problem)
     vectors = max(1.0, math.ceil(problem.extents[tiled] / lanes))
     return total + inner * (vectors * PRICES.vector + _row_cost(problem, order, tiled, formats))
 
@@ -102,9 +101,9 @@ def _jump(problem: Problem, access: Access, path: tuple[str, ...], order: tuple[
     if path[-1] == innermost and not picked:
         return PRICES.next
     size = dtypes.itemsize(problem.dtype) * math.prod(problem.extents[v] for v in path)
-    if size > PRICES.far_bytes:
+    if size > problem.machine.far_bytes:
         return PRICES.far
-    return PRICES.near if size > PRICES.near_bytes else PRICES.cached
+    return PRICES.near if size > problem.machine.near_bytes else PRICES.cached
 
 
 def _row_cost(problem: Problem, order: tuple[str, ...], tiled: str, formats: dict[str, Format]) -> float:
@@ -116,7 +115,7 @@ def _row_cost(problem: Problem, order: tuple[str, ...], tiled: str, formats: dic
     for access in problem.accesses:
         if tiled in access.indices and innermost in access.indices:
             size = itemsize * math.prod(problem.extents[v] for v in access.indices)
-            total += lines * PRICES.line if size > PRICES.near_bytes else 0.0
+            total += lines * PRICES.line if size > problem.machine.near_bytes else 0.0
     if {tiled, innermost} <= set(problem.statement.target.indices):
         total += lines * PRICES.line  # a reduction outside: the result row is read and written at each step
     return total

@@ -41,10 +41,15 @@ def choose_partition(
     if assembly.kind == "bucket":
         chunks = problem.threads  # each has counters of its own
     if not walkers:
-        if weight is not None and assembly.owned and _one_row_outweighs(problem, weight, formats, order):
+        if (
+            weight is not None
+            and assembly.owned
+            and problem.is_linear
+            and _one_row_outweighs(problem, weight, formats, order)
+        ):
             return Partition("merge-path", outermost, weight, problem.threads * 4)
         return Partition("coordinates", outermost, weight, chunks)
-    if len(walkers) == 1:
+    if len(walkers) == 1 and problem.lattice(outermost, formats).only() is not None:
         level = formats[walkers[0].tensor].levels[0]
         if not level.unique and not level.ordered and not appends:
             return Partition("serial")  # one coordinate may turn up in several chunks
@@ -86,7 +91,7 @@ def _private(problem: Problem, outermost: str, formats: dict[str, Format], assem
     ):
         return Partition("serial")
     walkers = [a for a in problem.accesses if walks(a, outermost, formats[a.tensor])]
-    if len(walkers) > 1:
+    if walkers and problem.lattice(outermost, formats).only() is None:
         return Partition("serial")
     unit = "positions" if walkers else "coordinates"
     weight = walkers[0] if walkers else _weight(problem, outermost, formats)

@@ -30,7 +30,7 @@ MOST_FUSED_INDICES = 6  # more are not looked at as one loop nest if they can be
 def contract(problem: Problem) -> Plan | Split | Handover:
     """The cheapest of one kernel, each pair first, and torch; estimated on one core."""
     options: list[tuple[str, Plan | Split | Handover]] = []
-    splits = list(_splits(problem)) if problem.convert else []
+    splits = list(_splits(problem)) if problem.convert and not any(problem.fills.values()) else []
     if len(problem.statement.indices) <= MOST_FUSED_INDICES or not splits:
         options.append(("all operands in one loop nest", schedule(problem)))
     options += [(f"{split.first} first, then {split.rest}", split) for split in splits]
@@ -48,7 +48,7 @@ def contract(problem: Problem) -> Plan | Split | Handover:
 def _handover(problem: Problem) -> Iterator[Handover]:
     """torch.einsum, where every operand is dense and there is something to contract."""
     factors = _factors(problem.statement)
-    if factors is None or len(factors) != 2 or problem.dtype not in ("float32", "float64"):
+    if factors is None or len(factors) != 2 or problem.result_dtype not in ("float32", "float64"):
         return
     if not all(operand.format.is_dense for operand in problem.operands) or problem.wanted not in (
         None,
@@ -111,7 +111,7 @@ def _split(problem: Problem, factors: tuple[Access, ...], pair: tuple[int, int])
     rest_operands = [product, *(problem.by_name[f.tensor] for f in others)]
     rest_cost = contract(_sub(problem, rest, rest_operands, problem.wanted)).cost
     cost = contract(pair_problem).cost + rest_cost
-    return Split(problem.statement, pair, pair_problem.statement, rest, problem.dtype, cost)
+    return Split(problem.statement, pair, pair_problem.statement, rest, problem.result_dtype, cost)
 
 
 def _product(terms: list[tuple[str, ...]], target: tuple[str, ...]) -> Assign:

@@ -9,10 +9,9 @@ from itertools import islice, permutations
 
 from scorch.errors import ScheduleError
 from scorch.formats import Compressed, Dense, Format, dtypes
-from scorch.ir.graph import level_indices, walks
-from scorch.ir.lattice import build_lattice
+from scorch.ir.graph import level_indices
 from scorch.ir.notation import Access
-from scorch.ir.plan import Alternative, Kernel, Partition, Plan, TensorSpec, Tile
+from scorch.ir.plan import Alternative, Assembly, Kernel, Partition, Plan, TensorSpec, Tile
 from scorch.schedule.assembly import Writing, choose_assembly
 from scorch.schedule.cost import PRICES, bound_cost, conversion_cost, count_cost, nest_cost, scatter_cost
 from scorch.schedule.nest import Nest, build_nest
@@ -146,7 +145,9 @@ def _converted(problem: Problem, order: tuple[str, ...]) -> dict[str, Format]:
             formats[access.tensor] = format.reordered(tuple(by_rank))
     for access in problem.sparse:
         format = formats[access.tensor]
-        if not (format.is_ordered and format.is_unique) and _merged(problem, access, formats):
+        if format.is_unique and format.is_ordered:
+            continue
+        if _merged(problem, access, formats) or not (format.is_unique or problem.is_linear):
             formats[access.tensor] = format.sorted
     return formats
 
@@ -154,9 +155,8 @@ def _converted(problem: Problem, order: tuple[str, ...]) -> dict[str, Format]:
 def _merged(problem: Problem, access: Access, formats: dict[str, Format]) -> bool:
     """Whether some loop walks this access together with another sparse one."""
     for index in access.indices:
-        lattice = build_lattice(problem.statement.expr, index, lambda a, v=index: walks(a, v, formats[a.tensor]))  # type: ignore[misc]
-        top = lattice.top
-        if access in top.iterators and (len(top.iterators) > 1 or len(lattice.points) > 1):
+        lattice = problem.lattice(index, formats)
+        if access in lattice.top.iterators and lattice.only() is None:
             return True
     return False
 
@@ -164,7 +164,7 @@ def _merged(problem: Problem, access: Access, formats: dict[str, Format]) -> boo
 def _with_tiles(problem: Problem, layout: _Layout) -> Iterator[_Candidate]:
     """The loops as they are, and with the innermost one in SIMD tiles if that is legal."""
     plain = _priced(problem, layout)
-    if not problem.convert and plain.writing.format != layout.wanted:
+    if plain is None or (not problem.convert and plain.writing.format != layout.wanted):
         return
     if plain.writing.assembly.filtered and not _prefix(problem, layout.order):
         return  # terms would be filtered, not sums
@@ -177,7 +177,7 @@ def _with_tiles(problem: Problem, layout: _Layout) -> Iterator[_Candidate]:
         return
     tiled = replace(layout, order=layout.order[:-1], tiled=last)
     candidate = _priced(problem, tiled)
-    if candidate.writing.scatter is None and not candidate.writing.assembly.filtered:
+    if candidate is not None and candidate.writing.scatter is None and not candidate.writing.assembly.filtered:
         yield candidate
         if (
             last in target
@@ -185,13 +185,17 @@ def _with_tiles(problem: Problem, layout: _Layout) -> Iterator[_Candidate]:
             and candidate.cost > SERIAL_BELOW
             and not _prefix(problem, tiled.order)
         ):
-            yield _priced(problem, replace(tiled, spread=True))
+            spread = _priced(problem, replace(tiled, spread=True))
+            if spread is not None:
+                yield spread
 
 
-def _priced(problem: Problem, layout: _Layout) -> _Candidate:
-    """A candidate with its estimated time, part by part."""
+def _priced(problem: Problem, layout: _Layout) -> _Candidate | None:
+    """A candidate with its estimated time, part by part; None if its loops cannot write the result."""
     whole = _whole(problem, layout)
     writing = choose_assembly(problem, whole, layout.wanted, layout.formats)
+    if writing is None:
+        return None
     loops = nest_cost(problem, layout.order, layout.tiled, layout.formats)
     accumulator = "bitmap"
     parts: list[tuple[str, float]] = []
@@ -204,7 +208,7 @@ def _priced(problem: Problem, layout: _Layout) -> _Candidate:
         parts.append(("count and place", problem.products * PRICES.place))
     elif writing.assembly.kind == "append":
         parts.append(("append", problem.entries(problem.statement.target.indices) * PRICES.append))
-    tile = _tile(problem, layout)
+    tile = _tile(problem, layout, writing.assembly)
     work = loops + sum(cost for _, cost in parts)
     collects = writing.scatter is not None and writing.split == 0  # one row for all loops: chunks would share it
     outermost = whole[0] if whole and not collects else None
@@ -234,13 +238,14 @@ def _whole(problem: Problem, layout: _Layout) -> tuple[str, ...]:
     return (*order, tiled)
 
 
-def _tile(problem: Problem, layout: _Layout) -> tuple[str, Tile] | None:
+def _tile(problem: Problem, layout: _Layout, assembly: Assembly) -> tuple[str, Tile] | None:
     if layout.tiled is None:
         return None
     reduced = layout.tiled not in problem.statement.target.indices
     parts = problem.threads if layout.spread else 1
     gathers = not reduced and _rows_are_far(problem, layout.tiled)
-    return layout.tiled, choose_tile(problem, layout.tiled, reduced, gathers, parts)
+    once = assembly.kind == "locate" and assembly.owned
+    return layout.tiled, choose_tile(problem, layout.tiled, reduced, gathers, parts, once)
 
 
 def _rows_are_far(problem: Problem, tiled: str) -> bool:
@@ -251,7 +256,7 @@ def _rows_are_far(problem: Problem, tiled: str) -> bool:
         for other in problem.accesses:
             if other not in problem.sparse and picked in other.indices and tiled in other.indices:
                 rows = problem.extents[picked] * problem.by_name[access.tensor].statistics.spread
-                if rows * problem.extents[tiled] * dtypes.itemsize(problem.dtype) > PRICES.near_bytes:
+                if rows * problem.extents[tiled] * dtypes.itemsize(problem.dtype) > problem.machine.near_bytes:
                     return True
     return False
 
@@ -314,21 +319,35 @@ def _plan(problem: Problem, best: _Candidate, alternatives: tuple[Alternative, .
     )
     specs = tuple(o.spec(layout.formats[o.name]) for o in problem.operands)
     divided = partition.weight if partition.unit == "merge-path" else None
-    result = _result_spec(problem, writing)
+    result = replace(_result_spec(problem, writing, partition), fill=problem.fill)
     kernel = Kernel(
         specs, result, statement, build_nest(nest), writing.assembly, partition.unit, partition.private, divided
     )
     extents = tuple(problem.extents.items())
     reasons = _reasons(problem, best)
-    return Plan(kernel, layout.conversions, partition, extents, best.cost / 1000, reasons, alternatives, layout.wanted)
+    return Plan(
+        kernel,
+        layout.conversions,
+        partition,
+        extents,
+        best.cost / 1000,
+        problem.result_dtype,
+        reasons,
+        alternatives,
+        layout.wanted,
+    )
 
 
-def _result_spec(problem: Problem, writing: Writing) -> TensorSpec:
+def _result_spec(problem: Problem, writing: Writing, partition: Partition) -> TensorSpec:
+    """The result as the kernel writes it: what is summed in place is rounded to a half type only when it is done."""
     name = problem.statement.target.tensor
+    assembly = writing.assembly
+    once = assembly.kind in ("append", "bucket") or (assembly.owned and partition.unit != "merge-path")
+    dtype = problem.result_dtype if once and not partition.private else problem.dtype
     if writing.assembly.source is not None:
         source = problem.by_name[writing.assembly.source.tensor].spec()
-        return replace(source, name=name, dtype=problem.dtype, format=writing.format)
-    return TensorSpec(name, writing.format, problem.dtype, appended_bits(writing.format, problem.shape))
+        return replace(source, name=name, dtype=dtype, format=writing.format)
+    return TensorSpec(name, writing.format, dtype, appended_bits(writing.format, problem.shape))
 
 
 def _reasons(problem: Problem, best: _Candidate) -> tuple[str, ...]:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from scorch.formats import Format, Pattern
-from scorch.ir.graph import level_indices
-from scorch.ir.notation import Access, Assign, accesses
+from scorch.ir.absence import absent_value, annihilates, guarded
+from scorch.ir.graph import level_indices, walks
+from scorch.ir.lattice import Lattice, build_lattice
+from scorch.ir.notation import Access, Apply, Assign, Expr, Literal, accesses
+from scorch.ir.operators import identity
 from scorch.ir.plan import TensorSpec
+from scorch.ir.statement import ABSENT
+from scorch.schedule.machine import Machine, host
 from scorch.schedule.statistics import Statistics, expected_distinct, product, statistics
 
 __all__ = ["Operand", "Problem"]
@@ -26,20 +33,21 @@ class Operand:
     bits: tuple[tuple[int, ...], ...]
     shape: tuple[int, ...]
     converted: frozenset[Format] = frozenset()  # formats into which the pattern was reordered before
+    fill: Any = 0
 
     @classmethod
-    def of(cls, name: str, pattern: Pattern, dtype: str) -> Operand:
+    def of(cls, name: str, pattern: Pattern, dtype: str, fill: Any = 0) -> Operand:
         """An operand that is there."""
         levels = zip(pattern.format.levels, pattern.arrays, strict=True)
         bits = tuple(tuple(arrays[part].itemsize * 8 for part in level.arrays) for level, arrays in levels)
         converted = frozenset(key[1] for key in list(pattern.cache) if key[0] == "reorder")
-        return cls(name, pattern.format, dtype, statistics(pattern), bits, pattern.shape, converted)
+        return cls(name, pattern.format, dtype, statistics(pattern), bits, pattern.shape, converted, fill)
 
     def spec(self, format: Format | None = None) -> TensorSpec:
         """The operand as a kernel sees it, as it is or converted to another format."""
         if format is None or format == self.format:
-            return TensorSpec(self.name, self.format, self.dtype, self.bits)
-        return TensorSpec(self.name, format, self.dtype, appended_bits(format, self.shape))
+            return TensorSpec(self.name, self.format, self.dtype, self.bits, self.fill)
+        return TensorSpec(self.name, format, self.dtype, appended_bits(format, self.shape), self.fill)
 
 
 def appended_bits(format: Format, shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
@@ -53,7 +61,10 @@ def appended_bits(format: Format, shape: tuple[int, ...]) -> tuple[tuple[int, ..
 
 @dataclass(frozen=True)
 class Problem:
-    """One statement over operands, with the extents of its indices; `wanted` is the result's format, None: choose."""
+    """One statement over operands, with the extents of its indices; `wanted` is the result's format, None: choose.
+
+    `dtype` is the number type of all arithmetic, `rounded` that of the result if it is another: a half type.
+    """
 
     statement: Assign
     operands: tuple[Operand, ...]
@@ -62,6 +73,8 @@ class Problem:
     threads: int
     wanted: Format | None = None
     convert: bool = True  # whether operands may be converted and the result sorted
+    rounded: str | None = None
+    machine: Machine = field(default_factory=host)
     by_name: dict[str, Operand] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -75,6 +88,43 @@ class Problem:
     def sparse(self) -> tuple[Access, ...]:
         """The accesses to operands that are not dense."""
         return tuple(a for a in self.accesses if not self.by_name[a.tensor].format.is_dense)
+
+    @cached_property
+    def fills(self) -> dict[str, Any]:
+        """The fill of each operand that may lack entries."""
+        return {operand.name: operand.fill for operand in self.operands if not operand.format.is_dense}
+
+    @cached_property
+    def absent(self) -> Literal | None:
+        """The value of the expression where no sparse operand has an entry; None if dense operands decide it."""
+        return absent_value(self.statement.expr, self.fills)
+
+    @property
+    def fill(self) -> Any:
+        """The value of the result where nothing is stored: of a reduction that met nothing, its identity."""
+        if self.absent is None or self.absent == ABSENT:
+            return 0
+        return identity(self.statement.reduce, self.dtype) if self.statement.reduced else self.absent.value
+
+    def lattice(self, index: str, formats: Mapping[str, Format]) -> Lattice:
+        """What a loop over the index visits, the operands being in these formats."""
+        return build_lattice(self.statement.expr, index, lambda a: walks(a, index, formats[a.tensor]), self.fills)
+
+    @cached_property
+    def is_linear(self) -> bool:
+        """Whether an operand's values may come in parts: a sum of products in which each access stands once."""
+        read = list(accesses(self.statement.expr))
+        return self.statement.reduce == "add" and len(read) == len(set(read)) and _is_product(self.statement.expr)
+
+    @cached_property
+    def filters(self) -> bool:
+        """Whether a condition on values decides what the result has."""
+        return guarded(self.statement.expr)[0] is not None
+
+    @property
+    def result_dtype(self) -> str:
+        """The number type of the result's values."""
+        return self.rounded or self.dtype
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -98,15 +148,36 @@ class Problem:
         return expected_distinct(float(known[-1]), places)
 
     def visits(self, indices: tuple[str, ...]) -> float:
-        """Estimated number of coordinate tuples of these indices that the (multiplied) operands have in common."""
-        bound = frozenset(indices)
-        total = product(self.extents[v] for v in indices)
-        for access in self.sparse:
-            mine = bound & set(access.indices)
-            places = product(self.extents[v] for v in mine)
-            if places:
-                total *= min(1.0, self.distinct(access, mine) / places)
-        return total
+        """Estimated number of coordinate tuples of these indices at which the expression has a value of its own."""
+        places = product(self.extents[v] for v in indices)
+        return places * self._presence(self.statement.expr, frozenset(indices))
+
+    def _presence(self, expr: Expr, bound: frozenset[str]) -> float:
+        """The share of the places of some indices at which an expression is not just its absent value."""
+        if isinstance(expr, Access):
+            return self._density(expr, bound)
+        if isinstance(expr, Literal):
+            return 1.0
+        if expr.op == "where":
+            condition, yes, no = (self._presence(arg, bound) for arg in expr.args)
+            chosen = absent_value(expr.args[0], self.fills)
+            return condition * yes if chosen is not None else max(yes, no)
+        needed, other = 1.0, 1.0
+        for place, arg in enumerate(expr.args):
+            here, value = self._presence(arg, bound), absent_value(arg, self.fills)
+            if value is not None and annihilates(expr.op, place, value.value):
+                needed *= here
+            elif not isinstance(arg, Literal):
+                other *= 1.0 - here
+        return needed if needed < 1.0 or other == 1.0 else 1.0 - other
+
+    def _density(self, access: Access, bound: frozenset[str]) -> float:
+        """The share of the places of an access, projected on some of its indices, that hold something."""
+        if access not in self.sparse:
+            return 1.0
+        mine = bound & set(access.indices)
+        places = product(self.extents[v] for v in mine)
+        return min(1.0, self.distinct(access, mine) / places) if places else 1.0
 
     @cached_property
     def products(self) -> float:
@@ -123,3 +194,9 @@ class Problem:
         if len(indices) < 2 or len(self.sparse) < 2:
             return 1.0
         return min(1.0, sum(self.by_name[access.tensor].statistics.spread for access in self.sparse))
+
+
+def _is_product(expr: Expr) -> bool:
+    return isinstance(expr, Access) or (
+        isinstance(expr, Apply) and expr.op == "mul" and all(map(_is_product, expr.args))
+    )

@@ -17,10 +17,13 @@ DENSE_SHARE = 0.1  # of the rows of a leading dimension must hold something for 
 def is_sparse_result(problem: Problem) -> bool:
     """Whether the result is a sparse tensor.
 
-    It is if one of its indices is stored sparsely by an operand, or two sparse operands bring an index each and are
-    multiplied over a third; but not if it has just one index from sparse operands and they are reduced over another:
-    a product with a sparse matrix, or its row sums, fill the rows that they touch.
+    It is dense where dense operands give it a value at every coordinate. Else it is sparse if one of its indices is
+    stored sparsely by an operand, or two sparse operands bring an index each and are multiplied over a third; but not
+    if it has just one index from sparse operands and they are reduced over another: a product with a sparse matrix, or
+    its row sums, fill the rows that they touch.
     """
+    if problem.absent is None:
+        return False
     target = set(problem.statement.target.indices)
     stored_sparsely = set()
     for access in problem.sparse:

@@ -6,23 +6,29 @@ from collections.abc import Mapping
 
 from scorch.formats import Format, dtypes
 from scorch.ir.graph import level_indices, walks
-from scorch.ir.notation import Access
+from scorch.ir.notation import has_vector_form
 from scorch.ir.plan import Tile
 from scorch.schedule.problem import Problem
 
-__all__ = ["can_tile", "choose_tile", "position_lanes", "unrolling", "vector_lanes"]
+__all__ = ["can_tile", "choose_tile", "most_vectors", "position_lanes", "unrolling", "vector_lanes"]
 
 AHEAD = 16  # nonzeros: how far in advance rows are fetched
 LONG_ROW = 4  # groups of unrolled iterations that a row should have
 PREDICTED_ROWS = 16_000  # up to so many row lengths are learned by the branch predictor, and a scalar loop is as fast
 LONG_VECTORS = 3  # full vectors in a row from which on gathering always pays
 SHORT_ROW = 0.4  # of a vector: sparse rows with fewer entries are not vectorised
-MOST_VECTORS = 16  # of 32 registers: as many accumulators as leave room for operands
+ROOM = 4  # registers that accumulators leave to operands, or half of all where those are many
 
 
-def vector_lanes(dtype: str, bits: int = 512) -> int:
-    """Values of a number type in one vector register."""
-    return max(1, bits // 8 // dtypes.itemsize(dtype))
+def vector_lanes(problem: Problem) -> int:
+    """Values of the problem's number type in one vector register."""
+    return max(1, problem.machine.bits // 8 // dtypes.itemsize(problem.dtype))
+
+
+def most_vectors(problem: Problem, reduced: bool) -> int:
+    """As many accumulators as leave registers to operands; a reduction over lanes holds a vector beside each."""
+    registers = problem.machine.registers
+    return registers // 4 if reduced else min(registers - ROOM, 16)
 
 
 def can_tile(problem: Problem, index: str, formats: Mapping[str, Format]) -> bool:
@@ -32,7 +38,7 @@ def can_tile(problem: Problem, index: str, formats: Mapping[str, Format]) -> boo
     """
     if problem.dtype.startswith("complex") or problem.dtype == "bool":
         return False
-    if any(index in pair for pair in problem.statement.equal):
+    if any(index in pair for pair in problem.statement.equal) or not _has_vectors(problem):
         return False
     seen = False
     for access in problem.accesses:
@@ -43,8 +49,8 @@ def can_tile(problem: Problem, index: str, formats: Mapping[str, Format]) -> boo
         seen = True
         if path[-1] != index or not format.levels[-1].full:
             return False
-        if _cast_needed(problem, access):
-            return False
+        if dtypes.computed(problem.by_name[access.tensor].dtype) != problem.dtype:
+            return False  # vectors of another number type would need another number of registers each
     return seen and (index in problem.statement.target.indices or problem.statement.reduce == "add")
 
 
@@ -54,7 +60,7 @@ def unrolling(problem: Problem, tile: Tile, innermost: str, formats: Mapping[str
     Short rows would spend their time in the iterations left over.
     """
     walkers = [a for a in problem.sparse if walks(a, innermost, formats[a.tensor])]
-    if len(walkers) != 1 or not formats[walkers[0].tensor].levels[-1].unique:
+    if problem.lattice(innermost, formats).only() is None or not formats[walkers[0].tensor].levels[-1].unique:
         return 1
     vectors = max(tile.rest, tile.vectors if tile.count != 0 else 0)
     wanted = 4 if vectors <= 2 else 2 if vectors <= 4 else 1
@@ -68,9 +74,14 @@ def position_lanes(problem: Problem, index: str, formats: Mapping[str, Format]) 
 
     A masked vector a row costs less than a mispredicted end of a scalar loop, but more than a predicted one.
     """
-    if problem.dtype.startswith("complex") or problem.dtype == "bool" or problem.statement.reduce != "add":
+    if not problem.machine.gathers or problem.statement.reduce != "add":
         return 0
-    if index in problem.statement.target.indices or any(index in pair for pair in problem.statement.equal):
+    if (
+        problem.dtype.startswith("complex")
+        or problem.dtype == "bool"
+        or index in problem.statement.target.indices
+        or any(index in pair for pair in problem.statement.equal)
+    ):
         return 0
     walkers = []
     for access in problem.accesses:
@@ -78,42 +89,47 @@ def position_lanes(problem: Problem, index: str, formats: Mapping[str, Format]) 
             continue
         format = formats[access.tensor]
         path = level_indices(access, format)
-        if path[-1] != index or _cast_needed(problem, access):
-            return 0
+        if path[-1] != index or problem.by_name[access.tensor].dtype != problem.dtype:
+            return 0  # lanes of another number type are gathered one by one
         if not format.levels[-1].full:
             walkers.append(access)
-    if len(walkers) != 1:
+    if len(walkers) != 1 or not problem.is_linear:
         return 0
     statistics = problem.by_name[walkers[0].tensor].statistics
-    lanes = vector_lanes(problem.dtype, bits=256)
+    lanes = max(1, vector_lanes(problem) // 2)  # all of a register would stay half empty
     rows = statistics.nnz / max(1e-9, statistics.row_mean)
     irregular = rows > PREDICTED_ROWS and statistics.row_mean >= lanes * SHORT_ROW
     return lanes if irregular or statistics.row_mean >= lanes * LONG_VECTORS else 0
 
 
-def _cast_needed(problem: Problem, access: Access) -> bool:
-    """Vectors of another number type would need another number of registers each."""
-    return problem.by_name[access.tensor].dtype != problem.dtype
+def _has_vectors(problem: Problem) -> bool:
+    """Whether the expression can be computed on SIMD lanes."""
+    return has_vector_form(problem.statement.expr) and not problem.filters
 
 
-def choose_tile(problem: Problem, index: str, reduced: bool, gathers: bool, parts: int = 1) -> Tile:
-    """The tile of an index: one pass over all of it where it fits in registers, else equal passes and a masked rest.
+def choose_tile(problem: Problem, index: str, reduced: bool, gathers: bool, parts: int = 1, once: bool = False) -> Tile:
+    """The tile of an index: one pass over all of it where it fits in registers, else equal passes and a rest.
 
     `gathers`: rows are picked by nonzeros, so that prefetching the next ones pays. `parts`: about so many tiles.
+    `once`: each value is written once, so that it may as well be written twice, by vectors that overlap.
     """
-    lanes = vector_lanes(problem.dtype)
+    lanes = vector_lanes(problem)
     extent = problem.extents[index]
-    while lanes > 1 and extent <= lanes // 2:
+    overlaps = once and parts == 1 and not reduced and not problem.machine.masks
+    while lanes > 1 and (extent < lanes if overlaps else extent <= lanes // 2):
         lanes //= 2
     whole, tail = divmod(extent, lanes)
     vectors = max(1, whole + (tail > 0))
-    most = 8 if reduced else MOST_VECTORS
+    most = most_vectors(problem, reduced)
     ahead = AHEAD if gathers and vectors > 1 else 0  # one vector costs less than asking for it
     if vectors <= most and parts == 1:
         if tail == 0:
             return Tile(lanes, vectors, count=1 if extent else None, prefetch=ahead)
-        return Tile(lanes, vectors, rest=vectors, masked=True, count=0, prefetch=ahead)
+        return Tile(lanes, vectors, vectors, masked=not overlaps, overlaps=overlaps, count=0, prefetch=ahead)
     passes = min(max(parts, -(-vectors // most)), vectors)
     wide = -(-vectors // passes)
     left = extent % (wide * lanes)
-    return Tile(lanes, wide, rest=-(-left // lanes), masked=left % lanes > 0, prefetch=ahead)
+    partial = left % lanes > 0
+    return Tile(
+        lanes, wide, -(-left // lanes), masked=partial and not overlaps, overlaps=partial and overlaps, prefetch=ahead
+    )

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from scorch.schedule.machine import AVX2, AVX512, SSE, Machine
 from scorch.schedule.tile import can_tile, choose_tile, vector_lanes
 from tests.schedule.problems import problem
 
@@ -16,22 +17,28 @@ EXTENTS = [0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 127, 12
 @pytest.mark.parametrize("extent", EXTENTS)
 @pytest.mark.parametrize("reduced", [True, False])
 @pytest.mark.parametrize("parts", [1, 2, 5])
-def test_a_tile_covers_its_extent(extent: int, reduced: bool, parts: int) -> None:
-    asked = problem("ik,kj->ij", ((3, 4), 5, "csr"), ((4, extent), 0, "dense"))
-    tile = choose_tile(asked, "j", reduced, True, parts)
+@pytest.mark.parametrize(("machine", "once"), [(AVX512, True), (AVX2, True), (AVX2, False), (SSE, True)])
+def test_a_tile_covers_its_extent(extent: int, reduced: bool, parts: int, machine: Machine, once: bool) -> None:
+    asked = replace(problem("ik,kj->ij", ((3, 4), 5, "csr"), ((4, extent), 0, "dense")), machine=machine)
+    tile = choose_tile(asked, "j", reduced, True, parts, once)
     width = tile.vectors * tile.lanes
     full = extent // width * width if tile.count is None else tile.count * width
     rest = extent - full
     assert rest >= 0
     assert (tile.rest - 1) * tile.lanes < rest <= tile.rest * tile.lanes or (rest == 0 and tile.rest == 0)
-    assert tile.masked == (rest % tile.lanes > 0)
-    assert 1 <= tile.vectors <= 16
+    assert (tile.masked or tile.overlaps) == (rest % tile.lanes > 0)
+    assert not (tile.masked and tile.overlaps)
+    assert not tile.overlaps or extent >= tile.lanes
+    assert 1 <= tile.vectors <= machine.registers
     if parts > 1 and extent >= parts * tile.lanes:
         assert -(-extent // width) > 1
 
 
 def test_lanes_of_number_types() -> None:
-    assert [vector_lanes(name) for name in ("float32", "float64", "uint8", "int64")] == [16, 8, 64, 8]
+    asked = problem("i->i", ((4,), 0, "dense"))
+    for machine, lanes in ((AVX512, [16, 8, 64, 8]), (AVX2, [8, 4, 32, 4]), (SSE, [4, 2, 16, 2])):
+        here = [replace(asked, dtype=name, machine=machine) for name in ("float32", "float64", "uint8", "int64")]
+        assert [vector_lanes(p) for p in here] == lanes
 
 
 def test_what_cannot_be_vectorised() -> None:

@@ -33,6 +33,7 @@ from scorch.emit.vocabulary.arithmetic import (
     vsqrt,
     vsub,
 )
+from scorch.emit.vocabulary.halves import from_bfloat16, from_float16, to_bfloat16, to_float16
 from scorch.emit.vocabulary.memory import (
     prefetch,
     vfull,
@@ -54,11 +55,15 @@ __all__ = [
     "ctz",
     "fetch_add",
     "fingerprint",
+    "from_bfloat16",
+    "from_float16",
     "lower_bound",
     "popcount",
     "prefetch",
     "register",
     "sort_range",
+    "to_bfloat16",
+    "to_float16",
     "vabs",
     "vadd",
     "vcast",

@@ -30,6 +30,7 @@ from scorch.emit.vocabulary.arithmetic import (
     vsqrt,
     vsub,
 )
+from scorch.emit.vocabulary.halves import from_bfloat16, from_float16, to_bfloat16, to_float16
 from scorch.emit.vocabulary.lanes import Lanes
 from scorch.emit.vocabulary.memory import prefetch, vfull, viota, viota32
 from scorch.emit.vocabulary.reduce import vhmax, vhmin, vprod, vsum
@@ -40,10 +41,14 @@ __all__ = [
     "bit",
     "ctz",
     "fetch_add",
+    "from_bfloat16",
+    "from_float16",
     "lower_bound",
     "popcount",
     "prefetch",
     "sort_range",
+    "to_bfloat16",
+    "to_float16",
     "vabs",
     "vadd",
     "vcast",

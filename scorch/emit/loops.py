@@ -1,0 +1,265 @@
+"""Loops that walk one access, or none: dense coordinates, stored positions, runs of equal ones, vectors of positions.
+
+Which of them a loop becomes follows from its lattice and from the plan; several sparse accesses are merged
+(`scorch.emit.merge`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from scorch.emit.builder import Param
+from scorch.emit.merge import Merge
+from scorch.emit.positions import Cursor
+from scorch.emit.space import iteration_space
+from scorch.emit.tiles import Lanes
+from scorch.errors import ScheduleError
+from scorch.ir import loops as ir
+from scorch.ir.lattice import build_lattice
+from scorch.ir.notation import Access, accesses
+from scorch.ir.plan import Compute, Loop, Tile, walk
+
+if TYPE_CHECKING:
+    from scorch.emit.lower import Lowering
+
+__all__ = ["Divided", "Loops"]
+
+CHUNK = ir.Var("chunk")
+LO, HI = ir.Var("lo"), ir.Var("hi")
+
+
+@dataclass(frozen=True)
+class Divided:
+    """A merge path inside its chunk: the row in hand goes to place `row`, and has positions first ... last - 1 of
+    `access`."""
+
+    index: str
+    row: ir.Var
+    access: Access
+    first: ir.Var
+    last: ir.Var
+
+
+class Loops:
+    """Emits a loop and, through the lowering, what is inside it."""
+
+    def __init__(self, lowering: Lowering) -> None:
+        self.low = lowering
+        self.b = lowering.b
+        self.merge = Merge(lowering)
+        self._outermost = True
+
+    def loop(self, node: Loop) -> None:
+        outermost, self._outermost = self._outermost, False
+        if node.tile is not None and not node.tile.positions:
+            self.low.tiling.loop(node, node.tile, outermost)
+            return
+        reader = self._workspace_reader(node)
+        if reader is not None:
+            self.low.entries(node, reader)
+            return
+        space = iteration_space(node.body)
+        lattice = build_lattice(space, node.index, lambda a: self._walks(a, node.index), self.low.fills)
+        access = lattice.only()
+        if lattice.is_dense:
+            self.dense(node, outermost)
+        elif access is not None:
+            self.positions(node, access, outermost)
+        else:
+            self.merge.loop(node, lattice, outermost)
+
+    def _walks(self, access: Access, index: str) -> bool:
+        return access in self.low.cursors and self.low.cursors[access].iterates(index)
+
+    def _workspace_reader(self, node: Loop) -> Access | None:
+        for inner in walk(node.body):
+            if isinstance(inner, Compute):
+                for access in accesses(inner.expr):
+                    if access.tensor in self.low.accumulators and node.index in access.indices:
+                        return access
+        return None
+
+    def bounds(self, index: str, outermost: bool) -> tuple[ir.Expr, ir.Expr]:
+        """The coordinates that a dense loop takes: the chunk's if it is the partitioned one."""
+        if outermost and self.low.kernel.unit == "coordinates":
+            return LO, HI
+        return ir.Const(0), self.low.extent(index)
+
+    def dense(self, node: Loop, outermost: bool) -> None:
+        """All coordinates, or the one that an equal index has."""
+        if node.equals is not None:
+            self.low.body(node.index, self.low.env[node.equals], node.body)
+            return
+        if outermost and self.low.kernel.unit == "merge-path":
+            self._merge_path(node)
+            return
+        var = ir.Var(node.index)
+        lo, hi = self.bounds(node.index, outermost)
+        with self.low.scope() as body:
+            self.low.body(node.index, var, node.body)
+        self.b.emit(ir.For(var, lo, hi, tuple(body)))
+
+    def _merge_path(self, node: Loop) -> None:
+        """Rows and their nonzeros in equal shares: a chunk may begin and end inside a row.
+
+        The rows that end in the chunk are written; what it has of the row after them goes to the chunk's own place
+        behind the last row, and is added when all chunks are done (Merrill and Garland, *Merge-based SpMV*, SC 2016).
+        """
+        rows = self.b.param(Param("rows", "rows", node.index))
+        row, last_row = self.b.fresh("row"), self.b.fresh("last_row")
+        first, last, stop = self.b.fresh("first"), self.b.fresh("last"), self.b.fresh("stop")
+        var, extent = ir.Var(node.index), self.low.extent(node.index)
+        begin = ir.Load(rows, CHUNK)
+        self.b.emit(ir.Let(last_row, ir.Load(rows, ir.add(CHUNK, 1))))
+        self.b.emit(ir.Let(first, ir.Binary("-", LO, begin)), ir.Let(stop, ir.Binary("-", HI, last_row)))
+        access = self._weight()
+        self.low.divided = Divided(node.index, row, access, first, last)
+        with self.low.scope() as body:
+            end = self.low.cursors[access].located(var, extent).bounds(extent)[1]
+            self.b.emit(ir.Let(last, ir.Call("min", (end, stop), "int64")), ir.Let(row, var))
+            behind = ir.Let(row, ir.add(extent, CHUNK))
+            self.b.emit(ir.If(ir.Binary("==", var, last_row), (behind,)))
+            self.low.body(node.index, var, node.body)
+            self.b.emit(ir.Let(first, last))
+        self.low.divided = None
+        self.b.emit(ir.For(var, begin, ir.Call("min", (ir.add(last_row, 1), extent), "int64"), tuple(body)))
+
+    def _weight(self) -> Access:
+        """The access whose nonzeros a merge path divides."""
+        divided = self.low.kernel.divided
+        assert divided is not None
+        return divided
+
+    def positions(self, node: Loop, access: Access, outermost: bool) -> None:
+        """The stored coordinates of one access, every other one being located."""
+        cursor = self.ready(access, node.index)
+        lo, hi = cursor.bounds(self.low.extent(node.index))
+        if outermost and self.low.kernel.unit == "positions":
+            lo, hi = LO, HI
+        if self.low.divided is not None and access == self.low.divided.access and cursor.depth == 1:
+            lo, hi = self.low.divided.first, self.low.divided.last
+        leaf = cursor.depth == len(cursor.path) - 1
+        if self.low.products is not None and isinstance(node.body, Compute):
+            self.b.emit(ir.Let(self.low.products, ir.Binary("-", hi, lo), "+"))
+        elif node.tile is not None:
+            self._gathered(node, node.tile, cursor, lo, hi)
+        elif cursor.level.unique or leaf:
+            self._each(node, cursor, lo, hi)
+        else:
+            self._segments(node, cursor, lo, hi)
+
+    def ready(self, access: Access, index: str) -> Cursor:
+        cursor = self.low.cursors[access]
+        if cursor.index != index:
+            raise ScheduleError(
+                f"the loop over {index} comes before that over {cursor.index}, which {access} needs first"
+            )
+        return cursor
+
+    def position_var(self, cursor: Cursor) -> ir.Var:
+        """The variable that walks the positions of an access's next level."""
+        return self.b.fresh(f"{cursor.access.tensor}_p{cursor.depth}")
+
+    def _each(self, node: Loop, cursor: Cursor, lo: ir.Expr, hi: ir.Expr) -> None:
+        """Every position once; unrolled, in groups with an accumulator set each, and what is left over singly."""
+        p = self.position_var(cursor)
+        if node.unroll > 1 and self.low.values:
+            first = self.b.let(f"{cursor.access.tensor}_lo", lo)
+            last = self.b.let(f"{cursor.access.tensor}_hi", hi)
+            count = ir.Const(node.unroll)
+            whole = self.b.let("whole_groups", ir.Binary("-", last, ir.Binary("%", ir.Binary("-", last, first), count)))
+            with self.b.block() as group:
+                for number in range(node.unroll):
+                    self._position(node, cursor, ir.add(p, number), number)
+            self.b.emit(ir.For(p, first, whole, tuple(group), count))
+            lo, hi = whole, last
+        with self.b.block() as single:
+            self._position(node, cursor, p, 0)
+        self.b.emit(ir.For(p, lo, hi, tuple(single)))
+
+    def _position(self, node: Loop, cursor: Cursor, p: ir.Expr, number: int) -> None:
+        """One position of a loop, whose sums go to accumulator set `number`."""
+        var = ir.Var(node.index)
+        with self.low.scope() as body:
+            for access, sets in self.low.sets.items():
+                self.low.loaded[access] = sets[number]
+            self.b.emit(ir.Let(var, cursor.coordinate(p, self.low.extent(node.index))))
+            self._prefetch(node, cursor, p)
+            self.low.cursors[cursor.access] = cursor.at(p, ir.add(p, 1))
+            if node.equals is not None:
+                with self.low.scope() as kept:
+                    self.low.body(node.index, var, node.body)
+                self.b.emit(ir.If(ir.Binary("==", var, self.low.env[node.equals]), tuple(kept)))
+            else:
+                self.low.body(node.index, var, node.body)
+        self.b.emit(*body)
+
+    def _gathered(self, node: Loop, tile: Tile, cursor: Cursor, lo: ir.Expr, hi: ir.Expr) -> None:
+        """Stored positions by vectors, other operands gathered at their coordinates; the last vector is masked."""
+        p = self.position_var(cursor)
+        width = ir.Const(tile.lanes)
+        first = self.b.let(f"{cursor.access.tensor}_lo", lo)
+        last = self.b.let(f"{cursor.access.tensor}_hi", hi)
+        rest = self.b.let("live", ir.Binary("%", ir.Binary("-", last, first), width))
+        whole = self.b.let("whole_vectors", ir.Binary("-", last, rest))
+        with self.b.block() as full:
+            self._vector(node, cursor, Lanes(node.index, p, 1, tile.lanes))
+        self.b.emit(ir.For(p, first, whole, tuple(full), width))
+        with self.b.block() as part:
+            self._vector(node, cursor, Lanes(node.index, whole, 1, tile.lanes, rest))
+        self.b.emit(ir.If(ir.Binary(">", rest, ir.Const(0)), tuple(part)))
+
+    def _vector(self, node: Loop, cursor: Cursor, lanes: Lanes) -> None:
+        """One vector of stored positions."""
+        with self.low.scope() as body:
+            self.low.lanes = lanes
+            coordinates = lanes.load(cursor.arrays.index(cursor.depth, "crd"), lanes.base, 0)
+            var = self.b.fresh(f"{node.index}s", coordinates.dtype)
+            self.b.emit(ir.Let(var, coordinates))
+            self.low.cursors[cursor.access] = cursor.at(lanes.base, ir.add(lanes.base, 1))
+            self.low.body(node.index, var, node.body)
+        self.b.emit(*body)
+
+    def _segments(self, node: Loop, cursor: Cursor, lo: ir.Expr, hi: ir.Expr) -> None:
+        """Runs of equal coordinates of a level that repeats them, each run once."""
+        p, end = self.position_var(cursor), self.b.fresh(f"{cursor.access.tensor}_e{cursor.depth}")
+        last = self.b.let(f"{cursor.access.tensor}_hi", hi)
+        var = ir.Var(node.index)
+        self.b.emit(ir.Let(p, lo))
+        with self.low.scope() as body:
+            self.b.emit(ir.Let(var, cursor.coordinate(p, self.low.extent(node.index))))
+            self.segment_end(cursor, p, end, last, var)
+            with self.low.scope() as inner:
+                self.low.cursors[cursor.access] = cursor.at(p, end)
+                self.low.body(node.index, var, node.body)
+            if node.equals is not None:
+                self.b.emit(ir.If(ir.Binary("==", var, self.low.env[node.equals]), tuple(inner)))
+            else:
+                self.b.emit(*inner)
+            self.b.emit(ir.Let(p, end))
+        self.b.emit(ir.While(ir.Binary("<", p, last), tuple(body)))
+
+    def segment_end(self, cursor: Cursor, p: ir.Var, end: ir.Var, last: ir.Expr, coordinate: ir.Expr) -> None:
+        """end = the first position after p, before last, with another coordinate."""
+        self.b.emit(ir.Let(end, ir.add(p, 1)))
+        same = ir.Binary("==", cursor.coordinate(end, self.low.extent(str(cursor.index))), coordinate)
+        self.b.emit(ir.While(ir.Binary("and", ir.Binary("<", end, last), same), (ir.Let(end, ir.Const(1), "+"),)))
+
+    def _prefetch(self, node: Loop, cursor: Cursor, p: ir.Expr) -> None:
+        """Ask for the lines of the rows that later nonzeros select, while the tile of this one is computed."""
+        if self.low.lanes is None or self.low.tile is None or not self.low.tile.prefetch or not self.low.values:
+            return
+        for other in {a: self.low.cursors[a] for a in accesses(iteration_space(node.body))}.values():
+            if other.index != node.index or self.low.lanes.index not in other.path or other.access == cursor.access:
+                continue
+            array = cursor.arrays.index(cursor.depth, "crd")
+            final = ir.Binary("-", ir.Call("len", (array,), "int64"), ir.Const(1))
+            ahead = ir.Call("min", (ir.add(p, self.low.tile.prefetch), final), "int64")
+            place = other.located(cursor.coordinate(ahead, self.low.extent(node.index)), self.low.extent(node.index))
+            while not place.resolved:
+                index = str(place.index)
+                place = place.located(self.low.env[index], self.low.extent(index))
+            start = self.b.let("ahead", place.first)
+            for t in range(self.low.lanes.vectors):
+                self.b.emit(ir.Effect(ir.Call("prefetch", (other.arrays.vals, self.low.lanes.place(start, t)), "none")))

@@ -1,0 +1,102 @@
+"""Register workspaces: a scalar, the vectors of a tile, or vectors whose lanes are summed at the end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scorch.emit.values import combine, identity
+from scorch.errors import ScheduleError
+from scorch.ir import loops as ir
+from scorch.ir.notation import Access
+from scorch.ir.operators import operator
+from scorch.ir.plan import Loop, Tile, Where, Workspace, walk
+
+if TYPE_CHECKING:
+    from scorch.emit.lower import Lowering
+
+__all__ = ["Registers"]
+
+
+class Registers:
+    """Emits the accumulation into registers and, through the lowering, what is accumulated."""
+
+    def __init__(self, lowering: Lowering) -> None:
+        self.low = lowering
+        self.b = lowering.b
+
+    def where(self, node: Where) -> None:
+        """Accumulate in a scalar, in the tile's vectors, or (a reduction over lanes) in vectors that are summed after
+        it."""
+        access = Access(node.workspace.name, node.workspace.indices)
+        guards = self.low.kernel.assembly.guarded and self.low.met is None
+        if guards:
+            self.low.met = self.b.fresh("met", "bool")
+            self.b.emit(ir.Let(self.low.met, ir.Const(False, "bool")))
+        self.low.registers.add(access)
+        if self.low.computes:
+            self._reduce(node, access)
+        else:  # a count needs coordinates only
+            if self.low.met is not None:
+                self.low.stmt(node.producer)
+            self.low.stmt(node.consumer)
+        if guards:
+            self.low.met = None
+
+    def _reduce(self, node: Where, access: Access) -> None:
+        """The producer's values in registers, and what is done with them."""
+        reduce, dtype = node.workspace.reduce, node.workspace.dtype
+        inner = _reduced_tile(node)
+        tile = (inner.lanes, max(inner.rest, inner.vectors if inner.count != 0 else 0)) if inner else None
+        if inner is None and self.low.lanes is not None and self.low.lanes.index in node.workspace.indices:
+            tile = (self.low.lanes.lanes, self.low.lanes.vectors)
+        unroll = max(inner.unroll for inner in walk(node.producer) if isinstance(inner, Loop))
+        sets = [self._registers(node.workspace, tile, number) for number in range(unroll)]
+        held: dict[Access, list[ir.Expr | list[ir.Expr]]] = {}
+        if unroll > 1:
+            held[access] = [registers if tile else registers[0] for registers in sets]
+        outer, self.low.sets = self.low.sets, held
+        self.low.loaded[access] = sets[0] if tile else sets[0][0]
+        self.low.stmt(node.producer)
+        self.low.sets = outer
+        for more in sets[1:]:
+            for register, other in zip(sets[0], more, strict=True):
+                self.b.emit(ir.Let(register, combine(reduce, register, other, dtype)))  # type: ignore[arg-type]
+        if inner is not None:
+            self.low.loaded[access] = self._across_lanes(node.workspace.name, reduce, dtype, list(sets[0]))
+        self.low.stmt(node.consumer)
+        del self.low.loaded[access]
+
+    def _registers(self, workspace: Workspace, tile: tuple[int, int] | None, number: int) -> list[ir.Expr]:
+        """One set of accumulators, started at the identity: a vector for each of the tile's, or a scalar."""
+        start: ir.Expr = identity(workspace.reduce, workspace.dtype)
+        if tile:
+            start = ir.Call("vfull", (start, ir.Const(tile[0])), f"{workspace.dtype}x{tile[0]}")
+        letter = chr(ord("a") + number) if number else ""
+        registers: list[ir.Expr] = []
+        for t in range(tile[1] if tile else 1):
+            registers.append(self.b.fresh(f"{workspace.name}{t if tile else ''}{letter}", start.dtype))
+            self.b.emit(ir.Let(registers[-1], start))  # type: ignore[arg-type]
+        return registers
+
+    def _across_lanes(self, name: str, reduce: str, dtype: str, registers: list[ir.Expr]) -> ir.Var:
+        """Vectors summed pairwise, then their lanes."""
+        while len(registers) > 1:
+            pairs = [combine(reduce, a, b, dtype) for a, b in zip(registers[::2], registers[1::2], strict=False)]
+            registers = pairs + registers[len(pairs) * 2 :]
+        across = operator(reduce).reduces_with
+        if across is None:
+            raise ScheduleError(f"operator {reduce} has no reduction over SIMD lanes")
+        return self.b.let(name, ir.Call(across, (registers[0],), dtype))
+
+
+def _reduced_tile(node: Where) -> Tile | None:
+    """The tile of a loop in the producer over an index that the workspace lacks: a reduction over lanes.
+
+    One inside another workspace is that one's: it hands on a scalar.
+    """
+    stmt = node.producer
+    while isinstance(stmt, Loop):
+        if stmt.tile is not None and stmt.index not in node.workspace.indices:
+            return stmt.tile
+        stmt = stmt.body
+    return None

@@ -1,0 +1,1 @@
+"""torch functions over `scorch.Tensor`: a registry, and one file a subject."""

@@ -1,0 +1,61 @@
+"""Reductions over what is not stored: kernels visit entries only, so that absent ones are added by their number.
+
+`C[i] max= A[i,k]` counts the absent entries of A as its fill v. Kernels reduce what they visit, and count it:
+
+    C.met[i] max= A[i,k]                          over entries only
+    C.count[i] += where(stored(A[i,k]), 1, 0)
+    C[i] = where(C.count[i] < n, max(C.met[i], v), C.met[i])
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from scorch.ir.absence import absent_value
+from scorch.ir.notation import Access, Apply, Assign, Expr, Literal
+from scorch.ir.operators import operator
+from scorch.ir.statement import ABSENT
+
+__all__ = ["with_absent_entries"]
+
+
+def with_absent_entries(statement: Assign, fills: Mapping[str, Any], extents: Mapping[str, int]) -> tuple[Assign, ...]:
+    """The statement as statements whose reductions run over visited entries only; itself where that is the same.
+
+    `fills` has the fill of each sparse operand. The last statement gives the result, in the number type of the first.
+
+    >>> a = Access("A", ("i", "k"))
+    >>> for s in with_absent_entries(Assign(Access("C", ("i",)), a, "max"), {"A": 0}, {"i": 2, "k": 5}):
+    ...     print(s)
+    C.met[i] max= A[i,k]
+    C.count[i] += where(stored(A[i,k]), 1, 0)
+    C[i] = where(C.count[i] < 5, max(C.met[i], 0), C.met[i])
+    """
+    if not statement.reduced:
+        return (statement,)
+    value = absent_value(statement.expr, fills)
+    if value is None or value == ABSENT or value.value == operator(statement.reduce).identity:
+        return (statement,)
+    target, name = statement.target, statement.target.tensor
+    met, count = Access(f"{name}.met", target.indices), Access(f"{name}.count", target.indices)
+    places = math.prod(extents[v] for v in statement.reduced)
+    counted = Apply("where", (Apply("stored", (statement.expr,)), Literal(1), Literal(0)))
+    return (
+        Assign(met, statement.expr, statement.reduce, statement.equal),
+        Assign(count, counted, "add", statement.equal),
+        Assign(target, _completed(statement.reduce, met, count, value, places)),
+    )
+
+
+def _completed(reduce: str, met: Access, count: Access, value: Literal, places: int) -> Expr:
+    """What was met, with the value of every other place reduced into it."""
+    left = Apply("sub", (Literal(places), count))
+    if reduce == "add":
+        return Apply("add", (met, Apply("mul", (left, value))))
+    if reduce == "mul":
+        all_of_them: Expr = Apply("mul", (met, Apply("pow", (value, left))))
+    else:
+        all_of_them = Apply(reduce, (met, value))
+    return Apply("where", (Apply("lt", (count, Literal(places))), all_of_them, met))

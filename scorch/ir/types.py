@@ -1,0 +1,98 @@
+"""The number type of an expression, by torch's promotion rules.
+
+A tensor with dimensions decides over a 0-d one, and that over a constant, unless the other is of a higher category
+(bool < integer < real < complex).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from scorch.formats import dtypes
+from scorch.ir.notation import Access, Apply, Expr, Literal
+from scorch.ir.operators import operator
+
+__all__ = ["Kind", "argument_type", "kind_of", "promoted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A number type, and how much it counts: 2 for a tensor with dimensions, 1 for a 0-d one, 0 for a constant."""
+
+    dtype: str
+    weight: int = 2
+
+
+def kind_of(expr: Expr, kind: Callable[[Access], Kind]) -> Kind:
+    """The number type of an expression, given those of its accesses.
+
+    >>> a = Access("A", ("i",))
+    >>> kind_of(Apply("mul", (a, Literal(2.5))), lambda _: Kind("int32")).dtype
+    'float32'
+    >>> kind_of(Apply("gt", (a, Literal(0))), lambda _: Kind("float64")).dtype
+    'bool'
+    """
+    if isinstance(expr, Access):
+        return kind(expr)
+    if isinstance(expr, Literal):
+        return _literal(expr)
+    if expr.op == "stored":
+        return Kind("bool")
+    args = tuple(kind_of(arg, kind) for arg in expr.args)
+    made = argument_type(expr, args)
+    return Kind("bool" if operator(expr.op).gives_bool else made.dtype, made.weight)
+
+
+def argument_type(expr: Apply, args: tuple[Kind, ...]) -> Kind:
+    """The type in which an operator computes: that to which its arguments are converted."""
+    common = promoted(args[1:] if expr.op == "where" else args)
+    weight = max(kind.weight for kind in args)
+    if operator(expr.op).gives_float and not common.dtype.startswith(("float", "bfloat", "complex")):
+        return Kind(_default(), weight)
+    return Kind(common.dtype, weight)
+
+
+def promoted(kinds: tuple[Kind, ...]) -> Kind:
+    """The common type of arguments.
+
+    >>> promoted((Kind("float32"), Kind("float64", 1))).dtype, promoted((Kind("int64"), Kind("float64", 1))).dtype
+    ('float32', 'float64')
+    """
+    found: Kind | None = None
+    for weight in (2, 1, 0):
+        names = [kind.dtype for kind in kinds if kind.weight == weight]
+        if not names:
+            continue
+        here = Kind(dtypes.promote(*names), weight)
+        if found is None:
+            found = here
+        elif _category(here.dtype) > _category(found.dtype):
+            found = Kind(dtypes.promote(found.dtype, here.dtype), found.weight)
+    assert found is not None
+    return found
+
+
+def _literal(literal: Literal) -> Kind:
+    value = literal.value
+    if isinstance(value, bool):
+        return Kind("bool", 0)
+    if isinstance(value, int):
+        return Kind("int64", 0)
+    if isinstance(value, complex):
+        return Kind("complex128" if _default() == "float64" else "complex64", 0)
+    return Kind(_default() if isinstance(value, float) else "bool", 0)
+
+
+def _default() -> str:
+    return dtypes.name_of(torch.get_default_dtype())
+
+
+def _category(dtype: str) -> int:
+    if dtype == "bool":
+        return 0
+    if dtype.startswith(("float", "bfloat")):
+        return 2
+    return 3 if dtype.startswith("complex") else 1

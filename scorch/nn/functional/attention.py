@@ -1,0 +1,88 @@
+"""Attention over the pairs that a sparse mask stores."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+import scorch
+from scorch.errors import ShapeError
+from scorch.nn.functional.edges import edge_softmax
+from scorch.nn.remember import remembered
+
+__all__ = ["attention"]
+
+
+def attention(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: scorch.Tensor,
+    scale: float | None = None,
+    dropout: float = 0.0,
+) -> torch.Tensor:
+    """softmax(scale query key^T) value over the stored pairs of a mask, as torch's scaled_dot_product_attention.
+
+    `query` is (..., queries, d), `key` (..., keys, d), `value` (..., keys, e) with the same leading dimensions; the
+    csr `mask` is (queries, keys), its values are not used; the result (..., queries, e). `scale` is 1 / sqrt(d)
+    unless given. A query without a pair gets zeros. Time and memory grow with the number of pairs. Raises ShapeError
+    if the shapes differ.
+
+    >>> q = torch.ones(2, 3, 4)
+    >>> attention(q, q, q, scorch.tensor(torch.eye(3), "csr")).equal(q)
+    True
+    """
+    _check(query, key, value, mask)
+    lead, (queries, depth) = query.shape[:-2], query.shape[-2:]
+    batch = math.prod(lead)
+    factor = 1 / math.sqrt(depth) if scale is None else scale
+    q, k, v = (
+        (query * factor).reshape(batch, queries, depth),
+        *(x.reshape(batch, *x.shape[-2:]) for x in (key, value)),
+    )
+    pairs = _batched(mask, batch)
+    scores = scorch.einsum("bij,bid,bjd->bij", pairs.with_values(pairs.values.to(q.dtype)), q, k)
+    assert isinstance(scores, scorch.Tensor)
+    weights = edge_softmax(_stacked(mask, batch), scores.values[:, None])[:, 0]
+    if dropout:
+        weights = F.dropout(weights, dropout)
+    result = scorch.einsum("bij,bjd->bid", scores.with_values(weights), v)
+    assert isinstance(result, torch.Tensor)
+    return result.reshape(*lead, queries, value.shape[-1])
+
+
+def _check(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: scorch.Tensor) -> None:
+    if query.shape[-1] != key.shape[-1] or query.shape[:-2] != key.shape[:-2] or key.shape[:-1] != value.shape[:-1]:
+        raise ShapeError(
+            "query (..., queries, d), key (..., keys, d) and value (..., keys, e) do not fit together: "
+            f"{tuple(query.shape)}, {tuple(key.shape)}, {tuple(value.shape)}"
+        )
+    if mask.shape != (query.shape[-2], key.shape[-2]):
+        raise ShapeError(
+            f"the mask is {tuple(mask.shape)}; there are {query.shape[-2]} queries and {key.shape[-2]} keys"
+        )
+
+
+@remembered
+def _batched(mask: scorch.Tensor, batch: int) -> scorch.Tensor:
+    """The mask once for each matrix of a batch: (batch, queries, keys), of ones."""
+    level = mask.level_arrays[1]
+    starts = np.arange(batch, dtype=np.int64)[:, None] * mask.nnz
+    pos = np.append((level["pos"].numpy()[:-1] + starts).reshape(-1), batch * mask.nnz)
+    crd = np.tile(level["crd"].numpy(), batch)
+    arrays = [{}, {}, {"pos": pos, "crd": crd}]
+    return scorch.Tensor.from_levels(
+        (batch, *mask.shape), "dense, dense, compressed", arrays, torch.ones(batch * mask.nnz)
+    )
+
+
+@remembered
+def _stacked(mask: scorch.Tensor, batch: int) -> scorch.Tensor:
+    """The batched mask with the queries of all matrices below each other: (batch * queries, keys)."""
+    level = _batched(mask, batch).level_arrays[2]
+    arrays = [{}, {name: array.numpy() for name, array in level.items()}]
+    shape = (batch * mask.shape[0], mask.shape[1])
+    return scorch.Tensor.from_levels(shape, "csr", arrays, torch.ones(batch * mask.nnz))

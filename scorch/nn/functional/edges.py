@@ -1,0 +1,66 @@
+"""Reductions over the entries of each row of a sparse matrix that has a few values (heads) an entry."""
+
+from __future__ import annotations
+
+import torch
+
+import scorch
+from scorch.nn.remember import remembered
+
+__all__ = ["edge_max", "edge_softmax", "edge_sum"]
+
+
+def edge_softmax(matrix: scorch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+    """The softmax of scores (nnz, heads) over the entries of each row, head by head.
+
+    >>> A = scorch.tensor([[1.0, 1.0], [0.0, 1.0]], "csr")
+    >>> edge_softmax(A, torch.zeros(3, 1)).T
+    tensor([[0.5000, 0.5000, 1.0000]])
+    """
+    rows, count = _rows(matrix), matrix.shape[0]
+    index = rows[:, None].expand_as(scores)
+    # The largest score of a row only keeps exp in range: the result does not depend on it, nor does a gradient.
+    largest = scores.new_zeros(count, scores.shape[1]).scatter_reduce(
+        0, index, scores.detach(), "amax", include_self=False
+    )
+    powers = (scores - largest[rows]).exp()
+    sums = scores.new_zeros(count, scores.shape[1]).index_add(0, rows, powers)
+    return powers / sums[rows]
+
+
+def edge_sum(matrix: scorch.Tensor, weights: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """For each row and head the sum of weights (nnz, heads) times x (cols, heads, features): (rows, heads, features).
+
+    >>> A = scorch.tensor([[1.0, 1.0], [0.0, 1.0]], "csr")
+    >>> edge_sum(A, torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([[[1.0]], [[10.0]]])).reshape(-1)
+    tensor([21., 30.])
+    """
+    result = scorch.einsum("ijh,jhf->ihf", _headed(matrix, weights.shape[1]).with_values(weights.reshape(-1)), x)
+    assert isinstance(result, torch.Tensor)  # rows are dense, and so are heads and features
+    return result
+
+
+def edge_max(matrix: scorch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """For each row the largest of x (cols, features) over its entries, feature by feature; 0 for an empty row.
+
+    >>> A = scorch.tensor([[1.0, 1.0], [0.0, 0.0]], "csr")
+    >>> edge_max(A, torch.tensor([[1.0, -2.0], [0.5, -1.0]]))
+    tensor([[ 1., -1.],
+            [ 0.,  0.]])
+    """
+    rows, cols = matrix.coords()
+    messages = x[cols]
+    index = rows[:, None].expand_as(messages)
+    return x.new_zeros(matrix.shape[0], x.shape[1]).scatter_reduce(0, index, messages, "amax", include_self=False)
+
+
+@remembered
+def _headed(matrix: scorch.Tensor, heads: int) -> scorch.Tensor:
+    """The pattern of a csr matrix with a dense dimension of heads below its entries; the arrays are shared."""
+    levels = [dict(arrays) for arrays in matrix.level_arrays]
+    values = torch.zeros(matrix.nnz * heads)
+    return scorch.Tensor.from_levels((*matrix.shape, heads), "dense, compressed, dense", [*levels, {}], values)
+
+
+def _rows(matrix: scorch.Tensor) -> torch.Tensor:
+    return matrix.coords()[0]

@@ -1,0 +1,82 @@
+"""Rows of a table picked or summed by a sparse input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+import scorch
+from scorch.errors import DtypeError, NotationError, ShapeError
+from scorch.nn.functional.edges import edge_max
+from scorch.nn.functional.epilogue import Activation, epilogue
+from scorch.nn.functional.linear import matmul
+from scorch.nn.graph.normalise import row_norm
+
+__all__ = ["bags", "embedding", "embedding_bag", "one_hot"]
+
+
+def embedding(indices: torch.Tensor, table: Any) -> torch.Tensor:
+    """The rows of a table, sparse or dense, that integer indices of any shape name: (..., features), dense.
+
+    Raises DtypeError for indices that are no integers, FormatError for one outside the table.
+
+    >>> embedding(torch.tensor([[2, 0]]), torch.eye(3)).tolist()
+    [[[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]]
+    """
+    picked = matmul(one_hot(indices, table.shape[0], table.dtype), table)
+    return picked.reshape(*indices.shape, table.shape[1])
+
+
+def embedding_bag(
+    bag: Any, table: Any, mode: str = "sum", bias: torch.Tensor | None = None, activation: Activation = None
+) -> torch.Tensor:
+    """activation(bag @ table + bias): each sample's rows of the table, weighted by its sparse row of the bag.
+
+    `bag` is (samples, rows of the table), sparse: counts, or any input that is mostly zero. "mean" divides by the sum
+    of a sample's weights; "max" takes the largest of each feature over the stored entries, whatever their weights.
+    Raises ShapeError if bag and table don't fit, NotationError for another mode.
+
+    >>> bag = scorch.tensor([[1.0, 0.0, 3.0]], "csr")
+    >>> embedding_bag(bag, torch.eye(3), "mean")
+    tensor([[0.2500, 0.0000, 0.7500]])
+    """
+    if bag.shape[-1] != table.shape[0]:
+        raise ShapeError(f"the bag is {tuple(bag.shape)}, the table has {table.shape[0]} rows")
+    if mode not in ("sum", "mean", "max"):
+        raise NotationError(f"a bag is reduced by sum, mean or max, not by {mode!r}")
+    if mode == "sum":
+        result = matmul(bag, table)
+    else:
+        matrix = scorch.tensor(bag).to("csr")
+        result = edge_max(matrix, table) if mode == "max" else matmul(row_norm(matrix), table)
+    return epilogue(result, bias, activation)
+
+
+def one_hot(indices: torch.Tensor, size: int, dtype: torch.dtype | None = None) -> scorch.Tensor:
+    """The csr matrix with a one for each index: (number of indices, size).
+
+    >>> one_hot(torch.tensor([2, 0]), 3).to_dense().tolist()
+    [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
+    """
+    _check_integers(indices)
+    flat = indices.reshape(-1).long()
+    return bags(flat, torch.arange(len(flat)), size, dtype)
+
+
+def bags(indices: torch.Tensor, offsets: torch.Tensor, size: int, dtype: torch.dtype | None = None) -> scorch.Tensor:
+    """The csr matrix of bags given as torch.nn.EmbeddingBag takes them: indices, and where each bag begins.
+
+    >>> bags(torch.tensor([2, 0, 2]), torch.tensor([0, 1]), 3).to_dense().tolist()
+    [[0.0, 0.0, 1.0], [1.0, 0.0, 1.0]]
+    """
+    _check_integers(indices)
+    ends = torch.cat([offsets[1:], offsets.new_tensor([len(indices)])])
+    rows = torch.repeat_interleave(torch.arange(len(offsets)), ends - offsets)
+    ones = torch.ones(len(indices), dtype=dtype)
+    return scorch.from_coo(torch.stack([rows, indices.long()]), ones, (len(offsets), size), format="csr")
+
+
+def _check_integers(indices: torch.Tensor) -> None:
+    if indices.is_floating_point() or indices.is_complex():
+        raise DtypeError(f"indices are integers, not {indices.dtype}")

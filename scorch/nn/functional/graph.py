@@ -1,0 +1,86 @@
+"""Message passing: what each node takes from its neighbours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.nn import functional as F
+
+import scorch
+from scorch.errors import NotationError
+from scorch.nn.functional.edges import edge_max, edge_softmax, edge_sum
+from scorch.nn.functional.epilogue import Activation, epilogue
+from scorch.nn.functional.linear import linear, matmul
+from scorch.nn.graph.normalise import row_norm
+
+__all__ = ["gat_conv", "graph_conv", "propagate"]
+
+
+def propagate(adjacency: scorch.Tensor, x: Any, reduce: str = "sum") -> torch.Tensor:
+    """What each node gets from its neighbours: (nodes, features) to (nodes, features).
+
+    "sum" weights each neighbour by its edge, "mean" divides that by the sum of the weights, "max" is the largest of
+    each feature and 0 for a node without neighbours. `x` may be sparse, except for "max". Raises NotationError for
+    another `reduce`.
+
+    >>> A = scorch.tensor([[0.0, 1.0, 1.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]], "csr")
+    >>> propagate(A, torch.tensor([[1.0], [2.0], [6.0]]), "mean").T
+    tensor([[4., 1., 0.]])
+    """
+    if reduce == "sum":
+        return matmul(adjacency, x)
+    if reduce == "mean":
+        return matmul(row_norm(adjacency), x)
+    if reduce == "max":
+        return edge_max(adjacency, x if isinstance(x, torch.Tensor) else x.to_dense())
+    raise NotationError(f"nodes reduce by sum, mean or max, not by {reduce!r}")
+
+
+def graph_conv(
+    adjacency: scorch.Tensor,
+    x: Any,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None = None,
+    activation: Activation = None,
+) -> torch.Tensor:
+    """activation(A x weight.T + bias): neighbours are summed before or after the features change, as is cheaper.
+
+    The cost that differs is that of the sum over the neighbours: entries of A times the features at that point. A
+    sparse x goes through the weight first, which leaves few features and no sparse intermediate result.
+
+    >>> A = scorch.tensor(torch.eye(2), "csr")
+    >>> graph_conv(A, torch.ones(2, 3), torch.ones(1, 3)).T
+    tensor([[3., 3.]])
+    """
+    features_out, features_in = weight.shape
+    if features_out <= features_in or not isinstance(x, torch.Tensor) or x.layout is not torch.strided:
+        product = matmul(adjacency, linear(x, weight))
+    else:
+        product = F.linear(matmul(adjacency, x), weight)
+    return epilogue(product, bias, activation)
+
+
+def gat_conv(
+    adjacency: scorch.Tensor,
+    x: torch.Tensor,
+    source: torch.Tensor,
+    target: torch.Tensor,
+    negative_slope: float = 0.2,
+    dropout: float = 0.0,
+) -> torch.Tensor:
+    """Graph attention, Velickovic et al. (2018, arXiv 1710.10903): (nodes, heads, features), the same shape.
+
+    The score of the edge j -> i is leaky_relu(target . x[i] + source . x[j]), head by head, with `source` and `target`
+    of shape (heads, features); a node's scores go through a softmax over its edges. `dropout` is the share of edges
+    that are left out.
+
+    >>> A = scorch.tensor(torch.ones(2, 2), "csr")
+    >>> zero = torch.zeros(1, 1)
+    >>> gat_conv(A, torch.tensor([[[1.0]], [[3.0]]]), zero, zero).reshape(-1)
+    tensor([2., 2.])
+    """
+    rows, cols = adjacency.coords()
+    scores = (x * target).sum(-1)[rows] + (x * source).sum(-1)[cols]
+    weights = edge_softmax(adjacency, F.leaky_relu(scores, negative_slope))
+    return edge_sum(adjacency, F.dropout(weights, dropout) if dropout else weights, x)

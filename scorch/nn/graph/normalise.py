@@ -1,0 +1,62 @@
+"""Adjacency matrices with self-loops, and with their weights normalised."""
+
+from __future__ import annotations
+
+import torch
+
+import scorch
+from scorch.nn.remember import remembered
+
+__all__ = ["gcn_norm", "row_norm", "with_self_loops"]
+
+
+@remembered
+def with_self_loops(adjacency: scorch.Tensor, weight: float = 1.0) -> scorch.Tensor:
+    """The adjacency matrix with a self-loop of that weight at each node that has none.
+
+    >>> A = scorch.tensor([[0.0, 2.0], [0.0, 3.0]], "csr")
+    >>> with_self_loops(A).to_dense()
+    tensor([[1., 2.],
+            [0., 3.]])
+    """
+    rows, cols = adjacency.coords()
+    missing = torch.ones(adjacency.shape[0], dtype=torch.bool)
+    missing[rows[rows == cols]] = False
+    nodes = missing.nonzero().reshape(-1)
+    coords = torch.cat([adjacency.coords(), nodes.expand(2, -1)], dim=1)
+    values = torch.cat([adjacency.values, adjacency.values.new_full((len(nodes),), weight)])
+    return scorch.from_coo(coords, values, adjacency.shape, format="csr")
+
+
+@remembered
+def gcn_norm(adjacency: scorch.Tensor, self_loops: bool = True) -> scorch.Tensor:
+    """D^-1/2 (A + I) D^-1/2, where D has the sums of the rows of A + I: Kipf and Welling (2017, arXiv 1609.02907).
+
+    Remembered while the adjacency matrix lives; differentiable in its values. Nodes without edges get nothing.
+
+    >>> gcn_norm(scorch.tensor([[0.0, 1.0], [1.0, 0.0]], "csr")).to_dense()
+    tensor([[0.5000, 0.5000],
+            [0.5000, 0.5000]])
+    """
+    looped = with_self_loops(adjacency) if self_loops else adjacency
+    rows, cols = looped.coords()
+    degrees = _row_sums(looped)
+    scale = torch.where(degrees > 0, degrees, 1).rsqrt() * (degrees > 0)
+    return looped.with_values(scale[rows] * looped.values * scale[cols])
+
+
+@remembered
+def row_norm(adjacency: scorch.Tensor) -> scorch.Tensor:
+    """The adjacency matrix with each row divided by its sum; empty rows stay empty.
+
+    >>> row_norm(scorch.tensor([[0.0, 1.0], [3.0, 1.0]], "csr")).to_dense()
+    tensor([[0.0000, 1.0000],
+            [0.7500, 0.2500]])
+    """
+    sums = _row_sums(adjacency)
+    return adjacency.with_values(adjacency.values / torch.where(sums == 0, 1, sums)[adjacency.coords()[0]])
+
+
+def _row_sums(adjacency: scorch.Tensor) -> torch.Tensor:
+    values = adjacency.values
+    return values.new_zeros(adjacency.shape[0]).index_add(0, adjacency.coords()[0], values)
