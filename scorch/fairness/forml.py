@@ -65,7 +65,8 @@ class FORML:
     groups: "auto" (label, or label and attributes if exemplars have them), "label", "label_attribute",
         "attribute_given_positive" with `positive_label`.
     temperature: of "smooth". start: the look-ahead's weights, "uniform" or "zero" (stay in place).
-    n_samples: size of the training set, for "persistent", and `prior` (n_samples,) the weights it starts at. masks: 0/1 tensors of pruned parameters by name.
+    n_samples: size of the training set, for "persistent"; prior: (n_samples,) weights that it starts at.
+    masks: 0/1 tensors of pruned parameters by name.
 
     >>> _ = torch.manual_seed(0)
     >>> forml = FORML(torch.nn.Linear(3, 2))

@@ -55,9 +55,7 @@ class Persistent:
     [1.5, 0.5, 1.0, 1.0]
     """
 
-    def __init__(
-        self, n: int, step: float = 0.1, max_weight: float = 10.0, prior: torch.Tensor | None = None
-    ) -> None:
+    def __init__(self, n: int, step: float = 0.1, max_weight: float = 10.0, prior: torch.Tensor | None = None) -> None:
         if prior is not None and (prior.shape != (n,) or float(prior.min()) < 0):
             raise FairnessError(f"prior must be {n} numbers of at least 0, one for each training sample")
         self.values = torch.ones(n) if prior is None else mean_one(prior.float())

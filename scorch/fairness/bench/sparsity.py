@@ -46,7 +46,8 @@ def run(
 ) -> dict[str, Any]:
     """Train plainly and densely once, then prune and fine-tune to one sparsity after the other; a row each.
 
-    Each starts from the one before, so that the sweep is gradual pruning. Measured on `part`. The row "dense" (sparsity None) is the plain dense network that all start from.
+    Each starts from the one before, so that the sweep is gradual pruning. Measured on `part`. The row "dense"
+    (sparsity None) is the plain dense network that all start from.
     """
     split = load(work["dataset"], work["seed"], work["quick"], data, None)
     plain = {**work, "method": "erm", "options": candidates("erm", 1)[0]}
