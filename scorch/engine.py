@@ -63,6 +63,7 @@ class Program:
         self.launch = Launcher(plan, compiled, dict(zip(names, patterns, strict=True)))
         wanted = plan.wanted
         self.wanted = wanted if wanted is not None and wanted != plan.kernel.result.format else None
+        self.rounds = plan.dtype != plan.kernel.result.dtype
         self.source = compiled.module.source
         self.path: Path | None = compiled.path
 
@@ -79,7 +80,7 @@ class Program:
         if self.wanted is not None:
             assert isinstance(result, Storage)
             result = reorder.reformat(result, self.wanted)
-        return _rounded(result, self.plan.dtype)
+        return _rounded(result, self.plan.dtype) if self.rounds else result
 
 
 def _rounded(result: Result, dtype: str) -> Result:
