@@ -33,7 +33,7 @@ def einsum(equation: str, *operands: Any) -> Any:
     return result if isinstance(result, torch.Tensor) else Tensor(result)
 
 
-@implements("matmul", "linalg.matmul", takes_repeated=True)
+@implements("matmul", "linalg.matmul", "Tensor.__matmul__", takes_repeated=True)
 def matmul(x: Any, other: Any) -> Any:
     """The product of matrices, vectors, or batches of them, which are broadcast.
 
@@ -78,6 +78,12 @@ def _of_ranks(name: str, first: int, second: int) -> None:
 
 for _name, _first, _second in (("mm", 2, 2), ("bmm", 3, 3), ("mv", 2, 1), ("dot", 1, 1), ("hspmm", 2, 2)):
     _of_ranks(_name, _first, _second)
+
+
+@implements("Tensor.__rmatmul__", takes_repeated=True)
+def rmatmul(x: Any, other: Any) -> Any:
+    """other @ x."""
+    return matmul(other, x)
 
 
 @implements("vdot", "linalg.vecdot")

@@ -1,14 +1,12 @@
 """One table: the function of torch that is called, and what does its work for sparse Tensors.
 
 `Tensor.__torch_function__`, the methods of Tensor, Python's operators, numpy's functions and the Array API come here.
-The files of implementations are imported at the first call.
+The files of implementations are imported by `scorch.functions.table`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
-from importlib import import_module
 from typing import Any, TypeAlias, TypeVar
 
 import torch
@@ -22,10 +20,6 @@ __all__ = ["Densifies", "call", "densifying", "dispatch", "implementation", "imp
 Implementation: TypeAlias = Callable[..., Any]
 F = TypeVar("F", bound=Implementation)
 
-_SUBJECTS = (
-    "casting", "comparison", "creation", "elementwise", "indexing", "joining", "products", "queries", "reductions",
-    "selection", "shapes", "softmax", "triangles", "unary",
-)  # fmt: skip
 _NAMESPACES = (torch, torch.Tensor, torch.nn.functional)
 
 _BY_NAME: dict[str, Implementation] = {}
@@ -76,10 +70,9 @@ def _functions_of(name: str) -> list[Any]:
     return [getattr(space, last)]
 
 
-@cache
 def _load() -> None:
-    for subject in _SUBJECTS:
-        import_module(f"scorch.functions.{subject}")
+    """Fill the table: the files of implementations use tensors, which use this file."""
+    from scorch.functions import table  # noqa: F401
 
 
 def names() -> tuple[str, ...]:
