@@ -55,7 +55,9 @@ def matmul(x: Any, other: Any) -> Any:
     (a, first), (b, second) = (_batched(part, batch, names) for part in (x, other))
     rows, columns = ("r",) * (x.ndim > 1), ("c",) * (other.ndim > 1)
     left, right = access("A", (*first, *rows, "d")), access("B", (*second, "d", *columns))
-    return computed(f"{access('C', (*names, *rows, *columns))} = {left} * {right}", A=a, B=b)
+    truth = x.dtype is other.dtype is torch.bool  # sums of truth values would count
+    reduction = f"|= {left} & {right}" if truth else f"+= {left} * {right}"
+    return computed(f"{access('C', (*names, *rows, *columns))} {reduction}", A=a, B=b)
 
 
 def _batched(x: Any, batch: Sequence[int], names: Sequence[str]) -> tuple[Any, tuple[str, ...]]:
