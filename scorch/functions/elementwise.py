@@ -149,7 +149,7 @@ _ALIGNED = [
     "logical_xor",
     "gcd",
     "lcm",
-    "ldexp",
+    "ldexp", "logaddexp",
 ]
 
 
