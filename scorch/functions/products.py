@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from scorch import engine
+from scorch import autograd
 from scorch.errors import NotationError, ShapeError
 from scorch.functions.elementwise import add, operand
 from scorch.functions.registry import implements
@@ -29,7 +29,7 @@ def einsum(equation: str, *operands: Any) -> Any:
             "einsum with sublists is not available for sparse tensors; use a string such as 'ik,kj->ij'"
         )
     storages = [as_storage(x) for x in given]
-    result = engine.evaluate(parse_einsum(equation, tuple(s.pattern.shape for s in storages)), storages)
+    result = autograd.evaluate(parse_einsum(equation, tuple(s.pattern.shape for s in storages)), storages)
     return result if isinstance(result, torch.Tensor) else Tensor(result)
 
 
