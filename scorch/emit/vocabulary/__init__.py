@@ -46,7 +46,7 @@ from scorch.emit.vocabulary.memory import (
     vstore,
     vstore_part,
 )
-from scorch.emit.vocabulary.reduce import vhmax, vhmin, vprod, vsum
+from scorch.emit.vocabulary.reduce import vhmax, vhmin, vprod, vsum, vsums4, vsums8
 from scorch.emit.vocabulary.scalar import atomic_add, bit, ctz, fetch_add, lower_bound, popcount, sort_range
 
 __all__ = [
@@ -95,6 +95,8 @@ __all__ = [
     "vstore_part",
     "vsub",
     "vsum",
+    "vsums4",
+    "vsums8",
 ]
 
 
