@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from scorch.blocked import Recast
 from scorch.formats import Format, Storage, dtypes
 from scorch.ir.canonical import canonical
 from scorch.ir.einsum import operand_names
@@ -45,6 +46,9 @@ class Explanation:
     @classmethod
     def of(cls, program: AnyProgram, operands: Sequence[Storage], statement: Assign | None = None) -> Explanation:
         """What there is to say about a program over these operands; `statement` has them by the users' names."""
+        while isinstance(program, Recast):  # in blocks, or with levels that encode others
+            operands = program.see(operands)
+            program = program.inner
         names = operand_names(len(operands))
         named = dict(zip(names, operands, strict=False))
         measured = {name: statistics(storage.pattern) for name, storage in named.items()}

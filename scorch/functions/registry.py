@@ -1,6 +1,6 @@
 """One table: the function of torch that is called, and what does its work for sparse Tensors.
 
-`Tensor.__torch_function__`, the methods of Tensor, Python's operators, numpy's functions and the Array API all come here.
+`Tensor.__torch_function__`, the methods of Tensor, Python's operators, numpy's functions and the Array API come here.
 The files of implementations are imported at the first call.
 """
 
@@ -42,15 +42,15 @@ def densifying(name: str, value: object, x: Stored) -> Densifies:
     pattern = x._storage.pattern
     size = tensor_repr.bytes_text(pattern.size * x._storage.values.element_size())
     return Densifies(
-        f"{name} makes {value} of the entries that are not stored, so its result has to be dense ({size}); ask for that "
-        f"by passing x.to_dense() or a dense tensor as out=, or work on the stored entries: x.with_values({name}(x.values))"
+        f"{name} makes {value} of the entries that are not stored, so its result is dense ({size}); ask for that "
+        f"by passing x.to_dense() or a dense out=, or work on the stored entries: x.with_values({name}(x.values))"
     )
 
 
 def implements(name: str, *others: str, takes_repeated: bool = False) -> Callable[[F], F]:
     """Register the implementation of torch functions.
 
-    A plain name stands for the function and for the method of that name; one with dots is looked up from `torch` as it is.
+    A plain name stands for the function and for the method of that name; one with dots is looked up from `torch`.
     `takes_repeated`: also for tensors that store a coordinate more than once; others get them summed first.
     """
 
@@ -94,10 +94,10 @@ def implementation(name: str) -> Implementation | None:
     return _BY_NAME.get(name)
 
 
-def dispatch(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+def dispatch(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """The result of a torch function that was given Tensors: torch's own work if all of them are dense."""
     _load()
-    args, kwargs = _plain(args), _plain(dict(kwargs))
+    args, kwargs = _plain(args), _plain(kwargs)
     if not any(map(_is_sparse, _flat((args, kwargs)))):
         return func(*args, **kwargs)
     name = _BY_FUNCTION.get(func)
@@ -138,7 +138,9 @@ def _unknown(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if base != name and base in _BY_NAME and args and not _is_sparse(args[0]):
         return args[0].copy_(_dense(_run(base, getattr(torch.Tensor, base), args, kwargs)))
     if base != name and base in _BY_NAME:
-        raise UnsupportedError(f"the pattern of a scorch.Tensor doesn't change: write A = A.{base}(...) for A.{name}(...)")
+        raise UnsupportedError(
+            f"the pattern of a scorch.Tensor doesn't change: write A = A.{base}(...) for A.{name}(...)"
+        )
     raise UnsupportedError(
         f"torch's {name} is not available for sparse scorch tensors; use A.to_dense() if there is room, or "
         f"A.with_values(...) for what works on the stored values"
@@ -181,7 +183,9 @@ def _is_sparse(x: Any) -> bool:
 
 def _plain(value: Any) -> Any:
     """Arguments with each dense Tensor as the torch tensor on its memory."""
-    return _mapped(lambda x: exchange.dense_view(x._storage) if isinstance(x, Stored) and not _is_sparse(x) else x, value)
+    return _mapped(
+        lambda x: exchange.dense_view(x._storage) if isinstance(x, Stored) and not _is_sparse(x) else x, value
+    )
 
 
 def _dense(x: Any) -> Any:
@@ -200,7 +204,9 @@ def _explained(error: ScorchError, name: str, args: Sequence[Any], kwargs: Mappi
     for x in _flat((tuple(args), kwargs)):
         if isinstance(x, Stored):
             pattern = x._storage.pattern
-            lines.append(f"    scorch.Tensor: shape {pattern.shape}, {pattern.format}, {x._storage.dtype}, nnz {pattern.nnz}")
+            lines.append(
+                f"    scorch.Tensor: shape {pattern.shape}, {pattern.format}, {x._storage.dtype}, nnz {pattern.nnz}"
+            )
         elif isinstance(x, torch.Tensor):
             lines.append(f"    torch.Tensor: shape {tuple(x.shape)}, {str(x.dtype).removeprefix('torch.')}")
     return error.explain_with("\n".join(lines))

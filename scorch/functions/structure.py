@@ -1,7 +1,7 @@
 """Tensors from a list of coordinates and the places of their values in another tensor.
 
-What only moves entries (indexing, cat, reshape, triu ...) computes coordinates with torch's integer operations and takes
-the values by `values[places]`: gradients flow through it, and nothing becomes dense.
+What only moves entries (indexing, cat, reshape, triu ...) computes coordinates with torch's integer operations and
+takes the values by `values[places]`: gradients flow through it, and nothing becomes dense.
 """
 
 from __future__ import annotations
@@ -123,13 +123,13 @@ def _scalar(values: torch.Tensor, fill: Any) -> torch.Tensor:
 def carried(x: Tensor, sources: Sources, shape: Sequence[int], count: int | None = None) -> Format:
     """The format of a result whose dimension d comes from dimension sources[d] of `x`, or is new (None).
 
-    Dimensions keep their levels and these their order. A new dimension stands below the one before it, dense if all above
-    it is. Dense levels that would be far larger than the operand are compressed; `count` is the number of entries.
+    Dimensions keep their levels and these their order. A new dimension stands below the one before it, dense if all
+    above it is. Dense levels far larger than the operand are compressed; `count` is the number of entries.
     """
     format = x.format
     if not shape:
         return Format("")
-    if any(level.branchless or not level.arrays and not level.full for level in format.levels):
+    if any(level.branchless or (not level.arrays and not level.full) for level in format.levels):
         return coo(len(shape))
     if len(format.levels) != x.ndim:  # blocks; a result need not be divisible into them
         format = Format((Dense(),) * (x.ndim - 1) + (Compressed(),))
@@ -148,7 +148,7 @@ def carried(x: Tensor, sources: Sources, shape: Sequence[int], count: int | None
 def _ordered(depths: list[int | None]) -> list[int]:
     """The result's dimensions by their depth; a new one behind the dimension before it."""
     keys: list[tuple[int, int]] = []
-    for d, depth in enumerate(depths):
+    for depth in depths:
         above = keys[-1] if keys else (-1, 0)
         keys.append((above[0], above[1] + 1) if depth is None else (depth, 0))
     return sorted(range(len(depths)), key=lambda d: keys[d])

@@ -14,8 +14,8 @@ import torch
 from scorch.emit.builder import Param
 from scorch.emit.jit import Compiled
 from scorch.emit.module import Phase
-from scorch.errors import ShapeError
 from scorch.formats import Format, Pattern, Storage, dtypes
+from scorch.formats.memory import check_memory
 from scorch.formats.storage import checked_size, hold
 from scorch.ir.operators import identity
 from scorch.ir.plan import Loop, Plan, walk
@@ -27,6 +27,7 @@ from scorch.runtime.scratch import Scratch
 __all__ = ["Launcher"]
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
+POSITION = 8  # bytes of the end of a position range
 SMALL = 1 << 15  # bytes: numpy allocates those faster, torch aligns the larger ones to cache lines
 WHOLE = 0  # the number of the only chunk of a serial run
 
@@ -69,6 +70,7 @@ class Launcher:
         self._stored = [self.shape[d] for d in order]
         if self.result.format.is_dense:
             checked_size(self._stored)
+        self._check_leading()
         self._natural = order == tuple(range(len(order)))
         self._small = math.prod(self._stored) * self._numpy_dtype.itemsize < SMALL
         self._parallelizes = self.partition.unit != "serial" and compiled.kernels[0] is not None
@@ -80,6 +82,16 @@ class Launcher:
             and self.partition.unit != "merge-path"
             and [param.kind for _, param in self._bindings[0].made] == ["vals"]
         )
+
+    def _check_leading(self) -> None:
+        """Refuse leading dense levels (all of a dense result) that alone need more memory than there is."""
+        places, format = 1, self.result.format
+        for level, extent in zip(format.levels, self._stored, strict=True):
+            if not level.full:
+                break
+            places *= extent
+        width = dtypes.itemsize(self.result.dtype) if format.is_dense else POSITION
+        check_memory(places * width, f"a {format} result of shape {self.shape}")
 
     @property
     def weights(self) -> Pattern | None:
@@ -279,13 +291,13 @@ class Launcher:
         return arrays, parents
 
     def _array(self, name: str, length: int, dtype: np.dtype[Any]) -> Array:
-        if length > 2**62:
-            raise ShapeError(f"the result would need {length} entries of {name}")
+        check_memory(length * dtype.itemsize, f"{name} of a {self.result.format} result of shape {self.shape}")
         if name == "pos":
             return np.zeros(length, dtype=dtype)
         return self._room(length, dtypes.to_torch(dtype.name)).numpy()
 
     def _room(self, length: int, dtype: torch.dtype) -> torch.Tensor:
+        check_memory(length * dtype.itemsize, f"{length} values of a {self.result.format} result of shape {self.shape}")
         return torch.empty(length, dtype=dtype) if self.kernel.assembly.roomy else empty((length,), dtype)
 
     def _finish(self, format: Format, arrays: list[dict[str, Array]]) -> None:

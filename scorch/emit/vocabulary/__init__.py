@@ -33,6 +33,7 @@ from scorch.emit.vocabulary.arithmetic import (
     vsqrt,
     vsub,
 )
+from scorch.emit.vocabulary.exponential import vexp, vkeep, vsigmoid
 from scorch.emit.vocabulary.halves import from_bfloat16, from_float16, to_bfloat16, to_float16
 from scorch.emit.vocabulary.memory import (
     prefetch,
@@ -69,6 +70,7 @@ __all__ = [
     "vcast",
     "vdiv",
     "veq",
+    "vexp",
     "vfma",
     "vfull",
     "vgather",
@@ -79,6 +81,7 @@ __all__ = [
     "vhmin",
     "viota",
     "viota32",
+    "vkeep",
     "vle",
     "vload",
     "vload_part",
@@ -90,6 +93,7 @@ __all__ = [
     "vneg",
     "vprod",
     "vselect",
+    "vsigmoid",
     "vsqrt",
     "vstore",
     "vstore_part",
