@@ -32,7 +32,7 @@ from scorch.ir.statement import ABSENT
 from scorch.ir.types import Kind, kind_of
 from scorch.runtime import threads
 from scorch.runtime.launch import Launcher
-from scorch.schedule.path import contract
+from scorch.schedule.path import contract, renamed
 from scorch.schedule.planner import schedule
 from scorch.schedule.problem import Operand, Problem
 
@@ -95,8 +95,12 @@ class Chain:
     """Two operands multiplied first, then their product with the others: planned anew where it is sparse, and so not
     alike."""
 
-    def __init__(self, plan: Split, operands: Sequence[Storage], wanted: Format | None) -> None:
+    def __init__(
+        self, plan: Split, operands: Sequence[Storage], wanted: Format | None, onto: str | None = None
+    ) -> None:
         self.plan = plan
+        names = operand_names(len(operands))[: len(operands)]
+        self.onto = renamed(onto, [name for n, name in enumerate(names) if n not in plan.pair])
         self.patterns = [hold(storage.pattern) for storage in operands]
         self.dtypes = [storage.dtype for storage in operands]
         self.wanted = wanted
@@ -110,7 +114,7 @@ class Chain:
         if isinstance(product, torch.Tensor):
             product = Storage.from_dense(product)
         others = [storage for n, storage in enumerate(storages) if n not in self.plan.pair]
-        return evaluate(self.plan.rest, [product, *others], self.wanted, self.plan.dtype)
+        return evaluate(self.plan.rest, [product, *others], self.wanted, self.plan.dtype, self.onto)
 
 
 class Delegated:
@@ -198,11 +202,14 @@ def _explained(error: Exception, statement: Assign, shape: tuple[int, ...], form
 
 AnyProgram: TypeAlias = "Program | Chain | Delegated | OverValues"
 Observer: TypeAlias = Callable[[Assign, AnyProgram, Sequence[Storage]], None]
+Evaluate: TypeAlias = "Callable[[Assign, Sequence[Storage], Format | None, str | None], Result]"
 
 
-def _program(plan: Plan | Split | Handover, operands: Sequence[Storage], wanted: Format | None) -> AnyProgram:
+def _program(
+    plan: Plan | Split | Handover, operands: Sequence[Storage], wanted: Format | None, onto: str | None
+) -> AnyProgram:
     if isinstance(plan, Split):
-        return Chain(plan, operands, wanted)
+        return Chain(plan, operands, wanted, onto)
     if isinstance(plan, Handover):
         return Delegated(plan, operands)
     return Program(plan, compile_kernel(plan.kernel), operands)
@@ -226,15 +233,20 @@ def find(key: object) -> Any:
 
 
 def prepare(
-    statement: Assign, operands: Sequence[Storage], wanted: Format | None = None, dtype: str | None = None
+    statement: Assign,
+    operands: Sequence[Storage],
+    wanted: Format | None = None,
+    dtype: str | None = None,
+    onto: str | None = None,
 ) -> AnyProgram:
     """The program of a statement over operands A, B, ... in this order, from the cache if it was made before."""
-    key = (statement, tuple([storage.key for storage in operands]), wanted, dtype, settings())
+    key = (statement, tuple([storage.key for storage in operands]), wanted, dtype, onto, settings())
     found: AnyProgram | None = find(key)
     if found is None:
-        found = _entrywise(statement, operands, wanted, dtype)
+        found = None if onto is not None else _entrywise(statement, operands, wanted, dtype)
         if found is None:
-            found = _program(contract(problem_of(statement, operands, wanted, dtype)), operands, wanted)
+            problem = problem_of(statement, operands, wanted, dtype, onto=onto)
+            found = _program(contract(problem), operands, wanted, onto)
         remember(key, found, operands)
     return found
 
@@ -280,6 +292,7 @@ def problem_of(
     wanted: Format | None = None,
     dtype: str | None = None,
     convert: bool = True,
+    onto: str | None = None,
 ) -> Problem:
     """What the schedule is asked; ShapeError and NotationError if the operands don't fit the statement."""
     names = operand_names(len(operands))
@@ -287,7 +300,7 @@ def problem_of(
     described = tuple(Operand.of(name, s.pattern, s.dtype, s.fill) for name, s in zip(names, operands, strict=False))
     result = dtype or dtypes.promote(*(operand.dtype for operand in described))
     arithmetic = dtypes.computed(result)
-    return Problem(statement, described, extents, arithmetic, threads.available(), wanted, convert, result)
+    return Problem(statement, described, extents, arithmetic, threads.available(), wanted, convert, result, onto)
 
 
 def copy(statement: Assign, operand: Storage, format: Format) -> Result:
@@ -297,13 +310,18 @@ def copy(statement: Assign, operand: Storage, format: Format) -> Result:
 
 
 def evaluate(
-    statement: Assign, operands: Sequence[Storage], wanted: Format | None = None, dtype: str | None = None
+    statement: Assign,
+    operands: Sequence[Storage],
+    wanted: Format | None = None,
+    dtype: str | None = None,
+    onto: str | None = None,
 ) -> Result:
     """Compute a statement over operands A, B, ...: a torch tensor if the result is structurally dense, else a Storage.
 
-    Reductions run over entries only; see `compute` for those that count absent ones.
+    Reductions run over entries only; see `compute` for those that count absent ones. `onto` names a sparse operand with
+    the result's indices and the wanted format: the result takes its very pattern.
     """
-    return prepare(statement, operands, wanted, dtype)([storage.vals for storage in operands])
+    return prepare(statement, operands, wanted, dtype, onto)([storage.vals for storage in operands])
 
 
 def compute(
@@ -312,17 +330,19 @@ def compute(
     wanted: Format | None = None,
     dtype: str | None = None,
     observe: Observer | None = None,
+    run: Evaluate | None = None,
 ) -> Result:
     """Compute normalised statements over named operands, in order; the last one's result, in format `wanted`.
 
-    `observe` is told each step: its statement, its program, and the program's operands. Raises UnsupportedError for a
+    `observe` is told each step: its statement, its program, and the program's operands. `run` evaluates each step in
+    place of `evaluate`: the differentiable one, say. Raises UnsupportedError for a
     result that is not 0 where nothing is stored, if no operand's fill and no `wanted` asks for that.
     """
     known = dict(operands)
     result: Result = torch.empty(0)
     for number, statement in enumerate(statements):
         last = number == len(statements) - 1
-        step = _Step(known, wanted if last else None, dtype if last else None, last, observe)
+        step = _Step(known, wanted if last else None, dtype if last else None, last, observe, run or evaluate)
         result = step.run(statement)
         known[statement.target.tensor] = result if isinstance(result, Storage) else Storage.from_dense(result)
     return result
@@ -337,6 +357,7 @@ class _Step:
     dtype: str | None
     final: bool
     observe: Observer | None
+    evaluate: Evaluate
 
     def run(self, statement: Assign) -> Result:
         """The statement's result, its absent entries counted in."""
@@ -354,10 +375,10 @@ class _Step:
     def _kernel(self, statement: Assign, wanted: Format | None, dtype: str | None) -> Result:
         renamed, tensors = canonical(statement)
         storages = [self.known[name] for name in tensors]
-        program = prepare(renamed, storages, wanted, dtype or result_type(renamed, storages))
+        dtype = dtype or result_type(renamed, storages)
         if self.observe is not None:
-            self.observe(statement, program, storages)
-        return program([storage.vals for storage in storages])
+            self.observe(statement, prepare(renamed, storages, wanted, dtype), storages)
+        return self.evaluate(renamed, storages, wanted, dtype)
 
 
 @lru_cache(maxsize=4096)

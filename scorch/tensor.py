@@ -389,7 +389,7 @@ def _matmul(a: Any, b: Any) -> Any:
     notation = _PRODUCTS.get((getattr(a, "ndim", 0), getattr(b, "ndim", 0)))
     if notation is None:
         return NotImplemented
-    from scorch.engine import evaluate  # the compiler, which most uses of a tensor don't need
+    from scorch.autograd import evaluate  # the compiler, which most uses of a tensor don't need
 
     storages = [as_storage(a), as_storage(b)]
     try:

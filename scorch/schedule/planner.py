@@ -164,7 +164,9 @@ def _merged(problem: Problem, access: Access, formats: dict[str, Format]) -> boo
 def _with_tiles(problem: Problem, layout: _Layout) -> Iterator[_Candidate]:
     """The loops as they are, and with the innermost one in SIMD tiles if that is legal."""
     plain = _priced(problem, layout)
-    if plain is None or (not problem.convert and plain.writing.format != layout.wanted):
+    if plain is None or (problem.onto is not None and plain.writing.assembly.kind != "share"):
+        return
+    if not problem.convert and plain.writing.format != layout.wanted:
         return
     if plain.writing.assembly.filtered and not _prefix(problem, layout.order):
         return  # terms would be filtered, not sums
