@@ -115,12 +115,53 @@ def compute(*statements: str | Statement, out_format: Format | str | None = None
     >>> compute("C[i] max= A[i,k]; D[i] = C[i] * 10 + x", A=A, x=0.5)
     tensor([20.5000, 10.5000])
     """
+    if len(statements) == 1 and isinstance(statements[0], str):
+        result = _repeated(statements[0], out_format, operands)
+        if result is not None:
+            return result if isinstance(result, torch.Tensor) else Tensor(result)
     written, named = _read(statements, operands)
     try:
         result = _computed(written, named, out_format)
     except ScorchError as error:
         raise error.explain_with(_named_context(written, named)) from None
     return result if isinstance(result, torch.Tensor) else Tensor(result)
+
+
+def _repeated(text: str, out_format: Format | str | None, operands: dict[str, Any]) -> Storage | torch.Tensor | None:
+    """The result of a text that was computed before on operands like these and is one kernel; None if there is none."""
+    if any(isinstance(x, float) for x in operands.values()):
+        return None  # its number type depends on the other operands
+    if autograd.recording() and any(map(is_recorded, operands.values())):
+        return None
+    try:
+        bound = [bind(x) for x in operands.values()]
+    except ScorchError:
+        return None  # told where the statements are known
+    key = (text, out_format, (*operands, *[part for part, _ in bound]), engine.settings())
+    found = engine.find(key)
+    if found is None:
+        return _remembered(key, text, out_format, operands)
+    program, slots = found
+    result: Storage | torch.Tensor = program([bound[n][1] for n in slots])
+    return result
+
+
+def _remembered(
+    key: object, text: str, out_format: Format | str | None, operands: dict[str, Any]
+) -> Storage | torch.Tensor | None:
+    """The result, computed in full; if it is one kernel over the operands, that is kept under the key."""
+    written, named = _read((text,), operands)
+    storages = {name: as_storage(x) for name, x in named.items()}
+    steps: list[tuple[engine.AnyProgram, Sequence[Storage]]] = []
+    try:
+        result = _computed(written, storages, out_format, lambda _, program, used: steps.append((program, used)))
+    except ScorchError as error:
+        raise error.explain_with(_named_context(written, named)) from None
+    if len(steps) == 1:
+        program, used = steps[0]
+        slots = {id(storage): n for n, storage in enumerate(storages.values())}
+        engine.remember(key, (program, [slots[id(storage)] for storage in used]), used)
+    return result
 
 
 def _read(statements: tuple[str | Statement, ...], operands: dict[str, Any]) -> tuple[tuple[Raw, ...], dict[str, Any]]:

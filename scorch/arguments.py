@@ -10,6 +10,7 @@ import torch
 from scorch.errors import DtypeError, FormatError, ShapeError
 from scorch.exchange import to_dense
 from scorch.formats import Pattern, dtypes
+from scorch.formats.blocks import divided
 from scorch.formats.storage import Array, bindable
 from scorch.operand import as_storage
 
@@ -41,9 +42,27 @@ def values_for(pattern: Pattern, values: Any) -> torch.Tensor:
         # Kernels read a flat view; one of values in another order would be a copy that misses later changes.
         stored = given.permute(order)
         return given if stored.is_contiguous() else stored.contiguous().permute(tuple(np.argsort(order).tolist()))
+    if pattern.format.blocks:
+        return _values_of_blocks(pattern, given)
     if tuple(given.shape) != (pattern.nnz,):
         raise ShapeError(f"{pattern} takes values of shape ({pattern.nnz},), got {tuple(given.shape)}")
     return given.contiguous()
+
+
+def _values_of_blocks(pattern: Pattern, given: torch.Tensor) -> torch.Tensor:
+    """Values (blocks, r, c), contiguous in stored order."""
+    format = pattern.format
+    shape = (pattern.positions[format.ndim - 1], *format.blocks)
+    if tuple(given.shape) not in (shape, (pattern.nnz,)):
+        raise ShapeError(f"{pattern} takes values of shape {shape}, got {tuple(given.shape)}")
+    if given.ndim == 1:
+        return given.contiguous()
+    inside = divided(format.blocks)
+    return given.permute(
+        0,
+        *(1 + inside[d - format.ndim] for d in format.order[format.ndim :]),
+        *(1 + d for d in range(format.ndim) if d not in inside),
+    ).contiguous()
 
 
 def as_indices(coords: Any, ndim: int, count: int) -> torch.Tensor:

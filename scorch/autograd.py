@@ -16,6 +16,7 @@ from torch.autograd import forward_ad
 from torch.autograd.function import FunctionCtx
 
 from scorch import engine
+from scorch.blocked import readable
 from scorch.engine import Observer
 from scorch.errors import UnsupportedError
 from scorch.formats import Format, Pattern, Storage, dense
@@ -24,7 +25,7 @@ from scorch.ir.canonical import canonical
 from scorch.ir.derivative import ZERO, adjoint, is_product, masked
 from scorch.ir.einsum import operand_names
 from scorch.ir.notation import Access, Apply, Assign, Expr, accesses
-from scorch.reorder import reorder
+from scorch.reorder import is_plain, reorder
 
 __all__ = ["compute", "evaluate", "is_recorded", "recording"]
 
@@ -54,6 +55,8 @@ def evaluate(
     """engine.evaluate, recorded for differentiation where torch wants that."""
     if not (recording() and any(is_recorded(storage.values) for storage in operands)):
         return engine.evaluate(statement, operands, wanted, dtype, onto)
+    if onto is None:
+        operands = [storage if is_plain(storage.pattern.format) else readable(storage) for storage in operands]
     if onto is None and _must_be_sorted(statement, operands, wanted):
         operands = [_sorted(storage) for storage in operands]
     parts = tuple([(storage.pattern, storage.fill) for storage in operands])

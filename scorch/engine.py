@@ -8,23 +8,26 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
-from scorch import reorder
+from scorch import blocked, reorder
 from scorch.config import config
 from scorch.emit.jit import Compiled, compile_kernel
 from scorch.errors import ShapeError, UnsupportedError
-from scorch.formats import Format, Pattern, Storage, dtypes
+from scorch.formats import Format, Pattern, Storage, dense, dtypes
+from scorch.formats.memory import check_memory
 from scorch.formats.storage import hold
 from scorch.ir.absence import absent_value
 from scorch.ir.canonical import canonical
 from scorch.ir.einsum import operand_names
-from scorch.ir.notation import Assign, Literal, accesses, check_extents
-from scorch.ir.plan import Handover, Plan, Split
+from scorch.ir.entries import over_values
+from scorch.ir.notation import Assign, Literal, check_extents
+from scorch.ir.plan import Entrywise, Handover, Plan, Split
 from scorch.ir.reduction import with_absent_entries
 from scorch.ir.statement import ABSENT
 from scorch.ir.types import Kind, kind_of
@@ -62,6 +65,7 @@ class Program:
         self.launch = Launcher(plan, compiled, dict(zip(names, patterns, strict=True)))
         wanted = plan.wanted
         self.wanted = wanted if wanted is not None and wanted != plan.kernel.result.format else None
+        self.rounded = dtypes.to_torch(plan.dtype) if plan.dtype != plan.kernel.result.dtype else None
         self.source = compiled.module.source
         self.path: Path | None = compiled.path
 
@@ -78,17 +82,14 @@ class Program:
         if self.wanted is not None:
             assert isinstance(result, Storage)
             result = reorder.reformat(result, self.wanted)
-        return _rounded(result, self.plan.dtype)
+        return result if self.rounded is None else _rounded(result, self.rounded)
 
 
-def _rounded(result: Result, dtype: str) -> Result:
+def _rounded(result: Result, dtype: torch.dtype) -> Result:
     """A result in the number type that was asked for, where the kernel summed in a wider one."""
-    wanted = dtypes.to_torch(dtype)
     if isinstance(result, torch.Tensor):
-        return result.to(wanted)
-    if result.values.dtype == wanted:
-        return result
-    return Storage(result.pattern, result.values.to(wanted), result.fill)
+        return result.to(dtype)
+    return Storage(result.pattern, result.values.to(dtype), result.fill)
 
 
 class Chain:
@@ -132,11 +133,29 @@ class Delegated:
     def __call__(self, vals: list[np.ndarray[Any, Any]]) -> Result:
         dtype = dtypes.to_torch(self.plan.dtype)
         bound = zip(self.patterns, vals, self.dtypes, strict=True)
+        check_memory(math.prod(self.shape) * dtype.itemsize, f"a dense result of shape {self.shape}")
         dense = [_shaped(pattern(), dtypes.tensor_of(val, name)).to(dtype) for pattern, val, name in bound]
         try:
             return torch.einsum(self.plan.notation, *dense).contiguous()
         except (MemoryError, RuntimeError) as error:
             raise _explained(error, self.plan.statement, self.shape, "dense") from None
+
+
+class OverValues:
+    """A statement over operands of one pattern, computed on their values; the result has that pattern too."""
+
+    def __init__(self, plan: Entrywise, program: AnyProgram, pattern: Pattern, fill: Fill) -> None:
+        self.plan = plan
+        self.program = program
+        self.pattern = hold(pattern)
+        self.fill = fill
+        self.source: str = program.source
+        self.path: Path | None = program.path
+
+    def __call__(self, vals: list[np.ndarray[Any, Any]]) -> Result:
+        values = self.program(vals)
+        assert isinstance(values, torch.Tensor)
+        return Storage(self.pattern(), values, self.fill)
 
 
 class Filled:
@@ -183,7 +202,7 @@ def _explained(error: Exception, statement: Assign, shape: tuple[int, ...], form
     )
 
 
-AnyProgram: TypeAlias = "Program | Chain | Delegated"
+AnyProgram: TypeAlias = "Program | Chain | Delegated | OverValues | blocked.Recast"
 Observer: TypeAlias = Callable[[Assign, AnyProgram, Sequence[Storage]], None]
 Evaluate: TypeAlias = "Callable[[Assign, Sequence[Storage], Format | None, str | None], Result]"
 
@@ -226,13 +245,43 @@ def prepare(
     key = (statement, tuple([storage.key for storage in operands]), wanted, dtype, onto, settings())
     found: AnyProgram | None = find(key)
     if found is None:
-        problem = problem_of(statement, operands, wanted, dtype, onto=onto)
-        found = _program(contract(problem), operands, wanted, onto)
+        found = None
+        if onto is None:
+            found = _entrywise(statement, operands, wanted, dtype) or blocked.prepared(
+                statement, operands, wanted, dtype
+            )
+        if found is None:
+            problem = problem_of(statement, operands, wanted, dtype, onto=onto)
+            found = _program(contract(problem), operands, wanted, onto)
         remember(key, found, operands)
     return found
 
 
-def remember(key: object, program: AnyProgram | Filled, operands: Sequence[Storage]) -> None:
+def _entrywise(
+    statement: Assign, operands: Sequence[Storage], wanted: Format | None, dtype: str | None
+) -> OverValues | None:
+    """The program on values alone, where all sparse operands have the very same pattern."""
+    names = operand_names(len(operands))
+    sparse = {name: s for name, s in zip(names, operands, strict=False) if not s.pattern.format.is_dense}
+    patterns = [storage.pattern for storage in sparse.values()]
+    if not patterns or any(pattern is not patterns[0] for pattern in patterns):
+        return None
+    pattern = patterns[0]
+    if not pattern.format.is_unique or wanted not in (None, pattern.format):
+        return None
+    problem = problem_of(statement, operands, wanted, dtype)
+    flat = over_values(statement, sparse.keys(), problem.fills)
+    if flat is None:
+        return None
+    values = [
+        Storage.from_dense(s.values.reshape(-1)) if name in sparse else s
+        for name, s in zip(names, operands, strict=False)
+    ]
+    program = prepare(flat, values, dense(1), problem.rounded)
+    return OverValues(Entrywise(statement, flat, program.plan, pattern.format), program, pattern, problem.fill)
+
+
+def remember(key: object, program: object, operands: Sequence[Storage]) -> None:
     """Keep a program under a key for as long as its operands' patterns live."""
     with _lock:
         _programs[key] = program
@@ -320,12 +369,9 @@ class _Step:
         """The statement's result, its absent entries counted in."""
         if isinstance(statement.expr, Literal):
             return torch.tensor(statement.expr.value)
-        read = {access.tensor: self.known[access.tensor] for access in accesses(statement.expr)}
-        fills = {name: storage.fill for name, storage in read.items() if not storage.pattern.format.is_dense}
-        extents = check_extents(statement, {name: storage.pattern.shape for name, storage in read.items()})
-        if self.final and self.wanted is None:
-            _refuse_filling(statement, fills, extents)
-        *before, last = with_absent_entries(statement, fills, extents)
+        read = [(name, self.known[name]) for name in canonical(statement)[1]]
+        facts = [(name, s.pattern.shape, None if s.pattern.format.is_dense else s.fill) for name, s in read]
+        *before, last = _expanded(statement, tuple(facts), self.final and self.wanted is None)
         for part in before:
             made = self._kernel(part, None, None)
             self.known[part.target.tensor] = made if isinstance(made, Storage) else Storage.from_dense(made)
@@ -341,12 +387,29 @@ class _Step:
         return self.evaluate(renamed, storages, wanted, dtype)
 
 
+@lru_cache(maxsize=4096)
+def _expanded(
+    statement: Assign, facts: tuple[tuple[str, tuple[int, ...], Fill | None], ...], refuses: bool
+) -> tuple[Assign, ...]:
+    """The statement with its absent entries counted in; `facts`: each tensor's name, shape, and fill if it is sparse.
+
+    `refuses`: a sparse result that is not 0 where nothing is stored.
+    """
+    extents = check_extents(statement, {name: shape for name, shape, _ in facts})
+    fills = {name: fill for name, _, fill in facts if fill is not None}
+    if refuses:
+        _refuse_filling(statement, fills, extents)
+    return with_absent_entries(statement, fills, extents)
+
+
 def result_type(statement: Assign, operands: Sequence[Storage]) -> str:
     """The number type of a statement over operands A, B, ...: torch's promotion; sums of truth values count."""
-    kinds = {
-        name: Kind(storage.dtype, 2 if storage.pattern.shape else 1)
-        for name, storage in zip(operand_names(len(operands)), operands, strict=False)
-    }
+    return _result_type(statement, tuple([Kind(s.dtype, 2 if s.pattern.shape else 1) for s in operands]))
+
+
+@lru_cache(maxsize=4096)
+def _result_type(statement: Assign, operands: tuple[Kind, ...]) -> str:
+    kinds = dict(zip(operand_names(len(operands)), operands, strict=False))
     found = kind_of(statement.expr, lambda access: kinds[access.tensor]).dtype
     return "int64" if found == "bool" and statement.reduced and statement.reduce == "add" else found
 

@@ -8,11 +8,12 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from scorch.blocked import Recast
 from scorch.formats import Format, Storage, dtypes
 from scorch.ir.canonical import canonical
 from scorch.ir.einsum import operand_names
 from scorch.ir.notation import Access, Apply, Assign, Expr, accesses
-from scorch.ir.plan import Handover, Plan, Split
+from scorch.ir.plan import Entrywise, Handover, Plan, Split
 from scorch.schedule.statistics import Statistics, statistics
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ __all__ = ["Explanation", "Explanations"]
 _CHOSEN, _OTHER = "->", "  "
 _COSTS = "estimated time"
 
-AnyPlan: TypeAlias = "Plan | Split | Handover"
+AnyPlan: TypeAlias = "Plan | Split | Handover | Entrywise"
 Row: TypeAlias = tuple[str, ...]
 
 
@@ -45,6 +46,9 @@ class Explanation:
     @classmethod
     def of(cls, program: AnyProgram, operands: Sequence[Storage], statement: Assign | None = None) -> Explanation:
         """What there is to say about a program over these operands; `statement` has them by the users' names."""
+        while isinstance(program, Recast):  # in blocks, or with levels that encode others
+            operands = program.see(operands)
+            program = program.inner
         names = operand_names(len(operands))
         named = dict(zip(names, operands, strict=False))
         measured = {name: statistics(storage.pattern) for name, storage in named.items()}
@@ -143,6 +147,8 @@ def _result_row(plan: AnyPlan, operands: dict[str, Storage]) -> Row:
             format, dtype = _named(wanted or kernel.result.format), kernel.result.dtype
         case Handover(dtype=dtype):
             format = "dense"
+        case Entrywise(format=shared):
+            format, dtype = _named(shared), dtypes.promote(*(storage.dtype for storage in operands.values()))
         case _:
             format, dtype = "chosen last", dtypes.promote(*(storage.dtype for storage in operands.values()))
     return target.tensor, format, dtype, shape, "the result"
@@ -177,6 +183,8 @@ def _plan_lines(plan: AnyPlan) -> list[str]:
             return _split_lines(plan)
         case Handover(notation=notation, dtype=dtype):
             return [f"torch.einsum({notation!r}, ...) in {dtype}: everything is dense"]
+        case Entrywise(over_values=statement, values=inner):
+            return [f"one pattern, which the result shares: {statement} over the values", *_plan_lines(inner)]
     kernel = plan.kernel
     lines = [f"convert {name} to {format}, once a pattern" for name, format in plan.conversions]
     lines.append(f"result {kernel.assembly}")

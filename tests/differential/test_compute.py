@@ -175,3 +175,20 @@ def test_compiled_kernels_give_the_same() -> None:
         result = evaluated(text, out, build(a, "csr"), build(b, "csr"))
         wanted = expected(torch.from_numpy(a), torch.from_numpy(b))
         np.testing.assert_allclose(dense(result), wanted.numpy(), err_msg=text)
+
+
+@pytest.mark.usefixtures("plain")
+@pytest.mark.parametrize("format", ["csr", "csc", "coo", "compressed, dense"])
+def test_operands_of_one_pattern_are_computed_on_their_values(format: str) -> None:
+    rng = np.random.default_rng(4)
+    a = rng.integers(1, 4, (5, 4)) * (rng.random((5, 4)) < 0.5) * 1.0
+    A = build(a, format)
+    B = A.with_values(A.values * 3)
+    told = scorch.explain("C[i,j] = A[i,j] * 2 - max(B[i,j], 0)", A=A, B=B)
+    assert "one pattern, which the result shares" in str(told)
+    result = scorch.compute("C[i,j] = A[i,j] * 2 - B[i,j] / s", A=A, B=B, s=2.0)
+    assert isinstance(result, scorch.Tensor)
+    assert result._storage.pattern is A._storage.pattern
+    np.testing.assert_allclose(dense(result), a / 2)
+    moved = scorch.compute("C[j,i] = A[i,j] + B[i,j]", A=A, B=B)
+    np.testing.assert_allclose(dense(moved), 4 * a.T)
