@@ -17,7 +17,7 @@ from scorch.formats import Format, Pattern, Storage, dtypes, resolve
 from scorch.formats.coordinates import coordinates, pack
 from scorch.formats.storage import Array, dense_pattern
 from scorch.functions import registry
-from scorch.functions.methods import Functions
+from scorch.functions.methods import Functions, is_operand
 from scorch.ir.einsum import parse_einsum
 from scorch.operand import Stored, as_storage
 
@@ -286,10 +286,10 @@ class Tensor(Functions):
         return np.array(exchange.dense_view(self._storage).detach().numpy(), dtype=dtype, copy=copy)
 
     def __matmul__(self, other: Any) -> Any:
-        return _matmul(self, other)
+        return _matmul(self, other) if is_operand(other) else NotImplemented
 
     def __rmatmul__(self, other: Any) -> Any:
-        return _matmul(other, self)
+        return _matmul(other, self) if is_operand(other) else NotImplemented
 
     def __len__(self) -> int:
         if not self.shape:
