@@ -245,9 +245,11 @@ def prepare(
     key = (statement, tuple([storage.key for storage in operands]), wanted, dtype, onto, settings())
     found: AnyProgram | None = find(key)
     if found is None:
-        found = _entrywise(statement, operands, wanted, dtype)
-        if found is None and onto is None:
-            found = blocked.prepared(statement, operands, wanted, dtype)
+        found = None
+        if onto is None:
+            found = _entrywise(statement, operands, wanted, dtype) or blocked.prepared(
+                statement, operands, wanted, dtype
+            )
         if found is None:
             problem = problem_of(statement, operands, wanted, dtype, onto=onto)
             found = _program(contract(problem), operands, wanted, onto)

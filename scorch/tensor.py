@@ -16,6 +16,7 @@ from scorch.errors import DtypeError, FormatError, ScorchError, ShapeError, Unsu
 from scorch.formats import Format, Pattern, Storage, dtypes, resolve
 from scorch.formats.coordinates import coordinates, pack
 from scorch.formats.storage import Array, dense_pattern
+from scorch.functions import registry
 from scorch.functions.methods import Functions
 from scorch.ir.einsum import parse_einsum
 from scorch.operand import Stored, as_storage
@@ -402,7 +403,7 @@ _PRODUCTS = {(2, 2): "ij,jk->ik", (2, 1): "ij,j->i", (1, 2): "i,ij->j", (1, 1): 
 def _matmul(a: Any, b: Any) -> Any:
     notation = _PRODUCTS.get((getattr(a, "ndim", 0), getattr(b, "ndim", 0)))
     if notation is None:
-        return NotImplemented
+        return registry.call("matmul", a, b)
     from scorch.autograd import evaluate  # the compiler, which most uses of a tensor don't need
 
     storages = [as_storage(a), as_storage(b)]
