@@ -26,7 +26,7 @@ from scorch.ir.notation import Access, Apply, Assign, Expr, accesses, check_exte
 from scorch.ir.plan import Entrywise, Handover, Plan, Split
 from scorch.schedule.result import is_sparse_result
 
-__all__ = ["Recast", "prepared", "reorder_through"]
+__all__ = ["Recast", "prepared", "readable", "reorder_through"]
 
 Result: TypeAlias = "Storage | torch.Tensor"
 MOST_INDICES = 7  # loop orders of more are not all looked at
@@ -156,7 +156,7 @@ def prepared(
     whole = _over_blocks(statement, operands, wanted, dtype)
     if whole is not None:
         return whole
-    plain = list(map(_readable, operands))
+    plain = list(map(readable, operands))
     conversions = [
         _Conversion(n, _apart(storage.pattern), storage.dtype, storage.fill)
         for n, storage in enumerate(operands)
@@ -164,7 +164,7 @@ def prepared(
     ]
     written = None if wanted is None else coo(wanted.ndim) if wanted.blocks else wanted.plain
     inner = engine.prepare(statement, plain, written, dtype)
-    return Recast(inner, lambda given: list(map(_readable, given)), partial(_reformatted, wanted), conversions)
+    return Recast(inner, lambda given: list(map(readable, given)), partial(_reformatted, wanted), conversions)
 
 
 def _reformatted(wanted: Format | None, result: Result) -> Result:
@@ -176,7 +176,7 @@ def _apart(pattern: Pattern) -> reorder.Reordering:
     return reorder.reorder(pattern, csr if ndim == 2 else coo(ndim))
 
 
-def _readable(storage: Storage) -> Storage:
+def readable(storage: Storage) -> Storage:
     """The operand with its levels decoded, or its blocks taken apart."""
     pattern, values = storage.pattern, storage.values
     if pattern.format.blocks:

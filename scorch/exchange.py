@@ -49,6 +49,8 @@ def dense_view(storage: Storage) -> torch.Tensor:
 def stored_order(storage: Storage) -> torch.Tensor:
     """The values as one dimension, in stored order, without a copy."""
     values, format = storage.values, storage.pattern.format
+    if values.ndim == 1:
+        return values  # itself, not a view of it, which would have no gradient
     if format.is_dense and values.ndim == format.ndim:
         values = values.permute(format.order)
     return values.reshape(-1)

@@ -10,13 +10,14 @@ import numpy as np
 import torch
 import torch.utils.dlpack
 
+from scorch import autograd
 from scorch.errors import DtypeError, FormatError, ShapeError, UnsupportedError
 from scorch.formats import Format, Pattern, Storage, bsr, coo, csc, csr, dtypes
 from scorch.formats.coordinates import Packing, pack
 from scorch.formats.levels import Compressed, Dense
 from scorch.formats.storage import Array, bindable
 
-__all__ = ["Stored", "as_storage", "bind", "dense_from_numpy"]
+__all__ = ["Stored", "as_storage", "bind", "dense_from_numpy", "is_recorded"]
 
 _CPU = 1  # kDLCPU of the DLPack specification
 _ROW_MAJOR = {torch.sparse_csr: True, torch.sparse_csc: False, torch.sparse_bsr: True, torch.sparse_bsc: False}
@@ -73,6 +74,13 @@ def bind(x: object) -> tuple[object, Array]:
             pass
     storage = as_storage(x)
     return storage.key, storage.vals
+
+
+def is_recorded(x: object) -> bool:
+    """Whether an operation on this operand has to be recorded, given that `autograd.recording()`."""
+    if isinstance(x, Stored):
+        return autograd.is_recorded(x._storage.values)
+    return isinstance(x, torch.Tensor) and autograd.is_recorded(x)
 
 
 def _is_plain(x: torch.Tensor) -> bool:

@@ -58,8 +58,11 @@ def _placed(stored: torch.Tensor, places: torch.Tensor, fill: Fill) -> torch.Ten
     return torch.cat([stored.new_full((1,), fill), stored])[places]
 
 
-def reformat(storage: Storage, format: Format) -> Storage:
-    """The tensor in another format; duplicates are summed and order established where the format asks for it."""
+def reformat(storage: Storage, format: Format, evaluate: Callable[..., Any] | None = None) -> Storage:
+    """The tensor in another format; duplicates are summed and order established where the format asks for it.
+
+    `evaluate` copies from and to dense formats in place of `engine.evaluate`: the differentiable one, say.
+    """
     if storage.pattern.format == format:
         return storage
     if storage.pattern.format.is_dense and not is_plain(format):
@@ -67,7 +70,7 @@ def reformat(storage: Storage, format: Format) -> Storage:
     if format.is_dense or storage.pattern.format.is_dense:
         if storage.fill != 0 and format.is_dense != storage.pattern.format.is_dense:
             return _reformat_around(storage, format)
-        result = engine.evaluate(_copy(format.ndim), [storage], format)
+        result = (evaluate or engine.evaluate)(_copy(format.ndim), [storage], format)
         if isinstance(result, torch.Tensor):
             return Storage(dense_pattern(tuple(result.shape), format.order), result, storage.fill)
         return Storage(result.pattern, result.values, storage.fill)

@@ -16,6 +16,7 @@ from scorch.errors import DtypeError, FormatError, ScorchError, ShapeError, Unsu
 from scorch.formats import Format, Pattern, Storage, dtypes, resolve
 from scorch.formats.coordinates import coordinates, pack
 from scorch.formats.storage import Array, dense_pattern
+from scorch.functions import registry
 from scorch.functions.methods import Functions
 from scorch.ir.einsum import parse_einsum
 from scorch.operand import Stored, as_storage
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["Tensor", "from_coo", "tensor"]
 
 FormatLike: TypeAlias = "Format | str | None"
+
+_DEVICES = ("cpu", "cuda", "mps", "xpu", "meta")
 
 
 class Tensor(Functions):
@@ -182,15 +185,19 @@ class Tensor(Functions):
         """The same pattern with a copy of the values, differentiable."""
         return self._with(self._storage.values.clone())
 
-    def to(self, *targets: Format | str | torch.dtype) -> Tensor:
+    def to(self, *targets: Any, **options: Any) -> Tensor:
         """The tensor in another format, another number type, or both; itself if nothing changes.
 
-        Raises FormatError for a format that doesn't exist or has another rank, DtypeError for an unknown
-        number type.
+        Takes torch's arguments too: dtype=, device= (the CPU only), copy=, another tensor. Raises FormatError for a
+        format that doesn't exist or has another rank, DtypeError for an unknown number type.
 
         >>> from_coo([[0, 1]], [1.0, 2.0], (5,)).to(torch.float64).dtype
         torch.float64
         """
+        if options or any(is_device(target) or hasattr(target, "dtype") for target in targets):
+            from scorch.functions import casting
+
+            return casting.to(self, *targets, **options)
         storage = self._storage
         for target in targets:
             if isinstance(target, torch.dtype) or (isinstance(target, str) and target in dtypes.NAMES):
@@ -376,6 +383,10 @@ def _reformatted(storage: Storage, format: Format | str) -> Storage:
     return exchange.reformatted(storage, resolve(format, storage.pattern.format.ndim))
 
 
+def is_device(target: Any) -> bool:
+    return isinstance(target, torch.device) or (isinstance(target, str) and target.split(":")[0] in _DEVICES)
+
+
 def _retyped(storage: Storage, dtype: str) -> Storage:
     if dtype == storage.dtype:
         return storage
@@ -392,8 +403,8 @@ _PRODUCTS = {(2, 2): "ij,jk->ik", (2, 1): "ij,j->i", (1, 2): "i,ij->j", (1, 1): 
 def _matmul(a: Any, b: Any) -> Any:
     notation = _PRODUCTS.get((getattr(a, "ndim", 0), getattr(b, "ndim", 0)))
     if notation is None:
-        return NotImplemented
-    from scorch.engine import evaluate  # the compiler, which most uses of a tensor don't need
+        return registry.call("matmul", a, b)
+    from scorch.autograd import evaluate  # the compiler, which most uses of a tensor don't need
 
     storages = [as_storage(a), as_storage(b)]
     try:

@@ -232,23 +232,31 @@ def hold(pattern: Pattern) -> Callable[[], Pattern]:
 
 class Storage:
     """A Pattern with its values: `values`, a torch tensor, and `vals`, the same memory as a flat numpy array for
-    kernels.
+    kernels, made when it is first asked for: values that torch only traces have no memory.
 
     `fill` is the value of every coordinate that isn't stored. ShapeError if the number of values isn't that of the
     pattern.
     """
 
-    __slots__ = ("fill", "key", "pattern", "vals", "values")
+    __slots__ = ("_vals", "fill", "key", "pattern", "values")
 
     def __init__(self, pattern: Pattern, values: torch.Tensor, fill: bool | int | float | complex = 0) -> None:
         if values.numel() != pattern.nnz:
             raise ShapeError(f"{pattern} stores {pattern.nnz} values, got {values.numel()}")
         self.pattern = pattern
         self.values = values
-        self.vals = flat(values, pattern)
+        self._vals: Array | None = None
         self.fill = fill
         # equal for storages that one program serves
         self.key = (pattern.token, values.dtype) if fill == 0 else (pattern.token, values.dtype, fill)
+
+    @property
+    def vals(self) -> Array:
+        """The values in stored order, flat."""
+        made = self._vals
+        if made is None:
+            made = self._vals = flat(self.values, self.pattern)
+        return made
 
     @property
     def dtype(self) -> str:

@@ -51,7 +51,9 @@ def getitem(x: Any, key: Any) -> Any:
     made, dims, shape = _basic(x, parts)
     if not lists:
         return moved(x, shape, carried(x, dims, shape), lambda _: made)
-    return picked(x, made, dims, shape, [d for d, part in enumerate(_kept(parts)) if isinstance(part, torch.Tensor)], lists)
+    return picked(
+        x, made, dims, shape, [d for d, part in enumerate(_kept(parts)) if isinstance(part, torch.Tensor)], lists
+    )
 
 
 @implements("Tensor.__setitem__")
@@ -244,15 +246,14 @@ def picked(
     As in torch it comes first if other dimensions stand between those dimensions.
     """
     try:
-        indices = torch.broadcast_tensors(*lists)
-    except RuntimeError:
+        new = np.broadcast_shapes(*(tuple(index.shape) for index in lists))
+    except ValueError:
         shapes = ", ".join(str(tuple(index.shape)) for index in lists)
         raise IndexError(f"index tensors of shapes {shapes} can't be broadcast together") from None
-    new = tuple(indices[0].shape)
-    asked = torch.stack([index.reshape(-1) for index in indices])
+    asked = torch.stack([index.expand(new).reshape(-1) for index in lists])
     numbers, found = joined(made.coords[list(at)], asked, [shape[d] for d in at])
     made = made.chosen(found)
-    unraveled = []
+    unraveled: list[torch.Tensor] = []
     for extent in reversed(new):
         unraveled.insert(0, numbers % extent)
         numbers = numbers // extent

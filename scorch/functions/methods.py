@@ -86,7 +86,7 @@ class Functions(Stored):
     __or__, __ror__ = _infix("bitwise_or"), _reflected("bitwise_or")
     __xor__, __rxor__ = _infix("bitwise_xor"), _reflected("bitwise_xor")
     __lshift__, __rshift__ = _infix("bitwise_left_shift"), _infix("bitwise_right_shift")
-    __eq__, __ne__ = _infix("eq"), _infix("ne")  # type: ignore[assignment]
+    __eq__, __ne__ = _infix("eq"), _infix("ne")
     __lt__, __le__, __gt__, __ge__ = _infix("lt"), _infix("le"), _infix("gt"), _infix("ge")
     __neg__, __abs__, __invert__ = _method("neg"), _method("abs"), _method("bitwise_not")
     __hash__ = object.__hash__  # as torch's tensors: by identity

@@ -65,6 +65,7 @@ class Problem:
     """One statement over operands, with the extents of its indices; `wanted` is the result's format, None: choose.
 
     `dtype` is the number type of all arithmetic, `rounded` that of the result if it is another: a half type.
+    `onto` names an operand whose very pattern the result takes, zeros included where other operands have nothing.
     """
 
     statement: Assign
@@ -75,6 +76,7 @@ class Problem:
     wanted: Format | None = None
     convert: bool = True  # whether operands may be converted and the result sorted
     rounded: str | None = None
+    onto: str | None = None
     machine: Machine = field(default_factory=host)
     by_name: dict[str, Operand] = field(init=False)
 
