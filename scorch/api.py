@@ -394,8 +394,8 @@ def _observed(run: Callable[[engine.Observer], object]) -> Explanation | Explana
     """What a run of several statements does."""
     parts: list[Explanation] = []
 
-    def note(statement: Assign, program: engine.AnyProgram, storages: Sequence[Storage]) -> None:
-        parts.append(Explanation.of(program, storages, statement))
+    def note(statements: tuple[Assign, ...], program: engine.AnyProgram, storages: Sequence[Storage]) -> None:
+        parts.append(Explanation.of(program, storages, statements))
 
     run(note)
     return parts[0] if len(parts) == 1 else Explanations(tuple(parts))

@@ -76,7 +76,8 @@ def compute(
     observe: Observer | None = None,
 ) -> Result:
     """engine.compute, recorded for differentiation where torch wants that."""
-    return engine.compute(statements, operands, wanted, dtype, observe, evaluate)
+    recorded = recording() and any(is_recorded(storage.values) for storage in operands.values())
+    return engine.compute(statements, operands, wanted, dtype, observe, evaluate if recorded else None)
 
 
 def _must_be_sorted(statement: Assign, operands: Sequence[Storage], wanted: Format | None) -> bool:

@@ -19,7 +19,7 @@ from scorch.emit.tiles import Lanes
 from scorch.errors import ScheduleError
 from scorch.ir import loops as ir
 from scorch.ir.lattice import build_lattice
-from scorch.ir.notation import Access, accesses
+from scorch.ir.notation import Access, accesses, substitute
 from scorch.ir.plan import Compute, Loop, Tile, walk
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Loops:
         if reader is not None:
             self.low.entries(node, reader)
             return
-        space = iteration_space(node.body)
+        space = substitute(iteration_space(node.body), self.low.rows.spaces)
         lattice = build_lattice(space, node.index, lambda a: self._walks(a, node.index), self.low.fills)
         access = lattice.only()
         if lattice.is_dense:
@@ -137,7 +137,7 @@ class Loops:
     def positions(self, node: Loop, access: Access, outermost: bool) -> None:
         """The stored coordinates of one access, every other one being located."""
         cursor = self.ready(access, node.index)
-        lo, hi = cursor.bounds(self.low.extent(node.index))
+        lo, hi = self.low.rows.bounds.get(access) or cursor.bounds(self.low.extent(node.index))
         if outermost and self.low.kernel.unit == "positions":
             lo, hi = LO, HI
         if self.low.divided is not None and access == self.low.divided.access and cursor.depth == 1:
@@ -220,11 +220,13 @@ class Loops:
         """One vector of stored positions."""
         with self.low.scope() as body:
             self.low.lanes = lanes
-            coordinates = lanes.load(cursor.arrays.index(cursor.depth, "crd"), lanes.base, 0)
-            var = self.b.fresh(f"{node.index}s", coordinates.dtype)
-            self.b.emit(ir.Let(var, coordinates))
             self.low.cursors[cursor.access] = cursor.at(lanes.base, ir.add(lanes.base, 1))
-            self.low.body(node.index, var, node.body)
+            read = set(accesses(iteration_space(node.body))) - {cursor.access}
+            if any(node.index in a.indices for a in self.low.cursors if a in read):
+                coordinates = lanes.load(cursor.arrays.index(cursor.depth, "crd"), lanes.base, 0)
+                self.low.body(node.index, self.b.let(f"{node.index}s", coordinates), node.body)
+            else:  # nobody asks where the positions are
+                self.low.body(node.index, lanes.base, node.body)
         self.b.emit(*body)
 
     def _segments(self, node: Loop, cursor: Cursor, lo: ir.Expr, hi: ir.Expr) -> None:

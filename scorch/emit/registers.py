@@ -9,7 +9,7 @@ from scorch.errors import ScheduleError
 from scorch.ir import loops as ir
 from scorch.ir.notation import Access
 from scorch.ir.operators import operator
-from scorch.ir.plan import Loop, Tile, Where, Workspace, walk
+from scorch.ir.plan import Loop, Stmt, Tile, Where, Workspace
 
 if TYPE_CHECKING:
     from scorch.emit.lower import Lowering
@@ -49,7 +49,7 @@ class Registers:
         tile = _shape(inner) if inner else None
         if inner is None and self.low.lanes is not None and self.low.lanes.index in node.workspace.indices:
             tile = (self.low.lanes.lanes, self.low.lanes.vectors)
-        unroll = max(inner.unroll for inner in walk(node.producer) if isinstance(inner, Loop))
+        unroll = _unrolled(node.producer)
         sets = [self._registers(node.workspace, tile, number) for number in range(unroll)]
         held: dict[Access, list[ir.Expr | list[ir.Expr]]] = {}
         if unroll > 1:
@@ -103,6 +103,14 @@ class Registers:
 def _shape(tile: Tile) -> tuple[int, int]:
     """Lanes and vectors of a tile's accumulators."""
     return tile.lanes, max(tile.rest, tile.vectors if tile.count != 0 else 0)
+
+
+def _unrolled(producer: Stmt) -> int:
+    """How many iterations of its loops are in flight; those inside another workspace are that one's."""
+    most = 1
+    while isinstance(producer, Loop):
+        most, producer = max(most, producer.unroll), producer.body
+    return most
 
 
 def _reduced_tile(node: Where) -> Tile | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scorch.ir.notation import Access, Apply, Assign, Expr, accesses
+from scorch.ir.notation import REDUCED, Access, Apply, Assign, Expr, accesses, substitute
 from scorch.ir.operators import operator
 from scorch.ir.plan import Compute, Loop, Stmt, Tile, Where, Workspace
 
@@ -87,7 +87,10 @@ def _reduced(nest: Nest, inner: tuple[str, ...], target: Access, revisits: bool)
     register = Workspace("acc", along, "register", nest.dtype, reduce)
     made = Access("acc", along)
     producer = _producer(nest, order, varying, register, 0)
-    consumer = Compute(target, reduce if revisits else None, _times(constant, made))
+    value = _times(constant, made)
+    if nest.statement.finish is not None:
+        value = substitute(nest.statement.finish, {REDUCED: value})
+    consumer = Compute(target, reduce if revisits else None, value)
     return Where(register, producer, consumer)
 
 

@@ -9,7 +9,7 @@ from itertools import islice, permutations
 
 from scorch.errors import ScheduleError
 from scorch.formats import Compressed, Dense, Format, dtypes
-from scorch.ir.graph import level_indices
+from scorch.ir.graph import level_indices, walks
 from scorch.ir.notation import Access
 from scorch.ir.plan import Alternative, Assembly, Kernel, Partition, Plan, TensorSpec, Tile
 from scorch.schedule.assembly import Writing, choose_assembly
@@ -196,7 +196,7 @@ def _priced(problem: Problem, layout: _Layout) -> _Candidate | None:
     """A candidate with its estimated time, part by part; None if its loops cannot write the result."""
     whole = _whole(problem, layout)
     writing = choose_assembly(problem, whole, layout.wanted, layout.formats)
-    if writing is None:
+    if writing is None or not _can_finish(problem, whole, writing, layout.formats):
         return None
     loops = nest_cost(problem, layout.order, layout.tiled, layout.formats)
     accumulator = "bitmap"
@@ -226,6 +226,19 @@ def _priced(problem: Problem, layout: _Layout) -> _Candidate | None:
     if partition.unit != "serial":
         parts.append(("threads", PRICES.launch))
     return _Candidate(layout, writing, accumulator, tile, partition, sum(cost for _, cost in parts), tuple(parts))
+
+
+def _can_finish(problem: Problem, order: tuple[str, ...], writing: Writing, formats: dict[str, Format]) -> bool:
+    """Whether each value is complete where it is written, so that it can be finished there; if it has to be.
+
+    Places of a dense result that a sparse loop skips would not be.
+    """
+    if problem.statement.finish is None:
+        return True
+    if not writing.assembly.owned or writing.scatter is not None:
+        return False
+    skips = any(walks(a, v, formats[a.tensor]) for a in problem.accesses for v in problem.statement.target.indices)
+    return writing.assembly.kind == "share" or not skips
 
 
 def _whole(problem: Problem, layout: _Layout) -> tuple[str, ...]:

@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from scorch.formats import Format, dtypes
+from scorch.ir.absence import guarded
 from scorch.ir.graph import level_indices, walks
 from scorch.ir.notation import has_vector_form
+from scorch.ir.operators import operator
 from scorch.ir.plan import Assembly, Tile
 from scorch.schedule.problem import Problem
 
-__all__ = ["can_tile", "choose_tile", "most_vectors", "position_lanes", "positions_beside", "unrolling", "vector_lanes"]
+__all__ = [
+    "can_tile",
+    "choose_tile",
+    "in_flight",
+    "most_vectors",
+    "position_lanes",
+    "positions_beside",
+    "unrolling",
+    "vector_lanes",
+]
 
 AHEAD = 16  # nonzeros: how far in advance rows are fetched
 LONG_ROW = 4  # groups of unrolled iterations that a row should have
@@ -34,7 +45,7 @@ def most_vectors(problem: Problem, reduced: bool) -> int:
 def can_tile(problem: Problem, index: str, formats: Mapping[str, Format]) -> bool:
     """Whether a loop over the index can be vectorised: every access that has it stores it last and densely.
 
-    The result too, unless the index is reduced by a sum.
+    The result too, unless the index is reduced by an operator that reduces lanes.
     """
     if problem.dtype.startswith("complex") or problem.dtype == "bool":
         return False
@@ -51,7 +62,9 @@ def can_tile(problem: Problem, index: str, formats: Mapping[str, Format]) -> boo
             return False
         if dtypes.computed(problem.by_name[access.tensor].dtype) != problem.dtype:
             return False  # vectors of another number type would need another number of registers each
-    return seen and (index in problem.statement.target.indices or problem.statement.reduce == "add")
+    return seen and (
+        index in problem.statement.target.indices or operator(problem.statement.reduce).reduces_with is not None
+    )
 
 
 def unrolling(problem: Problem, tile: Tile, innermost: str, formats: Mapping[str, Format]) -> int:
@@ -62,9 +75,13 @@ def unrolling(problem: Problem, tile: Tile, innermost: str, formats: Mapping[str
     walkers = [a for a in problem.sparse if walks(a, innermost, formats[a.tensor])]
     if problem.lattice(innermost, formats).only() is None or not formats[walkers[0].tensor].levels[-1].unique:
         return 1
+    return in_flight(tile, problem.by_name[walkers[0].tensor].statistics.row_mean)
+
+
+def in_flight(tile: Tile, mean: float) -> int:
+    """How many iterations of a reduction under a tile to keep in flight, for rows of so many entries."""
     vectors = max(tile.rest, tile.vectors if tile.count != 0 else 0)
     wanted = 4 if vectors <= 2 else 2 if vectors <= 4 else 1
-    mean = problem.by_name[walkers[0].tensor].statistics.row_mean
     return wanted if mean >= LONG_ROW * wanted else 1
 
 
@@ -128,7 +145,7 @@ def position_lanes(problem: Problem, index: str, formats: Mapping[str, Format]) 
 
 def _has_vectors(problem: Problem) -> bool:
     """Whether the expression can be computed on SIMD lanes."""
-    return has_vector_form(problem.statement.expr) and not problem.filters
+    return has_vector_form(guarded(problem.statement.whole)[1]) and not problem.filters
 
 
 def choose_tile(

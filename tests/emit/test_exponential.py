@@ -82,7 +82,8 @@ def test_keep_replaces_the_lanes_behind(count):
     found = np.empty_like(x)
     keep(x, count, found)
     np.testing.assert_array_equal(found, vkeep(x, count, np.float32(-np.inf)))
-    assert (found[count:] == -np.inf).all() and (found[:count] == x[:count]).all()
+    assert (found[count:] == -np.inf).all()
+    assert (found[:count] == x[:count]).all()
 
 
 @pytest.mark.parametrize("call", [lambda: vexp(np.arange(4)), lambda: vkeep(np.arange(4), 2, 1.0)])

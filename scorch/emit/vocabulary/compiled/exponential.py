@@ -2,8 +2,8 @@
 
 exp(x) = 2^n exp(r) with n the integer nearest to x / ln 2, and r = x - n ln 2 in two steps, the first of them exact
 (Cody and Waite, *Software Manual for the Elementary Functions*, 1980). exp(r) = 1 + r + r^2 P(r), where P is the
-minimax polynomial on |r| <= ln 2 / 2, found by Remez' algorithm with the weight r^2. 2^n is multiplied in two halves, so
-that results that overflow become infinite, and small ones are rounded to subnormal numbers once.
+minimax polynomial on |r| <= ln 2 / 2, found by Remez' algorithm with the weight r^2. 2^n is multiplied in two halves,
+so that results that overflow become infinite, and small ones are rounded to subnormal numbers once.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba.core import types
 
 from scorch.emit.vocabulary import exponential
-from scorch.emit.vocabulary.compiled import arithmetic, vec
+from scorch.emit.vocabulary.compiled import vec
 from scorch.emit.vocabulary.compiled.vec import Builder, Definition, Value, Vec, lowers, sign
 
 _PER_OCTAVE = 1.4426950408889634  # 1 / ln 2
