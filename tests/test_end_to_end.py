@@ -12,7 +12,7 @@ from asv_benchmarks.compare.model import Options
 from asv_benchmarks.compare.options import parse
 
 OPTIONS = Options(families=("end-to-end",), quick=True, rounds=1, budget=0.0)
-SMALL = ("sparse-input", "autoencoder-64", "bigbird-256/attention")
+SMALL = ("sparse-input", "autoencoder-64")
 
 
 @pytest.fixture(autouse=True)
