@@ -150,7 +150,10 @@ class Tensor(Functions):
         return self._storage.values.requires_grad
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
-        """Record operations on the values from now on; returns the tensor."""
+        """Record operations on the values from now on; returns the tensor. DtypeError for integers and truth values."""
+        if requires_grad and not (self.dtype.is_floating_point or self.dtype.is_complex):
+            name = dtypes.name_of(self.dtype)
+            raise DtypeError(f"values of type {name} have no gradient; convert them with A.to(torch.float32)")
         self._storage.values.requires_grad_(requires_grad)
         return self
 
