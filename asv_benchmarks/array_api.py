@@ -57,7 +57,8 @@ CALLS: dict[str, Call] = {
         for name in (
             "abs", "acos", "acosh", "asin", "asinh", "atan", "atanh", "ceil", "cos", "cosh", "exp", "expm1", "floor",
             "isfinite", "isinf", "isnan", "log", "log10", "log1p", "log2", "negative", "positive", "reciprocal",
-            "round", "sign", "signbit", "sin", "sinh", "sqrt", "square", "tan", "tanh", "trunc", "nonzero", "empty_like",
+            "round", "sign", "signbit", "sin", "sinh", "sqrt", "square", "tan", "tanh", "trunc", "nonzero",
+            "empty_like",
             "zeros_like", "ones_like", "matrix_transpose", "tril", "triu", "unstack", "unique_values",
         )
     },

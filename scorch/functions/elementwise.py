@@ -11,6 +11,7 @@ import torch
 
 from scorch.errors import ShapeError, UnsupportedError
 from scorch.formats import Storage
+from scorch.formats.coordinates import coordinates, pack
 from scorch.functions.indexing import values_at
 from scorch.functions.registry import check_fill, implements
 from scorch.functions.statement import access, broadcast, computed, index_names, narrowed
@@ -109,7 +110,8 @@ def aligned(name: str, function: Function, x: Any, other: Any) -> Any:
     x, other = x.broadcast_to(shape), other.broadcast_to(shape)
     fill = absent("", function, x, other)
     check_fill(name, fill, x, other)
-    coords = torch.unique(torch.cat([entries(x).coords, entries(other).coords], dim=1), dim=1)
+    either = pack(torch.cat([entries(x).coords, entries(other).coords], dim=1), shape).pattern
+    coords = torch.from_numpy(coordinates(either))
     values = function(values_at(x, coords), values_at(other, coords))
     return assembled(values, Entries(coords), shape, carried(x, range(len(shape)), shape, len(values)), fill)
 
