@@ -8,18 +8,18 @@ from typing import Any, TypeAlias
 
 import torch
 
-from scorch import engine
-from scorch.errors import DtypeError, FormatError, NotationError, ScorchError, ShapeError
+from scorch import autograd, engine
+from scorch.errors import DtypeError, FormatError, NotationError, ScorchError, ShapeError, UnsupportedError
 from scorch.explain import Explanation, Explanations
 from scorch.formats import Format, Storage, resolve
 from scorch.indexing import Statement, collect
 from scorch.ir.check import operands_of
-from scorch.ir.einsum import parse_einsum
+from scorch.ir.einsum import operand_names, parse_einsum
 from scorch.ir.normalise import normalise
 from scorch.ir.notation import Assign
 from scorch.ir.parse import parse_statements
 from scorch.ir.statement import Raw
-from scorch.operand import as_storage, bind
+from scorch.operand import as_storage, bind, is_recorded
 from scorch.tensor import Tensor
 
 __all__ = ["compute", "einsum", "explain", "kernel"]
@@ -50,6 +50,8 @@ def einsum(
     tensor([[0., 2.],
             [1., 0.]])
     """
+    if is_recorded(operands):
+        return _recorded(notation, operands, out_format, out)
     try:
         bound = [bind(x) for x in operands]
         key = (notation, out_format, tuple([part for part, _ in bound]), engine.settings())
@@ -59,6 +61,24 @@ def einsum(
         result = program([vals for _, vals in bound])
         if out is not None:
             return _copied(result, out)
+    except ScorchError as error:
+        raise error.explain_with(_context(notation, operands)) from None
+    return result if isinstance(result, torch.Tensor) else Tensor(result)
+
+
+def _recorded(
+    notation: str, operands: tuple[Any, ...], out_format: Format | str | None, out: torch.Tensor | None
+) -> Result:
+    """An einsum that torch wants to differentiate or to transform."""
+    try:
+        if out is not None:
+            raise UnsupportedError("out= cannot be recorded for differentiation; drop it, or use torch.no_grad()")
+        storages, statement, wanted = _read_einsum(notation, operands, out_format)
+        if engine.are_filled(storages):
+            named = dict(zip(operand_names(len(storages)), storages, strict=False))
+            result = autograd.compute((statement,), named, wanted)
+        else:
+            result = autograd.evaluate(statement, storages, wanted)
     except ScorchError as error:
         raise error.explain_with(_context(notation, operands)) from None
     return result if isinstance(result, torch.Tensor) else Tensor(result)
@@ -95,12 +115,53 @@ def compute(*statements: str | Statement, out_format: Format | str | None = None
     >>> compute("C[i] max= A[i,k]; D[i] = C[i] * 10 + x", A=A, x=0.5)
     tensor([20.5000, 10.5000])
     """
+    if len(statements) == 1 and isinstance(statements[0], str):
+        result = _repeated(statements[0], out_format, operands)
+        if result is not None:
+            return result if isinstance(result, torch.Tensor) else Tensor(result)
     written, named = _read(statements, operands)
     try:
         result = _computed(written, named, out_format)
     except ScorchError as error:
         raise error.explain_with(_named_context(written, named)) from None
     return result if isinstance(result, torch.Tensor) else Tensor(result)
+
+
+def _repeated(text: str, out_format: Format | str | None, operands: dict[str, Any]) -> Storage | torch.Tensor | None:
+    """The result of a text that was computed before on operands like these and is one kernel; None if there is none."""
+    if any(isinstance(x, float) for x in operands.values()):
+        return None  # its number type depends on the other operands
+    if is_recorded(operands.values()):
+        return None
+    try:
+        bound = [bind(x) for x in operands.values()]
+    except ScorchError:
+        return None  # told where the statements are known
+    key = (text, out_format, (*operands, *[part for part, _ in bound]), engine.settings())
+    found = engine.find(key)
+    if found is None:
+        return _remembered(key, text, out_format, operands)
+    program, slots = found
+    result: Storage | torch.Tensor = program([bound[n][1] for n in slots])
+    return result
+
+
+def _remembered(
+    key: object, text: str, out_format: Format | str | None, operands: dict[str, Any]
+) -> Storage | torch.Tensor | None:
+    """The result, computed in full; if it is one kernel over the operands, that is kept under the key."""
+    written, named = _read((text,), operands)
+    storages = {name: as_storage(x) for name, x in named.items()}
+    steps: list[tuple[engine.AnyProgram, Sequence[Storage]]] = []
+    try:
+        result = _computed(written, storages, out_format, lambda _, program, used: steps.append((program, used)))
+    except ScorchError as error:
+        raise error.explain_with(_named_context(written, named)) from None
+    if len(steps) == 1:
+        program, used = steps[0]
+        slots = {id(storage): n for n, storage in enumerate(storages.values())}
+        engine.remember(key, (program, [slots[id(storage)] for storage in used]), used)
+    return result
 
 
 def _read(statements: tuple[str | Statement, ...], operands: dict[str, Any]) -> tuple[tuple[Raw, ...], dict[str, Any]]:
@@ -143,7 +204,7 @@ def _computed(
 ) -> Storage | torch.Tensor:
     statements = _normalised(written)
     wanted = None if out_format is None else resolve(out_format, len(statements[-1].target.indices))
-    return engine.compute(statements, _storages(named), wanted, observe=observe)
+    return autograd.compute(statements, _storages(named), wanted, observe=observe)
 
 
 def _storages(named: dict[str, Any]) -> dict[str, Storage]:
@@ -166,16 +227,23 @@ def _prepared(
     notation: str, operands: tuple[Any, ...], out_format: Format | str | None, key: object = None
 ) -> engine.AnyProgram | engine.Filled:
     """The program of an einsum, planned and compiled unless an equal one is kept; kept under `key` too."""
+    storages, statement, wanted = _read_einsum(notation, operands, out_format)
+    program = engine.prepare_product(statement, storages, wanted)
+    if key is not None:
+        engine.remember(key, program, storages)
+    return program
+
+
+def _read_einsum(
+    notation: str, operands: tuple[Any, ...], out_format: Format | str | None
+) -> tuple[list[Storage], Assign, Format | None]:
+    """The operands, the statement, and the format that is wanted."""
     if not isinstance(notation, str):
         kind = type(notation).__name__
         raise NotationError(f"an einsum begins with a string such as 'ik,kj->ij', not with a {kind}")
     storages = [as_storage(x) for x in operands]
     statement = _statement(notation, tuple(s.pattern.shape for s in storages))
-    wanted = None if out_format is None else resolve(out_format, len(statement.target.indices))
-    program = engine.prepare_product(statement, storages, wanted)
-    if key is not None:
-        engine.remember(key, program, storages)
-    return program
+    return storages, statement, None if out_format is None else resolve(out_format, len(statement.target.indices))
 
 
 def _context(notation: str, operands: tuple[Any, ...]) -> str:
@@ -254,6 +322,8 @@ class BoundKernel:
         self._out_format = out_format
 
     def __call__(self, *operands: Any) -> Result:
+        if is_recorded(operands):
+            return _recorded(self.notation, operands, self._out_format, None)
         try:
             bound = [bind(x) for x in operands]
         except ScorchError as error:

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from scorch.formats import Storage, dtypes
-from scorch.reorder import reformat
+from scorch import autograd, reorder
+from scorch.formats import Format, Storage, dtypes
 
 __all__ = ["reformat", "retype"]
+
+
+def reformat(storage: Storage, format: Format) -> Storage:
+    """The tensor in another format, differentiable; duplicates are summed and order established where it asks for that.
+
+    >>> import torch
+    >>> from scorch.formats import csr
+    >>> reformat(Storage.from_dense(torch.tensor([[0.0, 2.0]])), csr).pattern
+    Pattern(shape=(1, 2), format=csr, nnz=1)
+    """
+    return reorder.reformat(storage, format, autograd.evaluate)
 
 
 def retype(storage: Storage, dtype: str) -> Storage:

@@ -8,17 +8,19 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
-from scorch import reorder
+from scorch import blocked, reorder
 from scorch.config import config
 from scorch.emit.jit import Compiled, compile_kernel
 from scorch.errors import ShapeError, UnsupportedError
 from scorch.formats import Format, Pattern, Storage, dense, dtypes
+from scorch.formats.memory import check_memory
 from scorch.formats.storage import hold
 from scorch.ir.absence import absent_value
 from scorch.ir.canonical import canonical, canonical_run
@@ -32,7 +34,7 @@ from scorch.ir.types import Kind, type_of
 from scorch.runtime import threads
 from scorch.runtime.launch import Launcher
 from scorch.schedule import fuse
-from scorch.schedule.path import contract
+from scorch.schedule.path import contract, renamed
 from scorch.schedule.planner import schedule
 from scorch.schedule.problem import Operand, Problem
 
@@ -64,6 +66,7 @@ class Program:
         self.launch = Launcher(plan, compiled, dict(zip(names, patterns, strict=True)))
         wanted = plan.wanted
         self.wanted = wanted if wanted is not None and wanted != plan.kernel.result.format else None
+        self.rounded = dtypes.to_torch(plan.dtype) if plan.dtype != plan.kernel.result.dtype else None
         self.source = compiled.module.source
         self.path: Path | None = compiled.path
 
@@ -80,25 +83,26 @@ class Program:
         if self.wanted is not None:
             assert isinstance(result, Storage)
             result = reorder.reformat(result, self.wanted)
-        return _rounded(result, self.plan.dtype)
+        return result if self.rounded is None else _rounded(result, self.rounded)
 
 
-def _rounded(result: Result, dtype: str) -> Result:
+def _rounded(result: Result, dtype: torch.dtype) -> Result:
     """A result in the number type that was asked for, where the kernel summed in a wider one."""
-    wanted = dtypes.to_torch(dtype)
     if isinstance(result, torch.Tensor):
-        return result.to(wanted)
-    if result.values.dtype == wanted:
-        return result
-    return Storage(result.pattern, result.values.to(wanted), result.fill)
+        return result.to(dtype)
+    return Storage(result.pattern, result.values.to(dtype), result.fill)
 
 
 class Chain:
     """Two operands multiplied first, then their product with the others: planned anew where it is sparse, and so not
     alike."""
 
-    def __init__(self, plan: Split, operands: Sequence[Storage], wanted: Format | None) -> None:
+    def __init__(
+        self, plan: Split, operands: Sequence[Storage], wanted: Format | None, onto: str | None = None
+    ) -> None:
         self.plan = plan
+        names = operand_names(len(operands))[: len(operands)]
+        self.onto = renamed(onto, [name for n, name in enumerate(names) if n not in plan.pair])
         self.patterns = [hold(storage.pattern) for storage in operands]
         self.dtypes = [storage.dtype for storage in operands]
         self.wanted = wanted
@@ -112,7 +116,7 @@ class Chain:
         if isinstance(product, torch.Tensor):
             product = Storage.from_dense(product)
         others = [storage for n, storage in enumerate(storages) if n not in self.plan.pair]
-        return evaluate(self.plan.rest, [product, *others], self.wanted, self.plan.dtype)
+        return evaluate(self.plan.rest, [product, *others], self.wanted, self.plan.dtype, self.onto)
 
 
 class Delegated:
@@ -130,6 +134,7 @@ class Delegated:
     def __call__(self, vals: list[np.ndarray[Any, Any]]) -> Result:
         dtype = dtypes.to_torch(self.plan.dtype)
         bound = zip(self.patterns, vals, self.dtypes, strict=True)
+        check_memory(math.prod(self.shape) * dtype.itemsize, f"a dense result of shape {self.shape}")
         dense = [_shaped(pattern(), dtypes.tensor_of(val, name)).to(dtype) for pattern, val, name in bound]
         try:
             return torch.einsum(self.plan.notation, *dense).contiguous()
@@ -198,13 +203,16 @@ def _explained(error: Exception, statement: Assign, shape: tuple[int, ...], form
     )
 
 
-AnyProgram: TypeAlias = "Program | Chain | Delegated | OverValues"
+AnyProgram: TypeAlias = "Program | Chain | Delegated | OverValues | blocked.Recast"
 Observer: TypeAlias = Callable[[tuple[Assign, ...], AnyProgram, Sequence[Storage]], None]
+Evaluate: TypeAlias = "Callable[[Assign, Sequence[Storage], Format | None, str | None], Result]"
 
 
-def _program(plan: Plan | Split | Handover, operands: Sequence[Storage], wanted: Format | None) -> AnyProgram:
+def _program(
+    plan: Plan | Split | Handover, operands: Sequence[Storage], wanted: Format | None, onto: str | None
+) -> AnyProgram:
     if isinstance(plan, Split):
-        return Chain(plan, operands, wanted)
+        return Chain(plan, operands, wanted, onto)
     if isinstance(plan, Handover):
         return Delegated(plan, operands)
     return Program(plan, compile_kernel(plan.kernel), operands)
@@ -228,15 +236,24 @@ def find(key: object) -> Any:
 
 
 def prepare(
-    statement: Assign, operands: Sequence[Storage], wanted: Format | None = None, dtype: str | None = None
+    statement: Assign,
+    operands: Sequence[Storage],
+    wanted: Format | None = None,
+    dtype: str | None = None,
+    onto: str | None = None,
 ) -> AnyProgram:
     """The program of a statement over operands A, B, ... in this order, from the cache if it was made before."""
-    key = (statement, tuple([storage.key for storage in operands]), wanted, dtype, settings())
+    key = (statement, tuple([storage.key for storage in operands]), wanted, dtype, onto, settings())
     found: AnyProgram | None = find(key)
     if found is None:
-        found = _entrywise(statement, operands, wanted, dtype)
+        found = None
+        if onto is None:
+            found = _entrywise(statement, operands, wanted, dtype) or blocked.prepared(
+                statement, operands, wanted, dtype
+            )
         if found is None:
-            found = _program(contract(problem_of(statement, operands, wanted, dtype)), operands, wanted)
+            problem = problem_of(statement, operands, wanted, dtype, onto=onto)
+            found = _program(contract(problem), operands, wanted, onto)
         remember(key, found, operands)
     return found
 
@@ -282,6 +299,7 @@ def problem_of(
     wanted: Format | None = None,
     dtype: str | None = None,
     convert: bool = True,
+    onto: str | None = None,
 ) -> Problem:
     """What the schedule is asked; ShapeError and NotationError if the operands don't fit the statement."""
     names = operand_names(len(operands))
@@ -289,7 +307,7 @@ def problem_of(
     described = tuple(Operand.of(name, s.pattern, s.dtype, s.fill) for name, s in zip(names, operands, strict=False))
     result = dtype or dtypes.promote(*(operand.dtype for operand in described))
     arithmetic = dtypes.computed(result)
-    return Problem(statement, described, extents, arithmetic, threads.available(), wanted, convert, result)
+    return Problem(statement, described, extents, arithmetic, threads.available(), wanted, convert, result, onto)
 
 
 def copy(statement: Assign, operand: Storage, format: Format) -> Result:
@@ -299,13 +317,18 @@ def copy(statement: Assign, operand: Storage, format: Format) -> Result:
 
 
 def evaluate(
-    statement: Assign, operands: Sequence[Storage], wanted: Format | None = None, dtype: str | None = None
+    statement: Assign,
+    operands: Sequence[Storage],
+    wanted: Format | None = None,
+    dtype: str | None = None,
+    onto: str | None = None,
 ) -> Result:
     """Compute a statement over operands A, B, ...: a torch tensor if the result is structurally dense, else a Storage.
 
-    Reductions run over entries only; see `compute` for those that count absent ones.
+    Reductions run over entries only; see `compute` for those that count absent ones. `onto` names a sparse operand with
+    the result's indices and the wanted format: the result takes its very pattern.
     """
-    return prepare(statement, operands, wanted, dtype)([storage.vals for storage in operands])
+    return prepare(statement, operands, wanted, dtype, onto)([storage.vals for storage in operands])
 
 
 def compute(
@@ -314,19 +337,22 @@ def compute(
     wanted: Format | None = None,
     dtype: str | None = None,
     observe: Observer | None = None,
+    run: Evaluate | None = None,
 ) -> Result:
     """Compute normalised statements over named operands, in order; the last one's result, in format `wanted`.
 
-    `observe` is told each step: its statements, its program, and the program's operands. Raises UnsupportedError for a
-    result that is not 0 where nothing is stored, if no operand's fill and no `wanted` asks for that.
+    `observe` is told each step: its statements, its program, and the program's operands. `run` evaluates each step in
+    place of `evaluate`, the differentiable one, say; without it, statements may share a kernel. Raises
+    UnsupportedError for a result that is not 0 where nothing is stored, if no operand's fill and no `wanted` asks for
+    that.
     """
     known = dict(operands)
     result: Result = torch.empty(0)
     rest = tuple(statements)
     while rest:
-        program, count = _fused(rest, known, wanted, dtype)
+        program, count = _fused(rest, known, wanted, dtype) if run is None else (None, 1)
         last = count == len(rest)
-        step = _Step(known, wanted if last else None, dtype if last else None, last, observe)
+        step = _Step(known, wanted if last else None, dtype if last else None, last, observe, run or evaluate)
         result = step.run(rest[0]) if program is None else step.run_together(rest[:count], program)
         known[rest[count - 1].target.tensor] = result if isinstance(result, Storage) else Storage.from_dense(result)
         rest = rest[count:]
@@ -341,6 +367,8 @@ def _fused(
     for count in fuse.runs(statements):
         renamed, tensors = canonical_run(statements[:count])
         storages = [known[name] for name in tensors]
+        if not all(map(_is_readable, storages)):
+            continue
         end = (wanted, dtype) if count == len(statements) else (None, None)
         key = (renamed, tuple([storage.key for storage in storages]), *end, settings())
         program = find(key)
@@ -350,6 +378,11 @@ def _fused(
         if program is not _APART:
             return program, count
     return None, 1
+
+
+def _is_readable(storage: Storage) -> bool:
+    """Whether kernels of several statements take an operand: not blocks, nor half types, which each one would round."""
+    return reorder.is_plain(storage.pattern.format) and storage.dtype not in dtypes.HALVES
 
 
 _APART = object()
@@ -374,17 +407,15 @@ class _Step:
     dtype: str | None
     final: bool
     observe: Observer | None
+    evaluate: Evaluate
 
     def run(self, statement: Assign) -> Result:
         """The statement's result, its absent entries counted in."""
         if isinstance(statement.expr, Literal):
             return torch.tensor(statement.expr.value)
-        read = {access.tensor: self.known[access.tensor] for access in statement.accesses}
-        fills = {name: storage.fill for name, storage in read.items() if not storage.pattern.format.is_dense}
-        extents = check_extents(statement, {name: storage.pattern.shape for name, storage in read.items()})
-        if self.final and self.wanted is None:
-            _refuse_filling(statement, fills, extents)
-        *before, last = with_absent_entries(statement, fills, extents)
+        read = [(name, self.known[name]) for name in canonical(statement)[1]]
+        facts = [(name, s.pattern.shape, None if s.pattern.format.is_dense else s.fill) for name, s in read]
+        *before, last = _expanded(statement, tuple(facts), self.final and self.wanted is None)
         for part in before:
             made = self._kernel(part, None, None)
             self.known[part.target.tensor] = made if isinstance(made, Storage) else Storage.from_dense(made)
@@ -401,19 +432,35 @@ class _Step:
     def _kernel(self, statement: Assign, wanted: Format | None, dtype: str | None) -> Result:
         renamed, tensors = canonical(statement)
         storages = [self.known[name] for name in tensors]
-        program = prepare(renamed, storages, wanted, dtype or result_type(renamed, storages))
+        dtype = dtype or result_type(renamed, storages)
         if self.observe is not None:
-            self.observe((statement,), program, storages)
-        return program([storage.vals for storage in storages])
+            self.observe((statement,), prepare(renamed, storages, wanted, dtype), storages)
+        return self.evaluate(renamed, storages, wanted, dtype)
+
+
+@lru_cache(maxsize=4096)
+def _expanded(
+    statement: Assign, facts: tuple[tuple[str, tuple[int, ...], Fill | None], ...], refuses: bool
+) -> tuple[Assign, ...]:
+    """The statement with its absent entries counted in; `facts`: each tensor's name, shape, and fill if it is sparse.
+
+    `refuses`: a sparse result that is not 0 where nothing is stored.
+    """
+    extents = check_extents(statement, {name: shape for name, shape, _ in facts})
+    fills = {name: fill for name, _, fill in facts if fill is not None}
+    if refuses:
+        _refuse_filling(statement, fills, extents)
+    return with_absent_entries(statement, fills, extents)
 
 
 def result_type(statement: Assign, operands: Sequence[Storage]) -> str:
     """The number type of a statement over operands A, B, ...: torch's promotion; sums of truth values count."""
-    kinds = {
-        name: Kind(storage.dtype, 2 if storage.pattern.shape else 1)
-        for name, storage in zip(operand_names(len(operands)), operands, strict=False)
-    }
-    return type_of(statement, kinds)
+    return _result_type(statement, tuple([Kind(s.dtype, 2 if s.pattern.shape else 1) for s in operands]))
+
+
+@lru_cache(maxsize=4096)
+def _result_type(statement: Assign, operands: tuple[Kind, ...]) -> str:
+    return type_of(statement, dict(zip(operand_names(len(operands)), operands, strict=False)))
 
 
 def _refuse_filling(statement: Assign, fills: Mapping[str, Fill], extents: Mapping[str, int]) -> None:

@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from scorch.blocked import Recast
 from scorch.formats import Format, Storage, dtypes
 from scorch.ir.canonical import canonical_run
 from scorch.ir.einsum import operand_names
@@ -47,6 +48,9 @@ class Explanation:
     @classmethod
     def of(cls, program: AnyProgram, operands: Sequence[Storage], statements: tuple[Assign, ...] = ()) -> Explanation:
         """What there is to say about a program over these operands; `statements` have them by the users' names."""
+        while isinstance(program, Recast):  # in blocks, or with levels that encode others
+            operands = program.see(operands)
+            program = program.inner
         names = operand_names(len(operands))
         named = dict(zip(names, operands, strict=False))
         measured = {name: statistics(storage.pattern) for name, storage in named.items()}

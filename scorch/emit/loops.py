@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from scorch.emit.beside import is_beside
 from scorch.emit.builder import Param
 from scorch.emit.merge import Merge
 from scorch.emit.positions import Cursor
+from scorch.emit.prefetch import Prefetch
 from scorch.emit.space import iteration_space
 from scorch.emit.tiles import Lanes
 from scorch.errors import ScheduleError
@@ -48,6 +50,7 @@ class Loops:
         self.low = lowering
         self.b = lowering.b
         self.merge = Merge(lowering)
+        self.prefetch = Prefetch(lowering)
         self._outermost = True
 
     def loop(self, node: Loop) -> None:
@@ -170,8 +173,11 @@ class Loops:
             count = ir.Const(node.unroll)
             whole = self.b.let("whole_groups", ir.Binary("-", last, ir.Binary("%", ir.Binary("-", last, first), count)))
             with self.b.block() as group:
-                for number in range(node.unroll):
-                    self._position(node, cursor, ir.add(p, number), number)
+                if is_beside(node):
+                    self.low.beside.group(node, cursor, p)
+                else:
+                    for number in range(node.unroll):
+                        self._position(node, cursor, ir.add(p, number), number)
             self.b.emit(ir.For(p, first, whole, tuple(group), count))
             lo, hi = whole, last
         with self.b.block() as single:
@@ -185,7 +191,7 @@ class Loops:
             for access, sets in self.low.sets.items():
                 self.low.loaded[access] = sets[number]
             self.b.emit(ir.Let(var, cursor.coordinate(p, self.low.extent(node.index))))
-            self._prefetch(node, cursor, p)
+            self.prefetch.rows(node, cursor, p)
             self.low.cursors[cursor.access] = cursor.at(p, ir.add(p, 1))
             if node.equals is not None:
                 with self.low.scope() as kept:
@@ -247,21 +253,3 @@ class Loops:
         self.b.emit(ir.Let(end, ir.add(p, 1)))
         same = ir.Binary("==", cursor.coordinate(end, self.low.extent(str(cursor.index))), coordinate)
         self.b.emit(ir.While(ir.Binary("and", ir.Binary("<", end, last), same), (ir.Let(end, ir.Const(1), "+"),)))
-
-    def _prefetch(self, node: Loop, cursor: Cursor, p: ir.Expr) -> None:
-        """Ask for the lines of the rows that later nonzeros select, while the tile of this one is computed."""
-        if self.low.lanes is None or self.low.tile is None or not self.low.tile.prefetch or not self.low.values:
-            return
-        for other in {a: self.low.cursors[a] for a in accesses(iteration_space(node.body))}.values():
-            if other.index != node.index or self.low.lanes.index not in other.path or other.access == cursor.access:
-                continue
-            array = cursor.arrays.index(cursor.depth, "crd")
-            final = ir.Binary("-", ir.Call("len", (array,), "int64"), ir.Const(1))
-            ahead = ir.Call("min", (ir.add(p, self.low.tile.prefetch), final), "int64")
-            place = other.located(cursor.coordinate(ahead, self.low.extent(node.index)), self.low.extent(node.index))
-            while not place.resolved:
-                index = str(place.index)
-                place = place.located(self.low.env[index], self.low.extent(index))
-            start = self.b.let("ahead", place.first)
-            for t in range(self.low.lanes.vectors):
-                self.b.emit(ir.Effect(ir.Call("prefetch", (other.arrays.vals, self.low.lanes.place(start, t)), "none")))

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from scorch.emit.beside import Beside, Group
 from scorch.emit.builder import Builder, Param
 from scorch.emit.loops import Divided, Loops
 from scorch.emit.positions import Cursor, TensorArrays, begin
@@ -72,6 +73,8 @@ class Lowering:
         self.result = result_writer(self)
         self.loops = Loops(self)
         self.tiling = Tiling(self)
+        self.beside = Beside(self)
+        self.group: Group | None = None  # positions whose reductions share a loop
         self.register_workspaces = Registers(self)
         self.rows = Rows(self)
         self.divided: Divided | None = None
@@ -126,6 +129,9 @@ class Lowering:
                     self.stmt(inner)
 
     def compute(self, node: Compute) -> None:
+        if self.group is not None:
+            self.beside.accumulate(node)
+            return
         if self.products is not None:
             self.b.emit(ir.Let(self.products, ir.Const(1), "+"))
             return
@@ -176,6 +182,8 @@ class Lowering:
             return
         held = self.loaded[node.target]
         targets = held if isinstance(held, list) else [held]
+        if self.lanes is not None:
+            targets = targets[: self.lanes.vectors]  # a rest of fewer vectors leaves accumulators alone
         for t, target in enumerate(targets):
             assert isinstance(target, ir.Var)
             value = self.value(node, t if is_vector(target) else None)

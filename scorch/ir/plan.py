@@ -129,6 +129,7 @@ class Loop:
     """A loop over one index, tiled or not. `equals`: only the coordinate of that other index is taken.
 
     `unroll`: so many iterations at a time, each with accumulators of its own, so that one need not wait for the last.
+    Around a workspace, the iterations share the loop of its reduction over a tile, and are finished as one vector.
     """
 
     index: str
@@ -371,6 +372,8 @@ def walk(stmt: Stmt) -> Iterator[Stmt]:
 
 def _lines(stmt: Stmt, indent: str = "") -> list[str]:
     match stmt:
+        case Loop(index, Where() as body, tile, equals, unroll) if unroll > 1:
+            return [f"{indent}for {index}, {unroll} positions side by side", *_lines(body, indent + "  ")]
         case Loop(index, body, tile, equals, unroll):
             suffix = (f" in {tile}" if tile else "") + (f" where {index} == {equals}" if equals else "")
             suffix += f" unrolled {unroll} times" if unroll > 1 else ""

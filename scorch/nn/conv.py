@@ -101,9 +101,7 @@ def padding_of(layer: nn.Conv2d) -> Pair:
         return 0, 0
     spread = [d * (k - 1) for k, d in zip(layer.kernel_size, layer.dilation, strict=True)]
     if any(each % 2 for each in spread):
-        raise UnsupportedError(
-            f"padding='same' of a kernel of {layer.kernel_size} is uneven; pad the input before the layer"
-        )
+        raise UnsupportedError(f"padding='same' is uneven for a kernel of {layer.kernel_size}; pad the input before it")
     return spread[0] // 2, spread[1] // 2
 
 

@@ -50,7 +50,10 @@ def choose_assembly(
         return Writing(Assembly("locate", owned=_owned(problem, order, formats)), wanted)
     source = _shared(problem, wanted, formats)
     if source is not None:
-        return Writing(Assembly("share", owned=_reduces_inside(problem, order), source=source), wanted)
+        others = any(not formats[a.tensor].is_dense for a in problem.accesses if a != source)
+        # Others may have nothing where the source has a value.
+        owned = _reduces_inside(problem, order) and not others and not problem.statement.equal
+        return Writing(Assembly("share", owned=owned, source=source), wanted)
     filtered = problem.absent is None
     guarded = not filtered and _may_meet_nothing(problem, order, formats)
     gaps = _gaps(problem, path, wanted, formats)
@@ -135,7 +138,11 @@ def _shared(problem: Problem, wanted: Format, formats: dict[str, Format]) -> Acc
     """The one sparse operand whose coordinates the result has, if the result may take its very pattern."""
     target = problem.statement.target
     sparse = [a for a in problem.accesses if not formats[a.tensor].is_dense]
-    if problem.absent is None or problem.filters or problem.statement.equal or len(sparse) != 1:
+    if problem.onto is not None:
+        sparse = [a for a in sparse if a.tensor == problem.onto]
+    elif problem.absent is None or problem.filters or problem.statement.equal:
+        return None
+    if len(sparse) != 1:
         return None
     (source,) = sparse
     if set(source.indices) != set(target.indices):

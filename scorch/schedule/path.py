@@ -19,7 +19,7 @@ from scorch.schedule.problem import Operand, Problem, appended_bits
 from scorch.schedule.result import candidate_formats
 from scorch.schedule.statistics import Statistics
 
-__all__ = ["contract", "estimated"]
+__all__ = ["contract", "estimated", "renamed"]
 
 TORCH_CALL = 6.0  # microseconds: einsum's own work
 TORCH_PRODUCT = 1.2e-5  # microseconds a multiply-add, on one thread
@@ -81,16 +81,19 @@ def _splits(problem: Problem) -> Iterator[Split]:
     if factors is None or len(factors) < 3:
         return
     connected = [
-        pair
-        for pair in combinations(range(len(factors)), 2)
-        if set(factors[pair[0]].indices) & set(factors[pair[1]].indices)
+        pair for pair in _pairs(problem, factors) if set(factors[pair[0]].indices) & set(factors[pair[1]].indices)
     ]
-    pairs = connected or list(combinations(range(len(factors)), 2))
+    pairs = connected or _pairs(problem, factors)
     if len(factors) > 3:  # the rest of each choice is planned in turn: look at few
         breadth = BREADTH if len(factors) <= 5 else 1
         pairs = sorted(pairs, key=lambda pair: _first_cost(problem, factors, pair))[:breadth]
     for pair in pairs:
         yield _split(problem, factors, pair)
+
+
+def _pairs(problem: Problem, factors: tuple[Access, ...]) -> list[tuple[int, int]]:
+    """The pairs that may be multiplied first: not with the operand whose pattern the result takes."""
+    return list(combinations([n for n, factor in enumerate(factors) if factor.tensor != problem.onto], 2))
 
 
 def _first_cost(problem: Problem, factors: tuple[Access, ...], pair: tuple[int, int]) -> float:
@@ -115,9 +118,19 @@ def _split(problem: Problem, factors: tuple[Access, ...], pair: tuple[int, int])
     rest = _product([kept, *(f.indices for f in others)], problem.statement.target.indices)
     product = estimated(pair_problem)
     rest_operands = [product, *(problem.by_name[f.tensor] for f in others)]
-    rest_cost = contract(_sub(problem, rest, rest_operands, problem.wanted)).cost
+    onto = renamed(problem.onto, [f.tensor for f in others])
+    rest_cost = contract(_sub(problem, rest, rest_operands, problem.wanted, onto)).cost
     cost = contract(pair_problem).cost + rest_cost
     return Split(problem.statement, pair, pair_problem.statement, rest, problem.result_dtype, cost)
+
+
+def renamed(onto: str | None, others: list[str]) -> str | None:
+    """The name of an operand after a pair, of which it is none, was replaced by its product in front of the others.
+
+    >>> renamed("C", ["B", "C"])
+    'C'
+    """
+    return None if onto is None else operand_names(len(others) + 1)[1 + others.index(onto)]
 
 
 def _product(terms: list[tuple[str, ...]], target: tuple[str, ...]) -> Assign:
@@ -126,12 +139,14 @@ def _product(terms: list[tuple[str, ...]], target: tuple[str, ...]) -> Assign:
     return Assign(Access(names[len(terms)], target), Apply("mul", args))
 
 
-def _sub(problem: Problem, statement: Assign, operands: list[Operand], wanted: Format | None) -> Problem:
+def _sub(
+    problem: Problem, statement: Assign, operands: list[Operand], wanted: Format | None, onto: str | None = None
+) -> Problem:
     """A part of the problem, its operands renamed as the statement names them."""
     names = operand_names(len(operands))
-    renamed = tuple(replace(operand, name=name) for name, operand in zip(names, operands, strict=False))
+    called = tuple(replace(operand, name=name) for name, operand in zip(names, operands, strict=False))
     extents = {v: problem.extents[v] for v in statement.indices}
-    return Problem(statement, renamed, extents, problem.dtype, problem.threads, wanted)
+    return Problem(statement, called, extents, problem.dtype, problem.threads, wanted, onto=onto)
 
 
 def estimated(problem: Problem) -> Operand:

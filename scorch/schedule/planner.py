@@ -18,7 +18,7 @@ from scorch.schedule.nest import Nest, build_nest
 from scorch.schedule.partition import SERIAL_BELOW, choose_partition
 from scorch.schedule.problem import Problem, appended_bits
 from scorch.schedule.result import candidate_formats
-from scorch.schedule.tile import can_tile, choose_tile, position_lanes, unrolling
+from scorch.schedule.tile import can_tile, choose_tile, position_lanes, positions_beside, unrolling
 
 __all__ = ["schedule"]
 
@@ -164,7 +164,9 @@ def _merged(problem: Problem, access: Access, formats: dict[str, Format]) -> boo
 def _with_tiles(problem: Problem, layout: _Layout) -> Iterator[_Candidate]:
     """The loops as they are, and with the innermost one in SIMD tiles if that is legal."""
     plain = _priced(problem, layout)
-    if plain is None or (not problem.convert and plain.writing.format != layout.wanted):
+    if plain is None or (problem.onto is not None and plain.writing.assembly.kind != "share"):
+        return
+    if not problem.convert and plain.writing.format != layout.wanted:
         return
     if plain.writing.assembly.filtered and not _prefix(problem, layout.order):
         return  # terms would be filtered, not sums
@@ -256,9 +258,10 @@ def _tile(problem: Problem, layout: _Layout, assembly: Assembly) -> tuple[str, T
         return None
     reduced = layout.tiled not in problem.statement.target.indices
     parts = problem.threads if layout.spread else 1
-    gathers = not reduced and _rows_are_far(problem, layout.tiled)
+    beside = positions_beside(problem, layout.order, layout.tiled, layout.formats, assembly)
+    gathers = (not reduced or beside > 1) and _rows_are_far(problem, layout.tiled)
     once = assembly.kind == "locate" and assembly.owned
-    return layout.tiled, choose_tile(problem, layout.tiled, reduced, gathers, parts, once)
+    return layout.tiled, choose_tile(problem, layout.tiled, reduced, gathers, parts, once, beside)
 
 
 def _rows_are_far(problem: Problem, tiled: str) -> bool:
@@ -328,6 +331,7 @@ def _plan(problem: Problem, best: _Candidate, alternatives: tuple[Alternative, .
         repeats,
         layout.spread,
         unrolling(problem, best.tile[1], str(last), layout.formats) if best.tile and last not in target else 1,
+        positions_beside(problem, layout.order, best.tile[0], layout.formats, assembly) if best.tile else 1,
         position_lanes(problem, str(last), layout.formats) if gathers else 0,
     )
     specs = tuple(o.spec(layout.formats[o.name]) for o in problem.operands)
@@ -355,7 +359,8 @@ def _result_spec(problem: Problem, writing: Writing, partition: Partition) -> Te
     """The result as the kernel writes it: what is summed in place is rounded to a half type only when it is done."""
     name = problem.statement.target.tensor
     assembly = writing.assembly
-    once = assembly.kind in ("append", "bucket") or (assembly.owned and partition.unit != "merge-path")
+    appended = assembly.kind in ("append", "bucket") and writing.format.is_unique
+    once = appended or (assembly.owned and partition.unit != "merge-path")
     dtype = problem.result_dtype if once and not partition.private else problem.dtype
     if writing.assembly.source is not None:
         source = problem.by_name[writing.assembly.source.tensor].spec()

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from scorch.formats import Format, Pattern
+from scorch.formats.storage import index_bits
 from scorch.ir.absence import absent_value, annihilates, guarded
 from scorch.ir.graph import level_indices, walks
 from scorch.ir.lattice import Lattice, build_lattice
@@ -54,7 +55,7 @@ def appended_bits(format: Format, shape: tuple[int, ...]) -> tuple[tuple[int, ..
     """Bits of the index arrays that a kernel writes: coordinates as narrow as the extent allows, positions 64."""
     out = []
     for level, dimension in zip(format.levels, format.order, strict=True):
-        narrow = 32 if shape[dimension] <= 2**31 - 1 else 64
+        narrow = index_bits(shape[dimension])
         out.append(tuple(narrow if part == "crd" else 64 for part in level.arrays))
     return tuple(out)
 
@@ -64,6 +65,7 @@ class Problem:
     """One statement over operands, with the extents of its indices; `wanted` is the result's format, None: choose.
 
     `dtype` is the number type of all arithmetic, `rounded` that of the result if it is another: a half type.
+    `onto` names an operand whose very pattern the result takes, zeros included where other operands have nothing.
     """
 
     statement: Assign
@@ -74,6 +76,7 @@ class Problem:
     wanted: Format | None = None
     convert: bool = True  # whether operands may be converted and the result sorted
     rounded: str | None = None
+    onto: str | None = None
     machine: Machine = field(default_factory=host)
     by_name: dict[str, Operand] = field(init=False)
 

@@ -70,11 +70,12 @@ def convert(
         reports.append(report)
         if report.converted:
             made = _replaced(made, name, sparse)
-    made.conversion = Conversion(tuple(reports))  # type: ignore[assignment]
-    return made
+    made.conversion = Conversion(tuple(reports))
+    result: nn.Module = made
+    return result
 
 
-def _copied(model: nn.Module) -> nn.Module:
+def _copied(model: Any) -> Any:
     """A deep copy; torch's masked weights are results of a computation, which cannot be copied with their history."""
     for layer in model.modules():
         if hasattr(layer, "weight_mask"):

@@ -38,9 +38,13 @@ def predicted(sparse: Linear | Conv2d, example: torch.Tensor) -> tuple[float, fl
         columns = torch.empty(example.shape[0], cols, size[0] * size[1]).to(example.dtype)
         # torch's dense convolution does not copy patches.
         notation, copied = "ok,nkl->nol", 0.0 if sparse.kernel_size == (1, 1) else _COPIED * columns.numel()
-    cost = scorch.explain(notation, weight, columns).plan.cost
-    dense_cost = scorch.explain(notation, torch.empty(rows, cols, dtype=weight.dtype), columns).plan.cost
-    return dense_cost / 1e3, cost / 1e3 + copied
+    cost = _cost(notation, weight, columns)
+    return _cost(notation, torch.empty(rows, cols, dtype=weight.dtype), columns), cost + copied
+
+
+def _cost(notation: str, *operands: Any) -> float:
+    plan = scorch.explain(notation, *operands).plan
+    return sum(part.cost for part in (plan if isinstance(plan, tuple) else (plan,))) / 1e3
 
 
 def measured(dense: nn.Module, sparse: nn.Module, args: tuple[Any, ...]) -> tuple[float, float]:

@@ -97,6 +97,7 @@ def remove(model: nn.Module) -> None:
         if isinstance(layer, _KINDS):
             own_weight(layer)
             if _parametrisation(layer) is not None:
+                _give_own_class(layer)
                 parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
 
 
@@ -126,6 +127,13 @@ def own_weight(layer: Any) -> torch.Tensor:
         parametrize.register_parametrization(layer, "weight", Masked(mask.bool()))
     weight: torch.Tensor = layer.weight
     return weight
+
+
+def _give_own_class(layer: nn.Module) -> None:
+    """A class for this layer alone: torch keeps parametrisations on the class, which a deep copy shares."""
+    shared = layer.__class__
+    members = {name: member for name, member in vars(shared).items() if name not in ("__dict__", "__weakref__")}
+    layer.__class__ = type(shared.__name__, shared.__bases__, members)
 
 
 def _mask(layer: Any) -> torch.Tensor:

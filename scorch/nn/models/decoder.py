@@ -1,0 +1,58 @@
+"""A decoder block of a small language model (width 576, feed-forward 1536), to be pruned and converted."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+__all__ = ["DecoderBlock"]
+
+
+class DecoderBlock(nn.Module):
+    """Causal self-attention with fewer key than query heads and rotary positions, then a gated feed-forward network.
+
+    The seven weights are nn.Linear layers: `scorch.nn.convert` makes them sparse. The sizes are those of language
+    models of 135 million parameters.
+
+    >>> DecoderBlock(width=32, heads=4, key_heads=2, hidden=48)(torch.ones(1, 5, 32)).shape
+    torch.Size([1, 5, 32])
+    """
+
+    def __init__(self, width: int = 576, heads: int = 9, key_heads: int = 3, hidden: int = 1536) -> None:
+        super().__init__()
+        self.heads, self.key_heads, self.depth = heads, key_heads, width // heads
+        self.norm1, self.norm2 = nn.RMSNorm(width), nn.RMSNorm(width)
+        self.query = nn.Linear(width, width, bias=False)
+        self.key = nn.Linear(width, key_heads * self.depth, bias=False)
+        self.value = nn.Linear(width, key_heads * self.depth, bias=False)
+        self.out = nn.Linear(width, width, bias=False)
+        self.gate = nn.Linear(width, hidden, bias=False)
+        self.up = nn.Linear(width, hidden, bias=False)
+        self.down = nn.Linear(hidden, width, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(batch, length, width) to the same."""
+        x = x + self.out(self._attention(self.norm1(x)))
+        y = self.norm2(x)
+        result: torch.Tensor = x + self.down(F.silu(self.gate(y)) * self.up(y))
+        return result
+
+    def _attention(self, x: torch.Tensor) -> torch.Tensor:
+        q = _rotated(self._headed(self.query(x), self.heads))
+        k = _rotated(self._headed(self.key(x), self.key_heads))
+        v = self._headed(self.value(x), self.key_heads)
+        heads = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=self.heads != self.key_heads)
+        return heads.transpose(1, 2).flatten(2)
+
+    def _headed(self, x: torch.Tensor, heads: int) -> torch.Tensor:
+        return x.reshape(*x.shape[:-1], heads, self.depth).transpose(1, 2)
+
+
+def _rotated(x: torch.Tensor) -> torch.Tensor:
+    """Rotary positions: Su et al. (2021, arXiv 2104.09864)."""
+    length, depth = x.shape[-2:]
+    frequencies = 10000.0 ** (-torch.arange(0, depth, 2, dtype=x.dtype) / depth)
+    angles = torch.outer(torch.arange(length, dtype=x.dtype), frequencies)
+    a, b = x[..., : depth // 2], x[..., depth // 2 :]
+    return torch.cat([a * angles.cos() - b * angles.sin(), a * angles.sin() + b * angles.cos()], dim=-1)

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+import scorch
+from scorch.errors import DtypeError, FormatError, NotationError, ShapeError
+from scorch.nn import Embedding, EmbeddingBag
+
+
+@pytest.mark.parametrize("sparsity", [None, 0.5])
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3)])
+def test_embedding_picks_rows(sparsity: float | None, shape: tuple[int, ...]) -> None:
+    layer = Embedding(8, 4, sparsity=sparsity)
+    table = layer.table()
+    dense = table if isinstance(table, torch.Tensor) else table.to_dense()
+    indices = torch.randint(8, shape)
+    with torch.no_grad():
+        torch.testing.assert_close(layer(indices), dense[indices])
+
+
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+def test_bags_equal_torch(mode: str) -> None:
+    layer = EmbeddingBag(8, 4, mode)
+    theirs = nn.EmbeddingBag(8, 4, mode=mode, _weight=layer.weight)  # type: ignore[arg-type]
+    indices, offsets = torch.tensor([1, 2, 4, 4, 3]), torch.tensor([0, 3, 3])
+    with torch.no_grad():
+        torch.testing.assert_close(layer(indices, offsets), theirs(indices, offsets))
+
+
+@pytest.mark.parametrize("sparsity", [None, 0.5])
+def test_sparse_input_with_bias_and_activation(sparsity: float | None) -> None:
+    layer = EmbeddingBag(8, 4, bias=True, activation="relu", sparsity=sparsity)
+    nn.init.normal_(layer.bias)  # type: ignore[arg-type]
+    x = torch.randn(5, 8) * (torch.rand(5, 8) < 0.3)
+    table = layer.table()
+    dense = table if isinstance(table, torch.Tensor) else table.to_dense()
+    with torch.no_grad():
+        torch.testing.assert_close(layer(x.to_sparse_csr()), torch.relu(x @ dense + layer.bias))
+        torch.testing.assert_close(layer(scorch.tensor(x, "coo")), torch.relu(x @ dense + layer.bias))
+
+
+def test_bad_input() -> None:
+    with pytest.raises(DtypeError, match="indices are integers, not"):
+        Embedding(8, 4)(torch.tensor([1.0]))
+    with pytest.raises(FormatError, match="8"):
+        Embedding(8, 4)(torch.tensor([8]))
+    with pytest.raises(ShapeError, match="the table has 8 rows"):
+        EmbeddingBag(8, 4)(torch.eye(5).to_sparse_csr())
+    with pytest.raises(NotationError, match="sum, mean or max"):
+        EmbeddingBag(8, 4, "median")(torch.eye(8).to_sparse_csr())
