@@ -50,9 +50,9 @@ def einsum(
     tensor([[0., 2.],
             [1., 0.]])
     """
-    if torch.compiler.is_dynamo_compiling():
+    if torch.compiler.is_compiling():
         return _traced(notation, operands, out_format)
-    if autograd.recording() and any(map(is_recorded, operands)):
+    if is_recorded(operands):
         return _recorded(notation, operands, out_format, out)
     try:
         bound = [bind(x) for x in operands]
@@ -141,7 +141,7 @@ def _repeated(text: str, out_format: Format | str | None, operands: dict[str, An
     """The result of a text that was computed before on operands like these and is one kernel; None if there is none."""
     if any(isinstance(x, float) for x in operands.values()):
         return None  # its number type depends on the other operands
-    if autograd.recording() and any(map(is_recorded, operands.values())):
+    if is_recorded(operands.values()):
         return None
     try:
         bound = [bind(x) for x in operands.values()]
@@ -332,7 +332,7 @@ class BoundKernel:
         self._out_format = out_format
 
     def __call__(self, *operands: Any) -> Result:
-        if autograd.recording() and any(map(is_recorded, operands)):
+        if is_recorded(operands):
             return _recorded(self.notation, operands, self._out_format, None)
         try:
             bound = [bind(x) for x in operands]

@@ -27,7 +27,7 @@ from scorch.ir.einsum import operand_names
 from scorch.ir.notation import Access, Apply, Assign, Expr, accesses
 from scorch.reorder import is_plain, reorder
 
-__all__ = ["Call", "compute", "evaluate", "is_recorded", "recording"]
+__all__ = ["Call", "compute", "evaluate", "is_recorded", "recording", "transforming"]
 
 Result: TypeAlias = "Storage | torch.Tensor"
 GRAD, OUT, MASK = "_grad", "_out", "_mask"
@@ -37,12 +37,17 @@ WORTH_TRANSPOSING = 1000  # stored values: a smaller operand may be read against
 
 def recording() -> bool:
     """Whether torch may want more of an operation than its value: gradients, tangents, or a function transform."""
-    return torch.is_grad_enabled() or torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+    return torch.is_grad_enabled() or transforming()
+
+
+def transforming() -> bool:
+    """Whether a function transform or forward differentiation is under way."""
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
 def is_recorded(values: torch.Tensor) -> bool:
     """Whether an operation on these values has to be recorded, given that `recording()`."""
-    return values.requires_grad or torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+    return values.requires_grad or transforming()
 
 
 def evaluate(

@@ -17,7 +17,7 @@ from scorch.formats import Format, Pattern, Storage, dtypes, resolve
 from scorch.formats.coordinates import coordinates, pack
 from scorch.formats.storage import Array, dense_pattern
 from scorch.functions import registry
-from scorch.functions.methods import Functions
+from scorch.functions.methods import Functions, is_operand
 from scorch.ir.einsum import parse_einsum
 from scorch.operand import Stored, as_storage
 
@@ -286,10 +286,10 @@ class Tensor(Functions):
         return np.array(exchange.dense_view(self._storage).detach().numpy(), dtype=dtype, copy=copy)
 
     def __matmul__(self, other: Any) -> Any:
-        return _matmul(self, other)
+        return _matmul(self, other) if is_operand(other) else NotImplemented
 
     def __rmatmul__(self, other: Any) -> Any:
-        return _matmul(other, self)
+        return _matmul(other, self) if is_operand(other) else NotImplemented
 
     def __len__(self) -> int:
         if not self.shape:
@@ -407,7 +407,7 @@ def _matmul(a: Any, b: Any) -> Any:
     notation = _PRODUCTS.get((getattr(a, "ndim", 0), getattr(b, "ndim", 0)))
     if notation is None:
         return registry.call("matmul", a, b)
-    if torch.compiler.is_dynamo_compiling():
+    if torch.compiler.is_compiling():
         from scorch.ops import traced_einsum
 
         return traced_einsum(notation, (a, b), None)[0]  # dense, or an error: a product has no operand's pattern

@@ -87,3 +87,15 @@ def test_importing_scorch_loads_no_compiler() -> None:
     code = "import scorch, sys; print([m for m in ('torch._dynamo', 'numba', 'scorch.ops') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_an_exported_module_runs_the_operator(strict: bool) -> None:
+    class Layer(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.relu(scorch.einsum("ik,kj->ij", A, x))
+
+    program = torch.export.export(Layer(), (X,), strict=strict)
+    called = [str(node.target) for node in program.graph.nodes if node.op == "call_function"]
+    assert called == ["scorch.run.default", "aten.relu.default"]
+    assert torch.allclose(program.module()(X), torch.relu(DENSE @ X))

@@ -142,7 +142,7 @@ _BINARY = (
 )
 for _name in (*_UNARY, *(f"__{part}__" for part in _BINARY.split(" "))):
     setattr(Array, _name, _returning_arrays(_name))
-Array.mT = property(lambda self: as_array(Tensor.mT.__get__(self)))  # type: ignore[attr-defined, assignment]
+Array.mT = property(lambda self: as_array(Tensor.mT.__get__(self)))  # type: ignore[assignment]
 
 
 def stored(x: Any) -> Storage:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.utils.dlpack
 
 from scorch.array_api.array import Array, as_array, stored
 from scorch.errors import UnsupportedError
@@ -55,7 +56,9 @@ def asarray(obj: Any, /, *, dtype: Any = None, device: Any = None, copy: builtin
 
 def from_dlpack(x: Any, /, *, device: Any = None, copy: builtins.bool | None = None) -> Array:
     """A dense array on the memory of another library's."""
-    return asarray(x if isinstance(x, Tensor | torch.Tensor) else torch.from_dlpack(x), device=device, copy=copy)
+    return asarray(
+        x if isinstance(x, Tensor | torch.Tensor) else torch.utils.dlpack.from_dlpack(x), device=device, copy=copy
+    )
 
 
 def _shape(shape: Shape) -> tuple[int, ...]:

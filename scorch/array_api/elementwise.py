@@ -99,7 +99,7 @@ def clip(x: Array, /, min: Any = None, max: Any = None) -> Array:
         made = call("maximum", made, _bound(min, x)) if hasattr(min, "dtype") else call("clamp", made, min=min)
     if max is not None:
         made = call("minimum", made, _bound(max, x)) if hasattr(max, "dtype") else call("clamp", made, max=max)
-    return made if made is not x else as_array(x.clone())  # type: ignore[no-any-return]
+    return made if made is not x else as_array(x.clone())
 
 
 def _bound(bound: Any, x: Array) -> Any:

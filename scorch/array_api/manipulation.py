@@ -11,8 +11,9 @@ import torch
 from scorch.array_api.array import Array, as_array, call
 
 __all__ = [
-    "astype", "broadcast_arrays", "broadcast_shapes", "broadcast_to", "concat", "expand_dims", "flip", "matrix_transpose", "moveaxis",
-    "permute_dims", "repeat", "reshape", "roll", "squeeze", "stack", "take", "take_along_axis", "tile", "unstack",
+    "astype", "broadcast_arrays", "broadcast_shapes", "broadcast_to", "concat", "expand_dims", "flip",
+    "matrix_transpose", "moveaxis", "permute_dims", "repeat", "reshape", "roll", "squeeze", "stack", "take",
+    "take_along_axis", "tile", "unstack",
 ]  # fmt: skip
 
 Axis = int | Sequence[int] | None
@@ -21,7 +22,7 @@ Axis = int | Sequence[int] | None
 def astype(x: Array, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Array:
     """The array in another number type."""
     made: Array = as_array(x.to(dtype))
-    return as_array(made.clone()) if copy and made is x else made  # type: ignore[no-any-return]
+    return as_array(made.clone()) if copy and made is x else made
 
 
 def broadcast_to(x: Array, /, shape: Sequence[int]) -> Array:
@@ -90,12 +91,12 @@ def roll(x: Array, /, shift: int | Sequence[int], *, axis: Axis = None) -> Array
 def reshape(x: Array, /, shape: Sequence[int], *, copy: bool | None = None) -> Array:
     """The values in the same row-major order in another shape."""
     made: Array = call("reshape", x, tuple(shape))
-    return as_array(made.clone()) if copy else made  # type: ignore[no-any-return]
+    return as_array(made.clone()) if copy else made
 
 
 def permute_dims(x: Array, /, axes: Sequence[int]) -> Array:
     """Dimension axes[d] as the d-th."""
-    return as_array(x.permute(*axes)) if x.ndim else x  # type: ignore[no-any-return]
+    return as_array(x.permute(*axes)) if x.ndim else x
 
 
 def matrix_transpose(x: Array, /) -> Array:

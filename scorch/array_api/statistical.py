@@ -10,21 +10,22 @@ import torch
 
 from scorch.array_api.array import Array, as_array, call
 from scorch.formats import Storage
+from scorch.tensor import Tensor
 
 __all__ = [
-    "all", "any", "argmax", "argmin", "argsort", "count_nonzero", "cumulative_prod", "cumulative_sum", "diff", "isin", "matmul",
-    "max", "mean", "min", "nonzero", "prod", "searchsorted", "sort", "std", "sum", "tensordot", "unique_all",
-    "unique_counts", "unique_inverse", "unique_values", "var", "vecdot", "where",
+    "all", "any", "argmax", "argmin", "argsort", "count_nonzero", "cumulative_prod", "cumulative_sum", "diff",
+    "isin", "matmul", "max", "mean", "min", "nonzero", "prod", "searchsorted", "sort", "std", "sum", "tensordot",
+    "unique_all", "unique_counts", "unique_inverse", "unique_values", "var", "vecdot", "where",
 ]  # fmt: skip
 
 Axis = int | Sequence[int] | None
 
 
-def _axes(x: Array, axis: Axis) -> tuple[int, ...]:
+def _axes(x: Tensor, axis: Axis) -> tuple[int, ...]:
     return tuple(range(x.ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
 
 
-def _reduced(name: str, x: Array, axis: Axis, keepdims: builtins.bool, **more: Any) -> Array:
+def _reduced(name: str, x: Tensor, axis: Axis, keepdims: builtins.bool, **more: Any) -> Array:
     axes = _axes(x, axis)
     if not axes and x.ndim:  # nothing is reduced
         return call("clone", x)  # type: ignore[no-any-return]

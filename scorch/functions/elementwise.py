@@ -149,7 +149,8 @@ _ALIGNED = [
     "logical_xor",
     "gcd",
     "lcm",
-    "ldexp", "logaddexp",
+    "ldexp",
+    "logaddexp",
 ]
 
 

@@ -346,7 +346,8 @@ def _result_spec(problem: Problem, writing: Writing, partition: Partition) -> Te
     """The result as the kernel writes it: what is summed in place is rounded to a half type only when it is done."""
     name = problem.statement.target.tensor
     assembly = writing.assembly
-    once = assembly.kind in ("append", "bucket") or (assembly.owned and partition.unit != "merge-path")
+    appended = assembly.kind in ("append", "bucket") and writing.format.is_unique
+    once = appended or (assembly.owned and partition.unit != "merge-path")
     dtype = problem.result_dtype if once and not partition.private else problem.dtype
     if writing.assembly.source is not None:
         source = problem.by_name[writing.assembly.source.tensor].spec()
