@@ -50,6 +50,8 @@ def einsum(
     tensor([[0., 2.],
             [1., 0.]])
     """
+    if torch.compiler.is_compiling():
+        return _traced(notation, operands, out_format)
     if is_recorded(operands):
         return _recorded(notation, operands, out_format, out)
     try:
@@ -64,6 +66,14 @@ def einsum(
     except ScorchError as error:
         raise error.explain_with(_context(notation, operands)) from None
     return result if isinstance(result, torch.Tensor) else Tensor(result)
+
+
+def _traced(notation: str, operands: tuple[Any, ...], out_format: Format | str | None) -> Result:
+    """An einsum as a node of the graph that torch.compile traces."""
+    from scorch.ops import traced_einsum
+
+    values, source = traced_einsum(notation, operands, out_format)
+    return values if source < 0 else Tensor(Storage(operands[source]._storage.pattern, values))
 
 
 def _recorded(

@@ -27,7 +27,7 @@ from scorch.ir.einsum import operand_names
 from scorch.ir.notation import Access, Apply, Assign, Expr, accesses
 from scorch.reorder import is_plain, reorder
 
-__all__ = ["compute", "evaluate", "is_recorded", "recording", "transforming"]
+__all__ = ["Call", "compute", "evaluate", "is_recorded", "recording", "transforming"]
 
 Result: TypeAlias = "Storage | torch.Tensor"
 GRAD, OUT, MASK = "_grad", "_out", "_mask"
@@ -65,7 +65,7 @@ def evaluate(
     if onto is None and _must_be_sorted(statement, operands, wanted):
         operands = [_sorted(storage) for storage in operands]
     parts = tuple([(storage.pattern, storage.fill) for storage in operands])
-    return _Call(statement, parts, wanted, dtype, onto)(*[storage.values for storage in operands])
+    return Call(statement, parts, wanted, dtype, onto)(*[storage.values for storage in operands])
 
 
 def compute(
@@ -112,7 +112,7 @@ def _access(statement: Assign, number: int) -> Access:
 
 
 @dataclass(eq=False)
-class _Call:
+class Call:
     """A statement with the patterns and fills of its operands; called with their values.
 
     `made` is the pattern and fill of the result, None if it is a torch tensor; known once the call has run.
@@ -208,7 +208,7 @@ class _Call:
         dense_only = all(part.format.is_dense for (part, _), b in zip(self.parts, batched, strict=True) if b)
         return self.is_linear and dense_only and self.wanted is None and self.onto is None
 
-    def batched(self, batched: Sequence[bool], shapes: Sequence[tuple[int, ...]]) -> _Call:
+    def batched(self, batched: Sequence[bool], shapes: Sequence[tuple[int, ...]]) -> Call:
         """The call over operands with a batch in front."""
         names = [_access(self.statement, n).tensor for n, b in enumerate(batched) if b]
         statement = self.statement
@@ -229,7 +229,7 @@ class _Evaluate(torch.autograd.Function):
     """The values of a statement's result as a function of those of its operands."""
 
     @staticmethod
-    def forward(call: _Call, *values: torch.Tensor) -> torch.Tensor:
+    def forward(call: Call, *values: torch.Tensor) -> torch.Tensor:
         return call.run(values)
 
     @staticmethod
@@ -263,7 +263,7 @@ class _Evaluate(torch.autograd.Function):
         return ctx.call.tangent(ctx.saved_tensors, moved)  # type: ignore[attr-defined]
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, ...], call: _Call, *values: torch.Tensor) -> tuple[Any, int]:
+    def vmap(info: Any, in_dims: tuple[int | None, ...], call: Call, *values: torch.Tensor) -> tuple[Any, int]:
         dims = in_dims[1:]
         batched = [dim is not None for dim in dims]
         if not call.can_batch(batched):
@@ -276,7 +276,7 @@ class _Evaluate(torch.autograd.Function):
         return _each(info.batch_size, dims, call, values), 0
 
 
-def _each(count: int, dims: Sequence[int | None], call: _Call, values: Sequence[torch.Tensor]) -> torch.Tensor:
+def _each(count: int, dims: Sequence[int | None], call: Call, values: Sequence[torch.Tensor]) -> torch.Tensor:
     """The results of a batch, one after the other."""
     found = []
     for n in range(count):

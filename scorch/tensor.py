@@ -407,6 +407,10 @@ def _matmul(a: Any, b: Any) -> Any:
     notation = _PRODUCTS.get((getattr(a, "ndim", 0), getattr(b, "ndim", 0)))
     if notation is None:
         return registry.call("matmul", a, b)
+    if torch.compiler.is_compiling():
+        from scorch.ops import traced_einsum
+
+        return traced_einsum(notation, (a, b), None)[0]  # dense, or an error: a product has no operand's pattern
     from scorch.autograd import evaluate  # the compiler, which most uses of a tensor don't need
 
     storages = [as_storage(a), as_storage(b)]

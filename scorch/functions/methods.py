@@ -62,6 +62,10 @@ class Functions(Stored):
     def __torch_function__(cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         if not all(issubclass(kind, Stored | torch.Tensor) for kind in types):
             return NotImplemented
+        if torch.compiler.is_compiling():
+            from scorch.ops import traced_function
+
+            return traced_function(func, args)
         return registry.dispatch(func, args, kwargs or {})
 
     def __array_function__(self, func: Any, types: Any, args: tuple[Any, ...], kwargs: Any) -> Any:
