@@ -26,7 +26,8 @@ from scorch.ir.absence import absent_value
 from scorch.ir.canonical import canonical, canonical_run
 from scorch.ir.einsum import operand_names
 from scorch.ir.entries import over_values
-from scorch.ir.notation import Assign, Literal, check_extents
+from scorch.ir.narrow import narrowed
+from scorch.ir.notation import Assign, Literal, accesses, check_extents
 from scorch.ir.plan import Entrywise, Handover, Plan, Split
 from scorch.ir.reduction import with_absent_entries
 from scorch.ir.statement import ABSENT
@@ -430,12 +431,27 @@ class _Step:
         return program([storage.vals for storage in storages])
 
     def _kernel(self, statement: Assign, wanted: Format | None, dtype: str | None) -> Result:
+        """A statement over entries by one kernel, or, where it would be too wide, by several."""
+        names = dict.fromkeys(access.tensor for access in accesses(statement.expr))
+        sparse = [(name, s.fill) for name in names if not (s := self.known[name]).pattern.format.is_dense]
+        *parts, rest = _narrowed(statement, tuple(sparse))
+        for part in parts:
+            made = self._single(part, None, None)
+            self.known[part.target.tensor] = made if isinstance(made, Storage) else Storage.from_dense(made)
+        return self._single(rest, wanted, dtype)
+
+    def _single(self, statement: Assign, wanted: Format | None, dtype: str | None) -> Result:
         renamed, tensors = canonical(statement)
         storages = [self.known[name] for name in tensors]
         dtype = dtype or result_type(renamed, storages)
         if self.observe is not None:
             self.observe((statement,), prepare(renamed, storages, wanted, dtype), storages)
         return self.evaluate(renamed, storages, wanted, dtype)
+
+
+@lru_cache(maxsize=4096)
+def _narrowed(statement: Assign, sparse: tuple[tuple[str, Fill], ...]) -> tuple[Assign, ...]:
+    return narrowed(statement, dict(sparse))
 
 
 @lru_cache(maxsize=4096)

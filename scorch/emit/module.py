@@ -80,6 +80,7 @@ def _header(kernel: Kernel, functions: list[str], checked: bool) -> list[str]:
     ]
     lines += ["loops"] + ["  " + line for line in str(kernel).splitlines()]
     lines += ["", "Written by Scorch. `body` takes the units lo ... hi - 1 of one chunk" + _unit(kernel), '"""', ""]
+    lines += ["import math", ""] if "math" in words else []
     lines += ["import numpy as np"]
     lines += ["from numba import prange"] if "prange" in words else []
     lines += ["", f"from {home} import {', '.join(names)}"] if names else []

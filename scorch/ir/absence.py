@@ -95,7 +95,7 @@ def _is_identity(op: str, place: int, arg: Expr) -> bool:
         return False
     if op == "sub":
         return place == 1 and bool(arg.value == 0)
-    return rule.associative and bool(arg.value == rule.identity)
+    return rule.associative and op != "and" and bool(arg.value == rule.identity)  # True is none of integers
 
 
 def is_same(left: Expr, right: Expr) -> bool:

@@ -147,7 +147,7 @@ class _Space:
     def evaluate(self, expr: Expr) -> Grid:
         """The value of an expression at every place."""
         if isinstance(expr, Literal):
-            return replace(Grid.of(0), gone=torch.tensor(True)) if expr == ABSENT else Grid.of(expr.value)
+            return replace(Grid.of(False), gone=torch.tensor(True)) if expr == ABSENT else Grid.of(expr.value)
         if isinstance(expr, Access):
             return self.access(expr)
         args = [self.evaluate(arg) for arg in expr.args]
