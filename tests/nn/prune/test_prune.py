@@ -69,6 +69,14 @@ def test_zeros_stay_through_training_and_more_pruning() -> None:
     assert prune.sparsity(model) == 0.75
 
 
+def test_less_pruning_brings_nothing_back() -> None:
+    model = network()
+    prune.magnitude(model, 0.75)
+    prune.magnitude(model, 0.25)
+    prune.magnitude(model, structure=prune.NM(3, 4))
+    assert prune.sparsity(model) == 0.75
+
+
 def test_masks_are_removed_from_a_copy_alone() -> None:
     model = network()
     prune.magnitude(model, 0.5)
