@@ -50,7 +50,7 @@ def einsum(
     tensor([[0., 2.],
             [1., 0.]])
     """
-    if autograd.recording() and any(map(is_recorded, operands)):
+    if is_recorded(operands):
         return _recorded(notation, operands, out_format, out)
     try:
         bound = [bind(x) for x in operands]
@@ -131,6 +131,8 @@ def _repeated(text: str, out_format: Format | str | None, operands: dict[str, An
     """The result of a text that was computed before on operands like these and is one kernel; None if there is none."""
     if any(isinstance(x, float) for x in operands.values()):
         return None  # its number type depends on the other operands
+    if is_recorded(operands.values()):
+        return None
     try:
         bound = [bind(x) for x in operands.values()]
     except ScorchError:
@@ -320,7 +322,7 @@ class BoundKernel:
         self._out_format = out_format
 
     def __call__(self, *operands: Any) -> Result:
-        if autograd.recording() and any(map(is_recorded, operands)):
+        if is_recorded(operands):
             return _recorded(self.notation, operands, self._out_format, None)
         try:
             bound = [bind(x) for x in operands]
@@ -392,8 +394,8 @@ def _observed(run: Callable[[engine.Observer], object]) -> Explanation | Explana
     """What a run of several statements does."""
     parts: list[Explanation] = []
 
-    def note(statement: Assign, program: engine.AnyProgram, storages: Sequence[Storage]) -> None:
-        parts.append(Explanation.of(program, storages, statement))
+    def note(statements: tuple[Assign, ...], program: engine.AnyProgram, storages: Sequence[Storage]) -> None:
+        parts.append(Explanation.of(program, storages, statements))
 
     run(note)
     return parts[0] if len(parts) == 1 else Explanations(tuple(parts))

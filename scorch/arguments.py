@@ -41,8 +41,22 @@ def values_for(pattern: Pattern, values: Any) -> torch.Tensor:
         # Kernels read a flat view; one of values in another order would be a copy that misses later changes.
         stored = given.permute(order)
         return given if stored.is_contiguous() else stored.contiguous().permute(tuple(np.argsort(order).tolist()))
+    if pattern.format.blocks:
+        return _values_of_blocks(pattern, given)
     if tuple(given.shape) != (pattern.nnz,):
         raise ShapeError(f"{pattern} takes values of shape ({pattern.nnz},), got {tuple(given.shape)}")
+    return given.contiguous()
+
+
+def _values_of_blocks(pattern: Pattern, given: torch.Tensor) -> torch.Tensor:
+    """Values (blocks, r, c), or as the insides of blocks are stored, contiguous."""
+    format = pattern.format
+    count, inner = pattern.positions[format.ndim - 1], format.order[format.ndim :]
+    shape = (count, *format.blocks)
+    if inner != tuple(sorted(inner)):
+        shape = (count, *(pattern.stored_shape[d] for d in inner))
+    if tuple(given.shape) not in (shape, (pattern.nnz,)):
+        raise ShapeError(f"{pattern} takes values of shape {shape}, got {tuple(given.shape)}")
     return given.contiguous()
 
 

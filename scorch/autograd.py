@@ -16,6 +16,7 @@ from torch.autograd import forward_ad
 from torch.autograd.function import FunctionCtx
 
 from scorch import engine
+from scorch.blocked import readable
 from scorch.engine import Observer
 from scorch.errors import UnsupportedError
 from scorch.formats import Format, Pattern, Storage, dense
@@ -24,23 +25,29 @@ from scorch.ir.canonical import canonical
 from scorch.ir.derivative import ZERO, adjoint, is_product, masked
 from scorch.ir.einsum import operand_names
 from scorch.ir.notation import Access, Apply, Assign, Expr, accesses
-from scorch.reorder import reorder
+from scorch.reorder import is_plain, reorder
 
-__all__ = ["compute", "evaluate", "is_recorded", "recording"]
+__all__ = ["compute", "evaluate", "is_recorded", "recording", "transforming"]
 
 Result: TypeAlias = "Storage | torch.Tensor"
 GRAD, OUT, MASK = "_grad", "_out", "_mask"
 HELPERS = ("_count", "_product")
+WORTH_TRANSPOSING = 1000  # stored values: a smaller operand may be read against its order
 
 
 def recording() -> bool:
     """Whether torch may want more of an operation than its value: gradients, tangents, or a function transform."""
-    return torch.is_grad_enabled() or torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+    return torch.is_grad_enabled() or transforming()
+
+
+def transforming() -> bool:
+    """Whether a function transform or forward differentiation is under way."""
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
 def is_recorded(values: torch.Tensor) -> bool:
     """Whether an operation on these values has to be recorded, given that `recording()`."""
-    return values.requires_grad or torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+    return values.requires_grad or transforming()
 
 
 def evaluate(
@@ -53,6 +60,8 @@ def evaluate(
     """engine.evaluate, recorded for differentiation where torch wants that."""
     if not (recording() and any(is_recorded(storage.values) for storage in operands)):
         return engine.evaluate(statement, operands, wanted, dtype, onto)
+    if onto is None:
+        operands = [storage if is_plain(storage.pattern.format) else readable(storage) for storage in operands]
     if onto is None and _must_be_sorted(statement, operands, wanted):
         operands = [_sorted(storage) for storage in operands]
     parts = tuple([(storage.pattern, storage.fill) for storage in operands])
@@ -67,7 +76,8 @@ def compute(
     observe: Observer | None = None,
 ) -> Result:
     """engine.compute, recorded for differentiation where torch wants that."""
-    return engine.compute(statements, operands, wanted, dtype, observe, evaluate)
+    recorded = recording() and any(is_recorded(storage.values) for storage in operands.values())
+    return engine.compute(statements, operands, wanted, dtype, observe, evaluate if recorded else None)
 
 
 def _must_be_sorted(statement: Assign, operands: Sequence[Storage], wanted: Format | None) -> bool:
@@ -287,6 +297,7 @@ def _onto_dense(
     there = {v for a in accesses(expr) for v in a.indices}
     target = tuple(v for v in own if v in there)
     equal = tuple((first, second) for first, second in statement.equal if first in there)
+    _transpose(expr, target, known)
     gradient = _named(Assign(Access("_d", target), expr, "add", equal), known, dense(len(target)))
     assert isinstance(gradient, torch.Tensor)
     for place, v in enumerate(own):
@@ -298,6 +309,20 @@ def _onto_dense(
         gradient = torch.diag_embed(gradient.movedim(own.index(copies[first]), -1))
         own = [*(v for v in own if v != copies[first]), copies[first], first]
     return gradient.permute([own.index(v) for v in access.indices])
+
+
+def _transpose(expr: Expr, target: tuple[str, ...], known: Mapping[str, Storage]) -> None:
+    """Reorder sparse operands so that the result's indices come first, and keep that on their patterns.
+
+    The schedule prices a conversion as if it served this call only; that of an operand serves every backward pass.
+    """
+    for access in dict.fromkeys(accesses(expr)):
+        pattern = known[access.tensor].pattern
+        if pattern.format.is_dense or access.tensor == GRAD or pattern.nnz < WORTH_TRANSPOSING:
+            continue
+        order = tuple(sorted(pattern.format.order, key=lambda d: access.indices[d] not in target))
+        if order != pattern.format.order:
+            reorder(pattern, pattern.format.reordered(order))
 
 
 def _onto_pattern(

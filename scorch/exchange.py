@@ -16,11 +16,14 @@ from scorch.formats.storage import Array
 if TYPE_CHECKING:
     import scipy.sparse
 
-    ScipyArray: TypeAlias = "scipy.sparse.csr_array | scipy.sparse.csc_array | scipy.sparse.coo_array"
+    ScipyArray: TypeAlias = (
+        "scipy.sparse.csr_array | scipy.sparse.csc_array | scipy.sparse.bsr_array | scipy.sparse.coo_array"
+    )
 
-__all__ = ["dense_view", "permuted", "reformatted", "stored_order", "to_dense", "to_scipy", "to_torch"]
+__all__ = ["dense_view", "permuted", "reformatted", "shaped_values", "stored_order", "to_dense", "to_scipy", "to_torch"]
 
 _COMPRESSED = {torch.sparse_csr: csr, torch.sparse_csc: csc}
+_BLOCKED = {torch.sparse_bsr: csr, torch.sparse_bsc: csc}  # the format of the blocks' coordinates
 
 
 def reformatted(storage: Storage, format: Format) -> Storage:
@@ -53,6 +56,27 @@ def stored_order(storage: Storage) -> torch.Tensor:
     return values.reshape(-1)
 
 
+def shaped_values(storage: Storage) -> torch.Tensor:
+    """The values in stored order; those of a block format by blocks: (blocks, r, c), or as their insides are stored."""
+    format, pattern, values = storage.pattern.format, storage.pattern, stored_order(storage)
+    if not format.blocks:
+        return values
+    if format.order[format.ndim :] == tuple(range(format.ndim, len(format.order))):
+        return values.reshape(pattern.positions[format.ndim - 1], *format.blocks)
+    return values.reshape(
+        pattern.positions[format.ndim - 1], *(pattern.stored_shape[d] for d in format.order[format.ndim :])
+    )
+
+
+def _block_values(storage: Storage) -> torch.Tensor:
+    """The values as (blocks, r, c), however the insides of blocks are stored."""
+    format, values = storage.pattern.format, shaped_values(storage)
+    inner = format.order[format.ndim :]
+    if inner != tuple(sorted(inner)):
+        values = values.permute(0, *(1 + inner.index(d) for d in sorted(inner)))
+    return values.reshape(len(values), *format.blocks)
+
+
 def permuted(storage: Storage, dims: Sequence[int]) -> Storage:
     """The Storage with dimension dims[d] as its d-th, on the same memory: only the format's order changes."""
     ndim = storage.pattern.format.ndim
@@ -73,7 +97,7 @@ def to_dense(storage: Storage) -> torch.Tensor:
 
 
 def to_torch(storage: Storage, layout: torch.layout | None = None) -> torch.Tensor:
-    """The torch tensor of a layout; by default csr, csc and dense stay so, and other formats become coo."""
+    """The torch tensor of a layout; by default csr, csc, bsr, bsc and dense stay so, and other formats become coo."""
     format = storage.pattern.format
     if layout is None:
         layout = _own_layout(format)
@@ -82,8 +106,10 @@ def to_torch(storage: Storage, layout: torch.layout | None = None) -> torch.Tens
     _check_fill(storage, "torch.sparse")
     if layout in _COMPRESSED:
         return _to_torch_compressed(storage, layout)
+    if layout in _BLOCKED:
+        return _to_torch_blocked(storage, layout)
     if layout is not torch.sparse_coo:
-        raise UnsupportedError(f"to_torch makes strided, sparse_coo, sparse_csr and sparse_csc tensors, not {layout}")
+        raise UnsupportedError(f"to_torch makes strided, sparse_coo, csr, csc, bsr and bsc tensors, not {layout}")
     if format.ndim == 0:
         return dense_view(storage).to_sparse()
     storage = _sorted_by_dimension(storage)
@@ -95,7 +121,8 @@ def to_torch(storage: Storage, layout: torch.layout | None = None) -> torch.Tens
 def _own_layout(format: Format) -> torch.layout:
     if format.is_dense:
         return torch.strided
-    return next((layout for layout, known in _COMPRESSED.items() if format.sorted == known), torch.sparse_coo)
+    known = _BLOCKED if format.blocks else _COMPRESSED
+    return next((layout for layout, grid in known.items() if format.grid.sorted == grid), torch.sparse_coo)
 
 
 def _check_fill(storage: Storage, library: str) -> None:
@@ -121,6 +148,19 @@ def _to_torch_compressed(storage: Storage, layout: torch.layout) -> torch.Tensor
     return make(pos, crd, stored_order(storage), storage.pattern.shape, check_invariants=False)
 
 
+def _to_torch_blocked(storage: Storage, layout: torch.layout) -> torch.Tensor:
+    format = storage.pattern.format
+    if not format.blocks or format.ndim != 2:
+        raise UnsupportedError(f"{layout} needs the size of its blocks: use .to('bsr(r, c)').to_torch()")
+    grid = _BLOCKED[layout]
+    storage = reformatted(
+        storage, storage.pattern.format if format.grid == grid else Format(grid.levels, grid.order, format.blocks)
+    )
+    pos, crd = (torch.from_numpy(array) for array in _same_index_type(storage))
+    make = torch.sparse_bsr_tensor if layout is torch.sparse_bsr else torch.sparse_bsc_tensor
+    return make(pos, crd, _block_values(storage), storage.pattern.shape, check_invariants=False)
+
+
 def _same_index_type(storage: Storage) -> tuple[Array, Array]:
     """pos and crd of a csr or csc Storage in one integer type, that of crd if it can be."""
     pos, crd = storage.pattern.arrays[1]["pos"], storage.pattern.arrays[1]["crd"]
@@ -132,7 +172,8 @@ def _same_index_type(storage: Storage) -> tuple[Array, Array]:
 
 
 def to_scipy(storage: Storage) -> ScipyArray:
-    """A csr_array or csc_array for csr and csc, sorted or not, else a coo_array; gradients stay behind."""
+    """A csr_array or csc_array for csr and csc, sorted or not, a bsr_array for bsr, else a coo_array; gradients stay
+    behind."""
     import scipy.sparse
 
     format = storage.pattern.format
@@ -143,6 +184,10 @@ def to_scipy(storage: Storage) -> ScipyArray:
         raise UnsupportedError(
             "scipy.sparse has no dense arrays; use to_dense().numpy(), or .to('csr') or .to('coo') first"
         )
+    if format.blocks and format.grid == csr:
+        pos, crd = _same_index_type(storage)
+        blocks = _block_values(storage).detach().numpy()
+        return scipy.sparse.bsr_array((blocks, crd, pos), shape=storage.pattern.shape)
     if format.sorted in (csr, csc):
         kind = scipy.sparse.csr_array if format.sorted == csr else scipy.sparse.csc_array
         result: Any = kind(storage.pattern.shape, dtype=storage.vals.dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import weakref
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch.utils.dlpack
 
 from scorch import autograd
 from scorch.errors import DtypeError, FormatError, ShapeError, UnsupportedError
-from scorch.formats import Format, Pattern, Storage, coo, csc, csr, dtypes
+from scorch.formats import Format, Pattern, Storage, bsr, coo, csc, csr, dtypes
 from scorch.formats.coordinates import Packing, pack
 from scorch.formats.levels import Compressed, Dense
 from scorch.formats.storage import Array, bindable
@@ -20,7 +21,7 @@ from scorch.formats.storage import Array, bindable
 __all__ = ["Stored", "as_storage", "bind", "dense_from_numpy", "is_recorded"]
 
 _CPU = 1  # kDLCPU of the DLPack specification
-_ROW_MAJOR = {torch.sparse_csr: True, torch.sparse_csc: False}
+_ROW_MAJOR = {torch.sparse_csr: True, torch.sparse_csc: False, torch.sparse_bsr: True, torch.sparse_bsc: False}
 _BLOCKED = {torch.sparse_bsr, torch.sparse_bsc}
 
 
@@ -31,7 +32,8 @@ class Stored:
 
 
 def as_storage(x: object) -> Storage:
-    """The Storage of an operand: scorch, torch (dense, coo, csr, csc), scipy.sparse, numpy, DLPack, lists.
+    """The Storage of an operand: scorch, torch (dense, coo, csr, csc), scipy.sparse, numpy, DLPack, lists
+    of numbers, and lists of sparse tensors, which become a batch.
 
     Memory is shared wherever the layout allows. Unsorted or duplicated csr and csc keep their arrays, under a
     format that says so; an uncoalesced coo is coalesced. A torch.sparse tensor is wrapped once: the next call
@@ -68,18 +70,25 @@ def bind(x: object) -> tuple[object, Array]:
     if type(x) is torch.Tensor and x.layout is torch.strided and x.is_contiguous() and _is_plain(x):
         plain = x.detach() if x.requires_grad else x
         try:
-            return (x.shape, x.dtype), plain.numpy().reshape(-1)
+            array = plain.numpy()
+            return (x.shape, x.dtype), array if array.ndim == 1 else array.reshape(-1)
         except RuntimeError:  # torch has yet to negate it, or is tracing: the long way mends that, or says why not
             pass
     storage = as_storage(x)
     return storage.key, storage.vals
 
 
-def is_recorded(x: object) -> bool:
-    """Whether an operation on this operand has to be recorded, given that `autograd.recording()`."""
+def is_recorded(operands: Iterable[object]) -> bool:
+    """Whether torch wants an operation on these recorded: to differentiate or to transform it."""
+    if autograd.transforming():
+        return any(isinstance(x, Stored | torch.Tensor) for x in operands)
+    return torch.is_grad_enabled() and any(map(_requires_grad, operands))
+
+
+def _requires_grad(x: object) -> bool:
     if isinstance(x, Stored):
-        return autograd.is_recorded(x._storage.values)
-    return isinstance(x, torch.Tensor) and autograd.is_recorded(x)
+        return x._storage.values.requires_grad
+    return isinstance(x, torch.Tensor) and x.requires_grad
 
 
 def _is_plain(x: torch.Tensor) -> bool:
@@ -141,9 +150,7 @@ def _check_torch(x: torch.Tensor) -> None:
     if not x.is_cpu:
         raise UnsupportedError(f"Scorch runs on CPU; the operand is on {x.device}: pass tensor.cpu()")
     dtypes.name_of(x.dtype)
-    if x.layout in _BLOCKED:
-        raise UnsupportedError(f"operands of layout {x.layout} are not supported yet; convert with .to_sparse_csr()")
-    if x.layout not in (torch.strided, torch.sparse_coo, torch.sparse_csr, torch.sparse_csc):
+    if x.layout not in (torch.strided, torch.sparse_coo, *_ROW_MAJOR):
         raise UnsupportedError(f"operands of layout {x.layout} are not supported; convert with .to_dense()")
 
 
@@ -180,9 +187,23 @@ def _pattern_of_torch(x: torch.Tensor) -> Packing:
     levels = (*(Dense() for _ in range(batch + 1)), Compressed(), *(Dense() for _ in range(trailing)))
     arrays: list[dict[str, Array]] = [{} for _ in levels]
     arrays[batch + 1] = {"pos": pos, "crd": crd}
-    pattern = _ordered_if_it_is(tuple(x.shape), Format(levels, tuple(order)), arrays)
+    format = Format(levels, tuple(order))
+    if x.layout in _BLOCKED:
+        format, arrays = _in_blocks(x, batch, format, arrays)
+    pattern = _ordered_if_it_is(tuple(x.shape), format, arrays)
     _check_values(x.values().shape[: batch + 1].numel(), len(crd))
     return Packing(pattern, None, None)
+
+
+def _in_blocks(
+    x: torch.Tensor, batch: int, grid: Format, arrays: list[dict[str, Array]]
+) -> tuple[Format, list[dict[str, Array]]]:
+    """The format of a torch tensor in blocks, given that of their coordinates."""
+    if x.dense_dim():
+        raise UnsupportedError("blocks of a tensor with dense dimensions are not supported; convert with .to_dense()")
+    rows, columns = x.values().shape[-2:]
+    format = Format(grid.levels, grid.order, (*(1 for _ in range(batch)), rows, columns))
+    return format, [*arrays, *({} for _ in range(len(format.levels) - len(arrays)))]
 
 
 def _flat_batches(pos: Array, crd: Array) -> Array:
@@ -214,7 +235,7 @@ def _ordered_if_it_is(shape: tuple[int, ...], format: Format, arrays: list[dict[
             raise  # a dense level cannot stand below repeated coordinates
     loose = Compressed(ordered=False, unique=False)
     levels = tuple(level if level.full else loose for level in format.levels)
-    return Pattern(shape, Format(levels, format.order), arrays)
+    return Pattern(shape, Format(levels, format.order, format.blocks), arrays)
 
 
 def _check_values(values: int, coordinates: int) -> None:
@@ -251,7 +272,7 @@ def _from_scipy(x: Any) -> Storage:
         return _from_scipy_coo(x)
     if x.ndim == 1:
         return _from_scipy_coo(x.tocoo())
-    if x.format not in ("csr", "csc"):
+    if x.format not in ("csr", "csc", "bsr"):
         x = x.tocsr()
     indptr, indices, data = np.asarray(x.indptr), np.asarray(x.indices), np.asarray(x.data)
     if len(indptr) and 0 <= indptr[-1] < len(indices):
@@ -259,7 +280,11 @@ def _from_scipy(x: Any) -> Storage:
         indices, data = indices[: indptr[-1]], data[: indptr[-1]]
     _check_values(len(data), len(indices))
     arrays: list[dict[str, Array]] = [{}, {"pos": indptr, "crd": indices}]
-    pattern = _ordered_if_it_is(x.shape, csr if x.format == "csr" else csc, arrays)
+    format = csr if x.format == "csr" else csc if x.format == "csc" else bsr(x.blocksize)
+    arrays += [{} for _ in range(len(format.levels) - 2)]
+    if format.blocks and not x.has_canonical_format:
+        return _from_scipy(x.tocsr())
+    pattern = _ordered_if_it_is(x.shape, format, arrays)
     return Storage(pattern, torch.from_numpy(bindable(data)))
 
 
@@ -277,6 +302,13 @@ def _from_scipy_coo(x: Any) -> Storage:
         return Storage(packing.pattern, packing.gather(values))
 
 
+def _is_sparse(x: object) -> bool:
+    if isinstance(x, torch.Tensor):
+        return x.layout is not torch.strided
+    scipy_sparse = sys.modules.get("scipy.sparse")
+    return isinstance(x, Stored) or (scipy_sparse is not None and bool(scipy_sparse.issparse(x)))
+
+
 def _from_other(x: Any) -> Storage:
     if hasattr(x, "__dlpack__"):
         device = x.__dlpack_device__()
@@ -289,6 +321,10 @@ def _from_other(x: Any) -> Storage:
         raise DtypeError(
             f"cannot use a {type(x).__name__} as a tensor; pass a torch, numpy, scipy.sparse or scorch tensor, or lists"
         )
+    if isinstance(x, list | tuple) and any(map(_is_sparse, x)):
+        from scorch.batches import stacked  # mutual: its items are operands too
+
+        return stacked([as_storage(item) for item in x])
     try:
         return _from_torch(torch.tensor(x))
     except (ValueError, TypeError, RuntimeError) as error:

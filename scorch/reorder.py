@@ -13,14 +13,17 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
-from scorch import engine  # mutual: a conversion is an expression, and an expression may need its operands converted
+from scorch import (  # mutual: a conversion is an expression, and an expression may need its operands converted
+    blocked,
+    engine,
+)
 from scorch.formats import Format, Pattern, Storage, coo
 from scorch.formats.coordinates import coordinates, pack
-from scorch.formats.storage import dense_pattern
+from scorch.formats.storage import dense_pattern, index_bits
 from scorch.ir.notation import Access, Assign
 from scorch.schedule.assembly import unsorted_coo
 
-__all__ = ["Reordering", "reformat", "reorder"]
+__all__ = ["Reordering", "is_plain", "reformat", "reorder"]
 
 MOST_COUNTED = 1 << 24  # coordinates of a dimension whose entries are counted; beyond that coordinates are compared
 
@@ -62,6 +65,8 @@ def reformat(storage: Storage, format: Format, evaluate: Callable[..., Any] | No
     """
     if storage.pattern.format == format:
         return storage
+    if storage.pattern.format.is_dense and not is_plain(format):
+        return reformat(reformat(storage, coo(format.ndim)), format)
     if format.is_dense or storage.pattern.format.is_dense:
         if storage.fill != 0 and format.is_dense != storage.pattern.format.is_dense:
             return _reformat_around(storage, format)
@@ -107,8 +112,14 @@ def reorder(pattern: Pattern, format: Format) -> Reordering:
     key = ("reorder", format)
     found = pattern.cache.get(key)
     if found is None:
-        found = pattern.cache[key] = _reorder(pattern, format)
+        make = _reorder if is_plain(pattern.format) and is_plain(format) else blocked.reorder_through
+        found = pattern.cache[key] = make(pattern, format)
     return found
+
+
+def is_plain(format: Format) -> bool:
+    """Whether kernels read and write a format."""
+    return not format.blocks and format.plain == format
 
 
 def _reorder(pattern: Pattern, format: Format) -> Reordering:
@@ -187,5 +198,5 @@ def _sorted(pattern: Pattern, format: Format) -> Reordering:
 
 def _narrowed(level: dict[str, Any], extent: int) -> dict[str, Any]:
     """Level arrays as a kernel would have written them: coordinates in 32 bits where the extent allows."""
-    index = np.int32 if extent <= 2**31 - 1 else np.int64
+    index = np.dtype(f"int{index_bits(extent)}")
     return {name: array.astype(index if name == "crd" else np.int64, copy=False) for name, array in level.items()}

@@ -16,7 +16,8 @@ from scorch.errors import DtypeError, FormatError, ScorchError, ShapeError, Unsu
 from scorch.formats import Format, Pattern, Storage, dtypes, resolve
 from scorch.formats.coordinates import coordinates, pack
 from scorch.formats.storage import Array, dense_pattern
-from scorch.functions.methods import Functions
+from scorch.functions import registry
+from scorch.functions.methods import Functions, is_operand
 from scorch.ir.einsum import parse_einsum
 from scorch.operand import Stored, as_storage
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["Tensor", "from_coo", "tensor"]
 
 FormatLike: TypeAlias = "Format | str | None"
+
+_DEVICES = ("cpu", "cuda", "mps", "xpu", "meta")
 
 
 class Tensor(Functions):
@@ -61,7 +64,7 @@ class Tensor(Functions):
         >>> Tensor.from_levels((2, 3), "csr", arrays, [1.0, 2.0, 3.0]).coords().tolist()
         [[0, 0, 1], [0, 2, 1]]
         """
-        indices = [{name: index_array(array) for name, array in level.items()} for level in arrays]
+        indices = [{name: _level_array(name, array) for name, array in level.items()} for level in arrays]
         pattern = Pattern(shape, resolve(format, len(shape)), indices)
         return cls(Storage(pattern, values_for(pattern, values), checked_fill(fill, as_values(values).dtype)))
 
@@ -110,8 +113,8 @@ class Tensor(Functions):
 
     @property
     def values(self) -> torch.Tensor:
-        """The stored values, one dimension, in the order of `coords()`; the tensor's own memory."""
-        return exchange.stored_order(self._storage)
+        """The stored values in the order of `coords()`, the tensor's own memory: one dimension, or (blocks, r, c)."""
+        return exchange.shaped_values(self._storage)
 
     @property
     def level_arrays(self) -> tuple[dict[str, torch.Tensor], ...]:
@@ -147,7 +150,10 @@ class Tensor(Functions):
         return self._storage.values.requires_grad
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
-        """Record operations on the values from now on; returns the tensor."""
+        """Record operations on the values from now on; returns the tensor. DtypeError for integers and truth values."""
+        if requires_grad and not (self.dtype.is_floating_point or self.dtype.is_complex):
+            name = dtypes.name_of(self.dtype)
+            raise DtypeError(f"values of type {name} have no gradient; convert them with A.to(torch.float32)")
         self._storage.values.requires_grad_(requires_grad)
         return self
 
@@ -182,15 +188,19 @@ class Tensor(Functions):
         """The same pattern with a copy of the values, differentiable."""
         return self._with(self._storage.values.clone())
 
-    def to(self, *targets: Format | str | torch.dtype) -> Tensor:
+    def to(self, *targets: Any, **options: Any) -> Tensor:
         """The tensor in another format, another number type, or both; itself if nothing changes.
 
-        Raises FormatError for a format that doesn't exist or has another rank, DtypeError for an unknown
-        number type.
+        Takes torch's arguments too: dtype=, device= (the CPU only), copy=, another tensor. Raises FormatError for a
+        format that doesn't exist or has another rank, DtypeError for an unknown number type.
 
         >>> from_coo([[0, 1]], [1.0, 2.0], (5,)).to(torch.float64).dtype
         torch.float64
         """
+        if options or any(is_device(target) or hasattr(target, "dtype") for target in targets):
+            from scorch.functions import casting
+
+            return casting.to(self, *targets, **options)
         storage = self._storage
         for target in targets:
             if isinstance(target, torch.dtype) or (isinstance(target, str) and target in dtypes.NAMES):
@@ -219,7 +229,7 @@ class Tensor(Functions):
         return exchange.to_dense(self._storage)
 
     def to_torch(self, layout: torch.layout | None = None) -> torch.Tensor:
-        """A torch tensor: csr, csc, coo and dense formats as they are, any other as coo; `layout` overrides.
+        """A torch tensor: csr, csc, bsr, bsc, coo and dense formats as they are, any other as coo; `layout` overrides.
 
         Shares memory where torch has the same arrays. Raises UnsupportedError for other layouts and for a
         fill that isn't 0.
@@ -230,7 +240,7 @@ class Tensor(Functions):
         return exchange.to_torch(self._storage, layout)
 
     def to_scipy(self) -> ScipyArray:
-        """A scipy.sparse csr_array, csc_array or coo_array; shares memory where scipy has the same arrays.
+        """A scipy.sparse csr_array, csc_array, bsr_array or coo_array; shares memory where scipy has the same arrays.
 
         Raises UnsupportedError for dense formats and for a fill that isn't 0. Gradients stay behind.
 
@@ -276,10 +286,10 @@ class Tensor(Functions):
         return np.array(exchange.dense_view(self._storage).detach().numpy(), dtype=dtype, copy=copy)
 
     def __matmul__(self, other: Any) -> Any:
-        return _matmul(self, other)
+        return _matmul(self, other) if is_operand(other) else NotImplemented
 
     def __rmatmul__(self, other: Any) -> Any:
-        return _matmul(other, self)
+        return _matmul(other, self) if is_operand(other) else NotImplemented
 
     def __len__(self) -> int:
         if not self.shape:
@@ -368,8 +378,16 @@ def from_coo(coords: Any, values: Any, shape: Sequence[int], format: Format | st
     return Tensor(_reformatted(Storage(packing.pattern, packing.gather(given), checked), target))
 
 
+def _level_array(name: str, array: Any) -> Array:
+    return np.asarray(array) if name == "bits" else index_array(array)
+
+
 def _reformatted(storage: Storage, format: Format | str) -> Storage:
     return exchange.reformatted(storage, resolve(format, storage.pattern.format.ndim))
+
+
+def is_device(target: Any) -> bool:
+    return isinstance(target, torch.device) or (isinstance(target, str) and target.split(":")[0] in _DEVICES)
 
 
 def _retyped(storage: Storage, dtype: str) -> Storage:
@@ -388,7 +406,7 @@ _PRODUCTS = {(2, 2): "ij,jk->ik", (2, 1): "ij,j->i", (1, 2): "i,ij->j", (1, 1): 
 def _matmul(a: Any, b: Any) -> Any:
     notation = _PRODUCTS.get((getattr(a, "ndim", 0), getattr(b, "ndim", 0)))
     if notation is None:
-        return NotImplemented
+        return registry.call("matmul", a, b)
     from scorch.autograd import evaluate  # the compiler, which most uses of a tensor don't need
 
     storages = [as_storage(a), as_storage(b)]

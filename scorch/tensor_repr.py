@@ -6,6 +6,7 @@ from html import escape
 
 from scorch.exchange import stored_order
 from scorch.formats import Storage
+from scorch.formats.memory import bytes_text
 
 __all__ = ["as_html", "as_text", "bytes_text", "density"]
 
@@ -16,20 +17,6 @@ def density(storage: Storage) -> float:
     """Stored values per place; 0 for a tensor without places."""
     size = storage.pattern.size
     return storage.pattern.nnz / size if size else 0.0
-
-
-def bytes_text(count: int) -> str:
-    """A number of bytes in the unit that keeps it short.
-
-    >>> bytes_text(900), bytes_text(2_500_000)
-    ('900 B', '2.4 MiB')
-    """
-    size = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"
 
 
 def _values_text(storage: Storage) -> str:

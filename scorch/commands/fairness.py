@@ -87,7 +87,6 @@ def _plan(args: argparse.Namespace) -> Any:
         methods=tuple(args.methods or METHODS),
         seeds=args.seeds or (3 if args.quick else 10),
         budget=args.budget or (2 if args.quick else 6),
-        tuning_seeds=1 if args.quick else 2,
         quick=args.quick,
         data=data,
         celeba=args.celeba,

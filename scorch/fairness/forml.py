@@ -65,7 +65,8 @@ class FORML:
     groups: "auto" (label, or label and attributes if exemplars have them), "label", "label_attribute",
         "attribute_given_positive" with `positive_label`.
     temperature: of "smooth". start: the look-ahead's weights, "uniform" or "zero" (stay in place).
-    n_samples: size of the training set, for "persistent". masks: 0/1 tensors of pruned parameters by name.
+    n_samples: size of the training set, for "persistent"; prior: (n_samples,) weights that it starts at.
+    masks: 0/1 tensors of pruned parameters by name.
 
     >>> _ = torch.manual_seed(0)
     >>> forml = FORML(torch.nn.Linear(3, 2))
@@ -92,6 +93,7 @@ class FORML:
         temperature: float = 0.1,
         start: str = "uniform",
         n_samples: int | None = None,
+        prior: torch.Tensor | None = None,
         masks: Mapping[str, torch.Tensor] | None = None,
     ) -> None:
         _check("objective", objective, tuple(OBJECTIVES))
@@ -114,7 +116,7 @@ class FORML:
         self.temperature = temperature
         self.start = start
         self.masks: Params = dict(masks or {})
-        self.memory = Persistent(n_samples, strength, max_weight) if n_samples is not None else None
+        self.memory = Persistent(n_samples, strength, max_weight, prior) if n_samples is not None else None
         self.skipped = 0
 
     def weights(self, batch: Any, exemplars: Any, indices: torch.Tensor | None = None) -> torch.Tensor:
@@ -206,7 +208,8 @@ class FORML:
                 values = measure(forward_with(self.model, params, exemplars.x), exemplars.y)
             return objective(self.objective, group_means(values, ids), self.temperature)
 
-        return Lookahead(trainable(self.model), losses, unfairness, weights, self.lr, self.masks, gradient)
+        at = trainable(self.model) if parameters is None else {n: p.detach() for n, p in parameters.items()}
+        return Lookahead(at, losses, unfairness, weights, self.lr, self.masks, gradient)
 
     def _losses(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         if self.per_sample is cross_entropy and int(labels.max()) >= logits.shape[1]:

@@ -47,14 +47,18 @@ def additive(m: torch.Tensor, strength: float = 1.0, max_weight: float = 10.0) -
 class Persistent:
     """A weight for each of n samples that adds up influences over the epochs; the mean over all n stays one.
 
+    The weights start at `prior` (n,), which is scaled, or else at one.
+
     >>> memory = Persistent(4, step=0.5)
     >>> memory.update(torch.tensor([0, 1]), torch.tensor([1.0, -1.0]))
     >>> memory.values.tolist()
     [1.5, 0.5, 1.0, 1.0]
     """
 
-    def __init__(self, n: int, step: float = 0.1, max_weight: float = 10.0) -> None:
-        self.values = torch.ones(n)
+    def __init__(self, n: int, step: float = 0.1, max_weight: float = 10.0, prior: torch.Tensor | None = None) -> None:
+        if prior is not None and (prior.shape != (n,) or float(prior.min()) < 0):
+            raise FairnessError(f"prior must be {n} numbers of at least 0, one for each training sample")
+        self.values = torch.ones(n) if prior is None else mean_one(prior.float())
         self.step = step
         self.max_weight = max_weight
 

@@ -1,11 +1,12 @@
 """Formats: level types, the named formats, and the validated arrays of a tensor."""
 
 from scorch.formats.format import Format
-from scorch.formats.levels import Compressed, Dense, Level, Singleton
-from scorch.formats.named import coo, csc, csf, csr, dcsc, dcsr, dense, resolve
+from scorch.formats.levels import Bitmap, Compressed, Dense, Level, Singleton
+from scorch.formats.named import bitmap, bsc, bsr, coo, csc, csf, csr, dcsc, dcsr, dense, resolve
 from scorch.formats.storage import Pattern, Storage
 
 __all__ = [
+    "Bitmap",
     "Compressed",
     "Dense",
     "Format",
@@ -13,6 +14,9 @@ __all__ = [
     "Pattern",
     "Singleton",
     "Storage",
+    "bitmap",
+    "bsc",
+    "bsr",
     "coo",
     "csc",
     "csf",

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from scorch.errors import FormatError
+from scorch.formats.blocks import joined
 from scorch.formats.format import Format
 from scorch.formats.levels import Dense
 from scorch.formats.named import coo
@@ -135,6 +136,9 @@ def coordinates(pattern: Pattern) -> Array:
     >>> coordinates(p).tolist()
     [[0, 0, 1], [0, 2, 1]]
     """
+    if pattern.format.blocks:
+        return joined(coordinates(pattern.stored), pattern.format.blocks)
+    pattern = pattern.plain
     levels = pattern.format.levels
     rows: list[Array] = []
     for depth, level in enumerate(levels):

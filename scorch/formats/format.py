@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from scorch.errors import FormatError
-from scorch.formats.levels import LEVELS, Compressed, Level
+from scorch.formats.blocks import divided
+from scorch.formats.levels import LEVELS, Compressed, Dense, Level
 
 __all__ = ["Format"]
 
@@ -35,24 +36,61 @@ def _parse(text: str) -> tuple[Level, ...]:
     return tuple(levels)
 
 
+def _checked_blocks(blocks: tuple[int, ...]) -> tuple[int, ...]:
+    sizes = tuple(int(size) for size in blocks)
+    if any(size < 1 for size in sizes):
+        raise FormatError(f"blocks have a length of at least 1 in each dimension, got {sizes}")
+    return sizes if any(size > 1 for size in sizes) else ()
+
+
+def _with_insides(
+    levels: tuple[Level, ...], order: tuple[int, ...] | None, blocks: tuple[int, ...]
+) -> tuple[tuple[Level, ...], tuple[int, ...]]:
+    """Levels of blocks with dense ones for their insides below them, unless those are there already."""
+    outer, inner = len(blocks), len(divided(blocks))
+    if len(levels) not in (outer, outer + inner):
+        raise FormatError(f"blocks {blocks} are for {outer} dimensions; there are {len(levels)} levels")
+    if len(levels) == outer:
+        levels = (*levels, *(Dense() for _ in range(inner)))
+        order = None if order is None else (*order, *range(outer, outer + inner))
+    if all(level.full for level in levels[:outer]) or not all(level.full for level in levels[outer:]):
+        raise FormatError("blocks are dense inside, and sparse as a whole: one level of their coordinates at least")
+    if order is not None and sorted(order[:outer]) != list(range(outer)):
+        raise FormatError(f"order {order} puts the inside of a block above a coordinate of blocks")
+    return levels, tuple(range(outer + inner)) if order is None else order
+
+
 @dataclass(frozen=True, init=False)
 class Format:
     """Level types outermost first, and the dimension that each stores.
 
     `levels` is a string such as "dense, compressed" or Level objects; `order[d]` is the dimension that level d stores
-    (default: 0, 1, ...). FormatError if a name is unknown, `order` is no permutation, or a level cannot stand where it
-    does.
+    (default: 0, 1, ...). With `blocks`, the block length in each dimension, these levels store the coordinates of
+    blocks and dense levels below them the insides: `levels` and `order` then have one more for each dimension that is
+    divided.
+    FormatError if a name is unknown, `order` is no permutation, or a level cannot stand where it does.
 
     >>> csc = Format("dense, compressed", order=(1, 0))
     >>> csc.ndim, csc.order, str(csc)
     (2, (1, 0), 'csc')
+    >>> Format("dense, compressed", blocks=(2, 4)).spelling
+    'dense, compressed, dense, dense; blocks=(2, 4)'
     """
 
     levels: tuple[Level, ...]
     order: tuple[int, ...]
+    blocks: tuple[int, ...]
 
-    def __init__(self, levels: str | tuple[Level, ...] | list[Level], order: tuple[int, ...] | None = None) -> None:
+    def __init__(
+        self,
+        levels: str | tuple[Level, ...] | list[Level],
+        order: tuple[int, ...] | None = None,
+        blocks: tuple[int, ...] = (),
+    ) -> None:
         parsed = _parse(levels) if isinstance(levels, str) else tuple(levels)
+        blocks = _checked_blocks(blocks)
+        if blocks:
+            parsed, order = _with_insides(parsed, order, blocks)
         chosen = tuple(range(len(parsed))) if order is None else tuple(int(d) for d in order)
         if sorted(chosen) != list(range(len(parsed))):
             raise FormatError(f"order {chosen} is no permutation of the dimensions 0 ... {len(parsed) - 1}")
@@ -63,16 +101,33 @@ class Format:
                 raise FormatError(f"a {level.name} level cannot stand below {above}: only a singleton level can")
         object.__setattr__(self, "levels", parsed)
         object.__setattr__(self, "order", chosen)
+        object.__setattr__(self, "blocks", blocks)
 
     @property
     def ndim(self) -> int:
         """Number of dimensions."""
-        return len(self.levels)
+        return len(self.blocks) or len(self.levels)
+
+    @cached_property
+    def stored(self) -> Format:
+        """The format of the tensor of blocks, which has more dimensions; itself without blocks."""
+        return Format(self.levels, self.order) if self.blocks else self
+
+    @cached_property
+    def grid(self) -> Format:
+        """The format of the coordinates of blocks; itself without blocks."""
+        return Format(self.levels[: self.ndim], self.order[: self.ndim]) if self.blocks else self
+
+    @cached_property
+    def plain(self) -> Format:
+        """The format as kernels read and write it: itself, unless a level encodes another one."""
+        levels = tuple(level.plain for level in self.levels)
+        return self if levels == self.levels else Format(levels, self.order, self.blocks)
 
     @cached_property
     def is_dense(self) -> bool:
         """Whether every coordinate is stored."""
-        return all(level.full for level in self.levels)
+        return not self.blocks and all(level.full for level in self.levels)
 
     @cached_property
     def is_ordered(self) -> bool:
@@ -98,11 +153,24 @@ class Format:
             )
             for depth, level in enumerate(self.levels)
         )
-        return Format(levels, self.order)
+        return Format(levels, self.order, self.blocks)
+
+    def permuted(self, dims: tuple[int, ...]) -> Format:
+        """The format of the same levels where dimension dims[d] has become the d-th.
+
+        >>> str(Format("dense, compressed").permuted((1, 0)))
+        'csc'
+        """
+        place = {old: new for new, old in enumerate(dims)}
+        blocks = tuple(self.blocks[d] for d in dims) if self.blocks else ()
+        inner = {len(dims) + n: place[d] for n, d in enumerate(divided(self.blocks))}
+        after = {d: len(dims) + n for n, d in enumerate(divided(blocks))}
+        order = tuple(place[d] if d in place else after[inner[d]] for d in self.order)
+        return Format(self.levels, order, blocks)
 
     def with_order(self, order: tuple[int, ...]) -> Format:
         """The same levels over the dimensions in another order."""
-        return Format(self.levels, order)
+        return Format(self.levels, order, self.blocks)
 
     def reordered(self, order: tuple[int, ...]) -> Format:
         """The sorted levels over the dimensions in another order, with no more places than are stored now.
@@ -133,11 +201,13 @@ class Format:
     def spelling(self) -> str:
         """The levels in words, as the constructor takes them, and the order unless it is 0, 1, ..."""
         text = ", ".join(map(str, self.levels))
-        return text if self.order == tuple(range(self.ndim)) else f"{text}; order={self.order}"
+        text = text if self.order == tuple(range(len(self.levels))) else f"{text}; order={self.order}"
+        return f"{text}; blocks={self.blocks}" if self.blocks else text
 
     def __str__(self) -> str:
         return self.name
 
     def __repr__(self) -> str:
-        order = "" if self.order == tuple(range(self.ndim)) else f", order={self.order}"
-        return f"Format({', '.join(map(str, self.levels))!r}{order})"
+        order = "" if self.order == tuple(range(len(self.levels))) else f", order={self.order}"
+        blocks = f", blocks={self.blocks}" if self.blocks else ""
+        return f"Format({', '.join(map(str, self.levels))!r}{order}{blocks})"

@@ -1,15 +1,29 @@
-"""The formats that have a name: csr, csc, coo(n), csf(n), dcsr, dcsc, dense(n)."""
+"""The formats that have a name: csr, csc, coo(n), csf(n), dcsr, dcsc, dense(n), bitmap(n), bsr((r, c)), bsc((r, c))."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TypeAlias
 
 from scorch.errors import FormatError
 from scorch.formats.format import Format
-from scorch.formats.levels import Compressed, Dense, Singleton
+from scorch.formats.levels import Bitmap, Compressed, Dense, Singleton
 
-__all__ = ["coo", "csc", "csf", "csr", "dcsc", "dcsr", "dense", "resolve", "usual_name"]
+__all__ = [
+    "bitmap",
+    "bsc",
+    "bsr",
+    "coo",
+    "csc",
+    "csf",
+    "csr",
+    "dcsc",
+    "dcsr",
+    "dense",
+    "resolve",
+    "usual_name",
+]
 
 Order: TypeAlias = tuple[int, ...] | None
 
@@ -37,13 +51,39 @@ def csf(ndim: int, order: Order = None) -> Format:
     return Format((Compressed(),) * ndim, order)
 
 
+def bitmap(ndim: int, order: Order = None) -> Format:
+    """A bit for each coordinate, and values for those that are set: for tensors of which a twentieth or more is stored.
+
+    >>> bitmap(2).spelling
+    'dense, bitmap'
+    """
+    return Format((*(Dense() for _ in range(ndim - 1)), *(Bitmap() for _ in range(min(ndim, 1)))), order)
+
+
 csr = Format((Dense(), Compressed()))
 csc = Format((Dense(), Compressed()), (1, 0))
 dcsr = Format((Compressed(), Compressed()))
 dcsc = Format((Compressed(), Compressed()), (1, 0))
 
+
+def bsr(blocks: tuple[int, int]) -> Format:
+    """Dense blocks of r x c, their coordinates by block rows as in csr; values are (blocks, r, c).
+
+    >>> bsr((2, 4)).spelling
+    'dense, compressed, dense, dense; blocks=(2, 4)'
+    """
+    return Format(csr.levels, csr.order, blocks)
+
+
+def bsc(blocks: tuple[int, int]) -> Format:
+    """Dense blocks of r x c, their coordinates by block columns as in csc; values are (blocks, r, c)."""
+    return Format(csc.levels, csc.order, blocks)
+
+
 _FIXED: dict[str, Format] = {"csr": csr, "csc": csc, "dcsr": dcsr, "dcsc": dcsc}
-_BY_RANK: dict[str, Callable[[int, Order], Format]] = {"dense": dense, "coo": coo, "csf": csf}
+_BY_RANK: dict[str, Callable[[int, Order], Format]] = {"dense": dense, "coo": coo, "csf": csf, "bitmap": bitmap}
+_BY_BLOCKS: dict[str, Callable[[tuple[int, int]], Format]] = {"bsr": bsr, "bsc": bsc}
+_BLOCKED = re.compile(r"\s*(bsr|bsc)\s*\(\s*\(?\s*(\d+)\s*,\s*(\d+)\s*\)?\s*\)\s*")
 
 
 def usual_name(format: Format) -> str | None:
@@ -51,6 +91,8 @@ def usual_name(format: Format) -> str | None:
     for name, fixed in _FIXED.items():
         if format == fixed:
             return name
+    if format.blocks:
+        return _blocked_name(format)
     natural = tuple(range(format.ndim))
     for name, build in _BY_RANK.items():
         if format == build(format.ndim, None):
@@ -58,6 +100,13 @@ def usual_name(format: Format) -> str | None:
         if format.order != natural and format == build(format.ndim, format.order):
             return f"{name}{format.order}".replace(" ", "")
     return _unsorted_name(format)
+
+
+def _blocked_name(format: Format) -> str | None:
+    for name, build in _BY_BLOCKS.items():
+        if format.ndim == 2 and format == build((format.blocks[0], format.blocks[1])):
+            return f"{name}{format.blocks}".replace(" ", "")
+    return None
 
 
 def _unsorted_name(format: Format) -> str | None:
@@ -73,12 +122,14 @@ def resolve(format: Format | str, ndim: int) -> Format:
 
     FormatError if it is unknown or its rank differs.
 
-    >>> resolve("coo", 3) == coo(3), resolve("csr", 2) == csr
+    >>> resolve("coo", 3) == coo(3), resolve("bsr(2, 4)", 2) == bsr((2, 4))
     (True, True)
     """
     name = format if isinstance(format, str) else ""
     if isinstance(format, Format):
         found = format
+    elif blocked := _BLOCKED.fullmatch(name):
+        found = _BY_BLOCKS[blocked[1]]((int(blocked[2]), int(blocked[3])))
     elif name in _FIXED:
         found = _FIXED[name]
     elif name in _BY_RANK:
@@ -86,7 +137,7 @@ def resolve(format: Format | str, ndim: int) -> Format:
     elif "," in name or "(" in name or name in ("compressed", "singleton"):
         found = Format(name)
     else:
-        known = ", ".join([*_FIXED, *_BY_RANK])
+        known = ", ".join([*_FIXED, *_BY_RANK, *(f"{name}(r,c)" for name in _BY_BLOCKS)])
         raise FormatError(
             f"unknown format {format!r}; use one of {known}, or level types such as scorch.Format('dense, compressed')"
         )

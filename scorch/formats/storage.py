@@ -17,16 +17,19 @@ import torch
 
 from scorch.errors import FormatError, ShapeError, UnsupportedError
 from scorch.formats import dtypes
+from scorch.formats.blocks import stored_shape
 from scorch.formats.format import Format
 from scorch.formats.levels import Arrays, Nodes
+from scorch.formats.memory import bytes_text
 from scorch.formats.named import dense
 
-__all__ = ["Pattern", "Storage", "bindable", "checked_size", "dense_pattern", "hold"]
+__all__ = ["Pattern", "Storage", "bindable", "checked_size", "dense_pattern", "hold", "index_bits"]
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
 _tokens = itertools.count()
 INDEX_LIMIT = 2**63 - 1
+NARROW_LIMIT = 2**31 - 1  # extents up to which kernels write coordinates in 32 bits
 
 
 class _Borrowed:
@@ -63,8 +66,20 @@ def checked_size(shape: Sequence[int]) -> int:
             raise ShapeError(f"an extent cannot be negative: shape {tuple(shape)}")
         total *= int(extent)
     if total > INDEX_LIMIT:
-        raise ShapeError(f"shape {tuple(shape)} has {total} places, over the limit of 2^63 - 1 for a dense tensor")
+        raise ShapeError(
+            f"shape {tuple(shape)} has {total} places, over the limit of 2^63 - 1 for a dense tensor (values of 4 "
+            f"bytes would take {bytes_text(4 * total)}); store what is there, with out_format='coo' or 'dcsr'"
+        )
     return total
+
+
+def index_bits(extent: int) -> int:
+    """Bits of the coordinates that kernels write for a dimension.
+
+    >>> index_bits(1000), index_bits(2**31)
+    (32, 64)
+    """
+    return 32 if extent <= NARROW_LIMIT else 64
 
 
 class Pattern:
@@ -88,15 +103,18 @@ class Pattern:
         self.format = format
         self.cache: dict[Any, Any] = {}
         self.token = next(_tokens)  # never reused, unlike id()
-        if len(self.shape) != format.ndim or len(arrays) != format.ndim:
+        if format.blocks and len(arrays) == format.ndim:
+            arrays = [*arrays, *({} for _ in format.levels[format.ndim :])]  # those of the insides are always empty
+        if len(self.shape) != format.ndim or len(arrays) != len(format.levels):
             raise FormatError(
-                f"format {format} has {format.ndim} levels; "
+                f"format {format} has {len(format.levels)} levels for {format.ndim} dimensions; "
                 f"shape {self.shape} and {len(arrays)} sets of level arrays don't fit"
             )
         if any(extent < 0 for extent in self.shape):
             raise ShapeError(f"an extent cannot be negative: shape {self.shape}")
         if any(extent > INDEX_LIMIT for extent in self.shape):
             raise ShapeError(f"an extent cannot be over 2^63 - 1: shape {self.shape}")
+        self.stored_shape = stored_shape(self.shape, format.blocks) if format.blocks else self.shape
         self.arrays = tuple(
             {name: bindable(np.asarray(level[name])) for name in kind.arrays} for kind, level in self._levels(arrays)
         )
@@ -110,7 +128,33 @@ class Pattern:
 
     def extent(self, depth: int) -> int:
         """The extent of the dimension that level `depth` stores."""
-        return self.shape[self.format.order[depth]]
+        return self.stored_shape[self.format.order[depth]]
+
+    @cached_property
+    def stored(self) -> Pattern:
+        """The pattern of the tensor of blocks, on the same arrays; itself without blocks."""
+        if not self.format.blocks:
+            return self
+        return Pattern(self.stored_shape, self.format.stored, self.arrays, validate=False)
+
+    @cached_property
+    def plain(self) -> Pattern:
+        """The pattern in the format that kernels read: itself unless a level encodes another one. Positions are the
+        same."""
+        if self.format.plain == self.format:
+            return self
+        return self._recoded(self.format.plain, [level.decoded for level in self.format.levels])
+
+    def encoded(self, format: Format) -> Pattern:
+        """The pattern in a format of which this one is the plain form."""
+        return self if format == self.format else self._recoded(format, [level.encoded for level in format.levels])
+
+    def _recoded(self, format: Format, recode: list[Callable[[int, int, Arrays], Arrays]]) -> Pattern:
+        """The pattern with the arrays of each level rewritten, given its parents, its extent and its arrays."""
+        parents = (1, *self.positions[:-1])
+        sizes = [self.extent(depth) for depth in range(len(recode))]
+        arrays = [way(*level) for way, level in zip(recode, zip(parents, sizes, self.arrays, strict=True), strict=True)]
+        return Pattern(self.shape, format, arrays, validate=False)
 
     def _counted(self) -> tuple[int, ...]:
         counts: list[int] = []
@@ -163,10 +207,10 @@ class Pattern:
         if isinstance(found, Pattern):
             return found
         shape = tuple(self.shape[d] for d in dims)
-        order = tuple(dims.index(d) for d in self.format.order)
-        if self.format.is_dense:
-            return dense_pattern(shape, order)
-        made = self.cache["permuted", dims] = Pattern(shape, self.format.with_order(order), self.arrays, validate=False)
+        format = self.format.permuted(dims)
+        if format.is_dense:
+            return dense_pattern(shape, format.order)
+        made = self.cache["permuted", dims] = Pattern(shape, format, self.arrays, validate=False)
         return made
 
     def __repr__(self) -> str:

@@ -7,9 +7,8 @@ from typing import Any
 import torch
 
 from scorch.errors import UnsupportedError
-from scorch.formats import Format
 from scorch.functions.registry import implements
-from scorch.tensor import Tensor
+from scorch.tensor import Tensor, is_device
 
 __all__ = ["clone", "to"]
 
@@ -30,20 +29,14 @@ def detach(x: Tensor) -> Tensor:
 def to(x: Tensor, *targets: Any, dtype: Any = None, device: Any = None, copy: bool = False, **_: Any) -> Tensor:
     """Another number type or format, or those of another tensor; the device can be the CPU only."""
     for target in (*targets, dtype, device):
-        if isinstance(target, torch.Tensor | Tensor):
+        if hasattr(target, "dtype"):
             x = x.to(target.dtype)
-        elif _is_device(target):
+        elif is_device(target):
             if torch.device(target).type != "cpu":
-                raise UnsupportedError(f"Scorch runs on CPU; {target} is not available")
-        elif isinstance(target, torch.dtype | Format | str):
+                raise UnsupportedError(f"Scorch runs on CPU; the device {target} is not available")
+        elif target is not None and not isinstance(target, bool):
             x = x.to(target)
     return x.clone() if copy else x
-
-
-def _is_device(target: Any) -> bool:
-    if isinstance(target, torch.device):
-        return True
-    return isinstance(target, str) and target.split(":")[0] in ("cpu", "cuda", "mps", "meta", "xpu")
 
 
 def _cast(name: str, dtype: torch.dtype) -> None:

@@ -9,7 +9,7 @@ import torch
 
 from scorch.arguments import Fill, checked_fill
 from scorch.errors import ShapeError
-from scorch.formats import Format, Storage, dtypes, resolve
+from scorch.formats import Format, Storage, dtypes
 from scorch.functions.registry import implements
 from scorch.functions.shapes import as_sizes
 from scorch.functions.structure import linear_size
@@ -42,7 +42,9 @@ def zeros(*shape: Any, format: Format | str = "coo", dtype: Any = None, fill: Fi
     (0, (2, 3))
     """
     sizes = as_sizes(shape)
-    return from_coo(torch.empty((len(sizes), 0), dtype=torch.int64), torch.empty(0, dtype=_dtype(dtype)), sizes, format, fill)
+    return from_coo(
+        torch.empty((len(sizes), 0), dtype=torch.int64), torch.empty(0, dtype=_dtype(dtype)), sizes, format, fill
+    )
 
 
 def rand(

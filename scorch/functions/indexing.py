@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from scorch.errors import ShapeError, UnsupportedError
+from scorch.functions.outermost import has_ranges, narrowed
 from scorch.functions.registry import implements
 from scorch.functions.structure import Entries, assembled, carried, combined_keys, entries, moved, stored_values
 from scorch.operand import Stored
@@ -47,11 +48,16 @@ def getitem(x: Any, key: Any) -> Any:
     if not isinstance(x, Tensor):
         raise UnsupportedError("a dense tensor can be indexed by a sparse mask alone")
     parts = _completed(x, key if isinstance(key, tuple) else (key,))
+    x, parts = _outermost(x, parts)
     lists = [part for part in parts if isinstance(part, torch.Tensor)]
+    if all(part == _Slice(0, 1, extent) for part, extent in zip(parts, x.shape, strict=False)) and len(parts) == x.ndim:
+        return x
     made, dims, shape = _basic(x, parts)
     if not lists:
         return moved(x, shape, carried(x, dims, shape), lambda _: made)
-    return picked(x, made, dims, shape, [d for d, part in enumerate(_kept(parts)) if isinstance(part, torch.Tensor)], lists)
+    return picked(
+        x, made, dims, shape, [d for d, part in enumerate(_kept(parts)) if isinstance(part, torch.Tensor)], lists
+    )
 
 
 @implements("Tensor.__setitem__")
@@ -204,6 +210,20 @@ def _kept(parts: list[Any]) -> list[Any]:
     return [part for part in parts if not isinstance(part, int)]
 
 
+def _outermost(x: Tensor, parts: list[Any]) -> tuple[Tensor, list[Any]]:
+    """The tensor cut to what the key leaves of the outermost level, and the key for what is left."""
+    if not has_ranges(x):
+        return x, parts
+    at = [n for n, part in enumerate(parts) if part is not _NEW][x.format.order[0]]
+    part = parts[at]
+    if isinstance(part, int):
+        return narrowed(x, part, part + 1), [*parts[:at], 0, *parts[at + 1 :]]
+    if isinstance(part, _Slice) and part.step == 1 and part.count < x.shape[x.format.order[0]]:
+        whole = _Slice(0, 1, part.count)
+        return narrowed(x, part.start, part.start + part.count), [*parts[:at], whole, *parts[at + 1 :]]
+    return x, parts
+
+
 # --- entries ------------------------------------------------------------------------------------------------
 
 
@@ -244,15 +264,14 @@ def picked(
     As in torch it comes first if other dimensions stand between those dimensions.
     """
     try:
-        indices = torch.broadcast_tensors(*lists)
-    except RuntimeError:
+        new = np.broadcast_shapes(*(tuple(index.shape) for index in lists))
+    except ValueError:
         shapes = ", ".join(str(tuple(index.shape)) for index in lists)
         raise IndexError(f"index tensors of shapes {shapes} can't be broadcast together") from None
-    new = tuple(indices[0].shape)
-    asked = torch.stack([index.reshape(-1) for index in indices])
+    asked = torch.stack([index.expand(new).reshape(-1) for index in lists])
     numbers, found = joined(made.coords[list(at)], asked, [shape[d] for d in at])
     made = made.chosen(found)
-    unraveled = []
+    unraveled: list[torch.Tensor] = []
     for extent in reversed(new):
         unraveled.insert(0, numbers % extent)
         numbers = numbers // extent

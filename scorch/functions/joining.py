@@ -35,14 +35,14 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
     >>> from scorch import tensor
     >>> A = tensor([[0.0, 1.0], [2.0, 0.0]], "csr")
     >>> cat([A, A], 1)
-    scorch.Tensor(shape=(2, 4), format=csr, dtype=float32, nnz=4, density=0.5, memory=72 B, values=[1, 1, 2, 2])
+    scorch.Tensor(shape=(2, 4), format=csr, dtype=float32, nnz=4, density=0.5, memory=56 B, values=[1, 1, 2, 2])
     """
     parts = [x for x in tensors if tuple(x.shape) != (0,)] or list(tensors[:1])
     if not any(isinstance(x, Tensor) for x in parts):
         return torch.cat(parts, dim)
     at = dimension(dim, parts[0].ndim)
     for x in parts:
-        if x.ndim != parts[0].ndim or any(a != b for d, (a, b) in enumerate(zip(x.shape, parts[0].shape)) if d != at):
+        if _without(x.shape, at) != _without(parts[0].shape, at):
             raise ShapeError(f"cat along dimension {dim}: shapes {[tuple(x.shape) for x in parts]} differ elsewhere")
     like = next(x for x in parts if isinstance(x, Tensor))
     sparse = _sparse(parts)
@@ -56,6 +56,10 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
     values = torch.cat([stored_values(x) for x in sparse])
     made = Entries(torch.cat(coords, dim=1))
     return assembled(values, made, shape, carried(like, range(like.ndim), shape, len(values)), like.fill)
+
+
+def _without(shape: Sequence[int], dim: int) -> tuple[int, ...]:
+    return (*shape[:dim], *shape[dim + 1 :]) if dim < len(shape) else (-1,)
 
 
 @implements("stack")
@@ -117,4 +121,6 @@ def block_diag(*tensors: Any) -> Any:
         row, column = row + x.shape[0], column + x.shape[1]
     values = torch.cat([stored_values(x) for x in parts])
     shape = (row, column)
-    return assembled(values, Entries(torch.cat(coords, dim=1)), shape, carried(like, (0, 1), shape, len(values)), like.fill)
+    return assembled(
+        values, Entries(torch.cat(coords, dim=1)), shape, carried(like, (0, 1), shape, len(values)), like.fill
+    )

@@ -12,7 +12,7 @@ from scorch.functions import registry
 from scorch.indexing import access, is_symbolic
 from scorch.operand import Stored
 
-__all__ = ["Functions"]
+__all__ = ["Functions", "is_operand"]
 
 Method = Callable[..., Any]
 
@@ -28,22 +28,23 @@ def _method(name: str) -> Method:
 
 def _infix(name: str) -> Method:
     def method(self: Functions, other: Any) -> Any:
-        return registry.call(name, self, other) if _is_operand(other) else NotImplemented
+        return registry.call(name, self, other) if is_operand(other) else NotImplemented
 
     return method
 
 
 def _reflected(name: str) -> Method:
     def method(self: Functions, other: Any) -> Any:
-        return registry.call(name, other, self) if _is_operand(other) else NotImplemented
+        return registry.call(name, other, self) if is_operand(other) else NotImplemented
 
     return method
 
 
-def _is_operand(x: Any) -> bool:
+def is_operand(x: Any) -> bool:
+    """Whether an operator takes this beside a Tensor; Python asks its type otherwise."""
     if isinstance(x, bool | int | float | complex | torch.Tensor | Stored | np.ndarray | np.generic):
         return True
-    return type(x).__module__.startswith("scipy.sparse")
+    return hasattr(x, "__dlpack__") or type(x).__module__.startswith("scipy.sparse")
 
 
 class Functions(Stored):
@@ -86,7 +87,7 @@ class Functions(Stored):
     __or__, __ror__ = _infix("bitwise_or"), _reflected("bitwise_or")
     __xor__, __rxor__ = _infix("bitwise_xor"), _reflected("bitwise_xor")
     __lshift__, __rshift__ = _infix("bitwise_left_shift"), _infix("bitwise_right_shift")
-    __eq__, __ne__ = _infix("eq"), _infix("ne")  # type: ignore[assignment]
+    __eq__, __ne__ = _infix("eq"), _infix("ne")
     __lt__, __le__, __gt__, __ge__ = _infix("lt"), _infix("le"), _infix("gt"), _infix("ge")
     __neg__, __abs__, __invert__ = _method("neg"), _method("abs"), _method("bitwise_not")
     __hash__ = object.__hash__  # as torch's tensors: by identity

@@ -73,7 +73,8 @@ def nonzero(x: Tensor, *, as_tuple: bool = False) -> Any:
             [1, 0]])
     """
     if x.fill != 0:
-        return torch.nonzero(x.to_dense(), as_tuple=as_tuple)
+        places = torch.nonzero(x.to_dense())
+        return tuple(places.T) if as_tuple else places
     coords = x.coords()[:, stored_values(x) != 0]
     coords = coords[:, torch.argsort(combined_keys(list(coords), x.shape))]
     return tuple(coords) if as_tuple else coords.T.contiguous()

@@ -1,14 +1,14 @@
 """One table: the function of torch that is called, and what does its work for sparse Tensors.
 
-`Tensor.__torch_function__`, the methods of Tensor, Python's operators, numpy's functions and the Array API all come here.
-The files of implementations are imported at the first call.
+`Tensor.__torch_function__`, the methods of Tensor, Python's operators, numpy's functions and the Array API come here.
+The files of implementations are imported by `scorch.functions.table`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
-from importlib import import_module
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeAlias, TypeVar
 
 import torch
@@ -17,15 +17,11 @@ from scorch import exchange, tensor_repr
 from scorch.errors import ScorchError, UnsupportedError
 from scorch.operand import Stored
 
-__all__ = ["Densifies", "call", "densifying", "dispatch", "implementation", "implements", "names"]
+__all__ = ["Densifies", "call", "check_fill", "dispatch", "fills_allowed", "implementation", "implements", "names"]
 
 Implementation: TypeAlias = Callable[..., Any]
 F = TypeVar("F", bound=Implementation)
 
-_SUBJECTS = (
-    "casting", "comparison", "creation", "elementwise", "indexing", "joining", "products", "queries", "reductions",
-    "selection", "shapes", "softmax", "triangles", "unary",
-)  # fmt: skip
 _NAMESPACES = (torch, torch.Tensor, torch.nn.functional)
 
 _BY_NAME: dict[str, Implementation] = {}
@@ -37,20 +33,38 @@ class Densifies(UnsupportedError):
     """The result of a function would be dense, and nobody asked for a dense one."""
 
 
-def densifying(name: str, value: object, x: Stored) -> Densifies:
-    """The error of a function that makes `value` of every absent entry of a tensor."""
-    pattern = x._storage.pattern
-    size = tensor_repr.bytes_text(pattern.size * x._storage.values.element_size())
-    return Densifies(
-        f"{name} makes {value} of the entries that are not stored, so its result has to be dense ({size}); ask for that "
-        f"by passing x.to_dense() or a dense tensor as out=, or work on the stored entries: x.with_values({name}(x.values))"
+_fills_allowed: ContextVar[bool] = ContextVar("fills_allowed", default=False)
+
+
+@contextmanager
+def fills_allowed() -> Iterator[None]:
+    """Results may have another fill than 0, though no operand's fill is one: the Array API's way."""
+    token = _fills_allowed.set(True)
+    try:
+        yield
+    finally:
+        _fills_allowed.reset(token)
+
+
+def check_fill(name: str, fill: Any, *operands: Any) -> bool:
+    """Whether a result's fill is one that no operand has asked for; Densifies unless that is allowed."""
+    sparse = [x for x in operands if isinstance(x, Stored)]
+    if fill == 0 or any(x._storage.fill != 0 for x in sparse):
+        return False
+    if _fills_allowed.get():
+        return True
+    pattern = sparse[0]._storage.pattern
+    size = tensor_repr.bytes_text(pattern.size * sparse[0]._storage.values.element_size())
+    raise Densifies(
+        f"{name} makes {fill} of the entries that are not stored, so its result is dense ({size}); ask for that by "
+        f"passing x.to_dense() or a dense out=, or work on the stored entries: x.with_values({name}(x.values))"
     )
 
 
 def implements(name: str, *others: str, takes_repeated: bool = False) -> Callable[[F], F]:
     """Register the implementation of torch functions.
 
-    A plain name stands for the function and for the method of that name; one with dots is looked up from `torch` as it is.
+    A plain name stands for the function and for the method of that name; one with dots is looked up from `torch`.
     `takes_repeated`: also for tensors that store a coordinate more than once; others get them summed first.
     """
 
@@ -76,10 +90,9 @@ def _functions_of(name: str) -> list[Any]:
     return [getattr(space, last)]
 
 
-@cache
 def _load() -> None:
-    for subject in _SUBJECTS:
-        import_module(f"scorch.functions.{subject}")
+    """Fill the table: the files of implementations use tensors, which use this file."""
+    from scorch.functions import table  # noqa: F401
 
 
 def names() -> tuple[str, ...]:
@@ -94,10 +107,10 @@ def implementation(name: str) -> Implementation | None:
     return _BY_NAME.get(name)
 
 
-def dispatch(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+def dispatch(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """The result of a torch function that was given Tensors: torch's own work if all of them are dense."""
     _load()
-    args, kwargs = _plain(args), _plain(dict(kwargs))
+    args, kwargs = _plain(args), _plain(kwargs)
     if not any(map(_is_sparse, _flat((args, kwargs)))):
         return func(*args, **kwargs)
     name = _BY_FUNCTION.get(func)
@@ -113,6 +126,8 @@ def call(name: str, *args: Any, **kwargs: Any) -> Any:
     args, kwargs = _plain(args), _plain(kwargs)
     if not any(map(_is_sparse, _flat((args, kwargs)))):
         return function(*args, **kwargs)
+    if name not in _BY_NAME:
+        return _unknown(function, args, kwargs)
     return _run(name, function, args, kwargs)
 
 
@@ -138,7 +153,9 @@ def _unknown(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if base != name and base in _BY_NAME and args and not _is_sparse(args[0]):
         return args[0].copy_(_dense(_run(base, getattr(torch.Tensor, base), args, kwargs)))
     if base != name and base in _BY_NAME:
-        raise UnsupportedError(f"the pattern of a scorch.Tensor doesn't change: write A = A.{base}(...) for A.{name}(...)")
+        raise UnsupportedError(
+            f"the pattern of a scorch.Tensor doesn't change: write A = A.{base}(...) for A.{name}(...)"
+        )
     raise UnsupportedError(
         f"torch's {name} is not available for sparse scorch tensors; use A.to_dense() if there is room, or "
         f"A.with_values(...) for what works on the stored values"
@@ -181,7 +198,9 @@ def _is_sparse(x: Any) -> bool:
 
 def _plain(value: Any) -> Any:
     """Arguments with each dense Tensor as the torch tensor on its memory."""
-    return _mapped(lambda x: exchange.dense_view(x._storage) if isinstance(x, Stored) and not _is_sparse(x) else x, value)
+    return _mapped(
+        lambda x: exchange.dense_view(x._storage) if isinstance(x, Stored) and not _is_sparse(x) else x, value
+    )
 
 
 def _dense(x: Any) -> Any:
@@ -200,7 +219,9 @@ def _explained(error: ScorchError, name: str, args: Sequence[Any], kwargs: Mappi
     for x in _flat((tuple(args), kwargs)):
         if isinstance(x, Stored):
             pattern = x._storage.pattern
-            lines.append(f"    scorch.Tensor: shape {pattern.shape}, {pattern.format}, {x._storage.dtype}, nnz {pattern.nnz}")
+            lines.append(
+                f"    scorch.Tensor: shape {pattern.shape}, {pattern.format}, {x._storage.dtype}, nnz {pattern.nnz}"
+            )
         elif isinstance(x, torch.Tensor):
             lines.append(f"    torch.Tensor: shape {tuple(x.shape)}, {str(x.dtype).removeprefix('torch.')}")
     return error.explain_with("\n".join(lines))

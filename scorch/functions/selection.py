@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -123,7 +124,7 @@ def tensor_split(x: Tensor, indices_or_sections: int | Sequence[int], dim: int =
         ends = [n * each + min(n, more) for n in range(indices_or_sections + 1)]
     else:
         ends = [0, *(int(n) for n in indices_or_sections), extent]
-    return tuple(_along(x, dim, slice(start, end)) for start, end in zip(ends, ends[1:], strict=False))
+    return tuple(_along(x, dim, slice(start, end)) for start, end in pairwise(ends))
 
 
 @implements("unbind")
@@ -146,7 +147,7 @@ def flip(x: Tensor, *dims: Any) -> Any:
 
 @implements("roll")
 def roll(x: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Any:
-    """Coordinates moved on along dimensions, those beyond the end to the front; without `dims` of the flattened tensor."""
+    """Coordinates moved on along dimensions, from the end to the front; without `dims` in the flattened tensor."""
     if dims is None:
         flat = x.reshape(-1)
         return roll(flat, shifts, 0).reshape(x.shape)
@@ -173,5 +174,3 @@ def repeat_interleave(x: Tensor, repeats: Any, dim: int | None = None, *, output
     counts = torch.as_tensor(repeats).expand(extent)
     numbers = torch.repeat_interleave(torch.arange(extent), counts)
     return _along(x, dim, numbers)
-
-

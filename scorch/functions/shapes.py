@@ -33,7 +33,9 @@ def reshape(x: Tensor, *shape: Any) -> Any:
     [[0, 0, 1, 1], [0, 5, 2, 7]]
     """
     if len(shape) == 1 and isinstance(shape[0], torch.dtype):
-        raise UnsupportedError("a view as another number type is not available; use x.with_values(x.values.view(dtype))")
+        raise UnsupportedError(
+            "a view as another number type is not available; use x.with_values(x.values.view(dtype))"
+        )
     sizes = tuple(shape[0].shape) if len(shape) == 1 and hasattr(shape[0], "shape") else as_sizes(shape)
     total = linear_size(x.shape)
     sizes = _inferred(sizes, total, x.shape)
@@ -153,7 +155,9 @@ def broadcast_to(x: Tensor, *shape: Any) -> Any:
     if new < 0:
         raise ShapeError(f"a tensor of shape {x.shape} can't be expanded to the {len(sizes)} dimensions of {sizes}")
     old = (1,) * new + x.shape
-    sizes = tuple(was if size == -1 and d >= new else size for d, (was, size) in enumerate(zip(old, sizes, strict=True)))
+    sizes = tuple(
+        was if size == -1 and d >= new else size for d, (was, size) in enumerate(zip(old, sizes, strict=True))
+    )
     if any(was not in (1, size) or size < 0 for was, size in zip(old, sizes, strict=True)):
         raise ShapeError(f"a tensor of shape {x.shape} can't be expanded to {sizes}")
     repeated = [d for d in range(len(sizes)) if old[d] != sizes[d] or d < new]

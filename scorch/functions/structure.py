@@ -1,7 +1,7 @@
 """Tensors from a list of coordinates and the places of their values in another tensor.
 
-What only moves entries (indexing, cat, reshape, triu ...) computes coordinates with torch's integer operations and takes
-the values by `values[places]`: gradients flow through it, and nothing becomes dense.
+What only moves entries (indexing, cat, reshape, triu ...) computes coordinates with torch's integer operations and
+takes the values by `values[places]`: gradients flow through it, and nothing becomes dense.
 """
 
 from __future__ import annotations
@@ -123,16 +123,14 @@ def _scalar(values: torch.Tensor, fill: Any) -> torch.Tensor:
 def carried(x: Tensor, sources: Sources, shape: Sequence[int], count: int | None = None) -> Format:
     """The format of a result whose dimension d comes from dimension sources[d] of `x`, or is new (None).
 
-    Dimensions keep their levels and these their order. A new dimension stands below the one before it, dense if all above
-    it is. Dense levels that would be far larger than the operand are compressed; `count` is the number of entries.
+    Dimensions keep their levels and these their order. A new dimension stands below the one before it, dense if all
+    above it is. Dense levels far larger than the operand are compressed; `count` is the number of entries.
     """
-    format = x.format
+    format = x.format.grid  # a result need not be divisible into blocks
     if not shape:
         return Format("")
-    if any(level.branchless or not level.arrays and not level.full for level in format.levels):
+    if any(level.branchless for level in format.levels):
         return coo(len(shape))
-    if len(format.levels) != x.ndim:  # blocks; a result need not be divisible into them
-        format = Format((Dense(),) * (x.ndim - 1) + (Compressed(),))
     depths = {dim: depth for depth, dim in enumerate(format.order)}
     order = _ordered([None if dim is None else depths[dim] for dim in sources])
     levels: list[Level] = []
@@ -148,7 +146,7 @@ def carried(x: Tensor, sources: Sources, shape: Sequence[int], count: int | None
 def _ordered(depths: list[int | None]) -> list[int]:
     """The result's dimensions by their depth; a new one behind the dimension before it."""
     keys: list[tuple[int, int]] = []
-    for d, depth in enumerate(depths):
+    for depth in depths:
         above = keys[-1] if keys else (-1, 0)
         keys.append((above[0], above[1] + 1) if depth is None else (depth, 0))
     return sorted(range(len(depths)), key=lambda d: keys[d])
@@ -159,7 +157,7 @@ def _affordable(x: Tensor, format: Format, shape: Sequence[int], count: int) -> 
     for level, dim in zip(format.levels, format.order, strict=True):
         if level.full:
             places *= shape[dim]
-    for level, dim in zip(x.format.levels, x.format.order, strict=False):
+    for level, dim in zip(x.format.grid.levels, x.format.grid.order, strict=True):
         if level.full:
             before *= x.shape[dim]
     if places <= SPARE_ROWS * max(before, count) + 1024:

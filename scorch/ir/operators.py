@@ -96,9 +96,9 @@ def _unary(name: str, derivative: str, at_zero: Any = 0, scalar: str = "", **mor
     return Operator(name, 1, name, scalar or f"np.{name}({{0}})", at_zero=at_zero, derivative=(derivative,), **more)
 
 
-def _smooth(name: str, derivative: str, at_zero: Any = 0.0, scalar: str = "") -> Operator:
+def _smooth(name: str, derivative: str, at_zero: Any = 0.0, scalar: str = "", vector: str | None = None) -> Operator:
     """A function of one real number, which makes floating-point numbers of integers."""
-    return _unary(name, derivative, at_zero, scalar, gives_float=True)
+    return _unary(name, derivative, at_zero, scalar, vector=vector, gives_float=True)
 
 
 # Ties share the gradient of max and min evenly, as torch.maximum's do.
@@ -147,7 +147,7 @@ _TABLE = (
     _unary("sqrt", "0.5 / out", 0.0, vector="vsqrt", gives_float=True),
     _smooth("rsqrt", "-0.5 * out / a", INF, "{t}(1) / np.sqrt({0})"),
     _smooth("reciprocal", "-out * out", INF, "{t}(1) / {0}"),
-    _smooth("exp", "out", 1.0),
+    _smooth("exp", "out", 1.0, vector="vexp"),
     _smooth("expm1", "out + 1"),
     _smooth("log", "1 / a", -INF),
     _smooth("log1p", "1 / (a + 1)"),
@@ -165,7 +165,7 @@ _TABLE = (
     _smooth("asinh", "rsqrt(a * a + 1)", 0.0, "np.arcsinh({0})"),
     _smooth("acosh", "rsqrt(a * a - 1)", float("nan"), "np.arccosh({0})"),
     _smooth("atanh", "1 / (1 - a * a)", 0.0, "np.arctanh({0})"),
-    _smooth("sigmoid", "out * (1 - out)", 0.5, "{t}(1) / ({t}(1) + np.exp(-{0}))"),
+    _smooth("sigmoid", "out * (1 - out)", 0.5, "{t}(1) / ({t}(1) + np.exp(-{0}))", "vsigmoid"),
     _smooth("erf", "1.1283791670955126 * exp(-a * a)", 0.0, "{t}(math.erf({0}))"),
 )
 

@@ -14,8 +14,8 @@ import torch
 from scorch.emit.builder import Param
 from scorch.emit.jit import Compiled
 from scorch.emit.module import Phase
-from scorch.errors import ShapeError
 from scorch.formats import Format, Pattern, Storage, dtypes
+from scorch.formats.memory import check_memory
 from scorch.formats.storage import checked_size, hold
 from scorch.ir.operators import identity
 from scorch.ir.plan import Loop, Plan, walk
@@ -27,6 +27,7 @@ from scorch.runtime.scratch import Scratch
 __all__ = ["Launcher"]
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
+POSITION = 8  # bytes of the end of a position range
 SMALL = 1 << 15  # bytes: numpy allocates those faster, torch aligns the larger ones to cache lines
 WHOLE = 0  # the number of the only chunk of a serial run
 
@@ -69,8 +70,28 @@ class Launcher:
         self._stored = [self.shape[d] for d in order]
         if self.result.format.is_dense:
             checked_size(self._stored)
+        self._check_leading()
         self._natural = order == tuple(range(len(order)))
         self._small = math.prod(self._stored) * self._numpy_dtype.itemsize < SMALL
+        self._parallelizes = self.partition.unit != "serial" and compiled.kernels[0] is not None
+        assembly = self.kernel.assembly
+        self._directly = (
+            assembly.kind == "locate"
+            and assembly.owned
+            and not (self.kernel.private or self.scratch.needed)
+            and self.partition.unit != "merge-path"
+            and [param.kind for _, param in self._bindings[0].made] == ["vals"]
+        )
+
+    def _check_leading(self) -> None:
+        """Refuse leading dense levels (all of a dense result) that alone need more memory than there is."""
+        places, format = 1, self.result.format
+        for level, extent in zip(format.levels, self._stored, strict=True):
+            if not level.full:
+                break
+            places *= extent
+        width = dtypes.itemsize(self.result.dtype) if format.is_dense else POSITION
+        check_memory(places * width, f"a {format} result of shape {self.shape}")
 
     @property
     def weights(self) -> Pattern | None:
@@ -102,6 +123,8 @@ class Launcher:
 
     def __call__(self, vals: list[Array]) -> Storage | torch.Tensor:
         """Run with the operands' flat values, in the kernel's operand order: a torch tensor if the result is dense."""
+        if self._directly:
+            return self._direct(vals)
         kind = self.kernel.assembly.kind
         if kind == "locate":
             return self._dense(vals)
@@ -117,6 +140,26 @@ class Launcher:
 
     # -- results -----------------------------------------------------------------------------------------------
 
+    def _direct(self, vals: list[Array]) -> torch.Tensor:
+        """A dense result of which every place is written once, by one phase without workspaces: the shortest way."""
+        binding = self._bindings[0]
+        arguments = binding.fixed.copy()
+        for place, operand in binding.operands:
+            arguments[place] = vals[operand]
+        if self._small:
+            array = np.empty(self._stored, self._numpy_dtype)
+            out = dtypes.tensor_of(array, self.result.dtype)
+        else:
+            out = empty(self._stored, self._torch_dtype)
+            array = dtypes.array_of(out)
+        arguments[binding.made[0][0]] = array if array.ndim == 1 else array.reshape(-1)
+        workers = threads.workers() if self._parallelizes else 1
+        if workers > 1:
+            self._run_chunks(0, workers, self.partition.chunks, arguments)
+        else:
+            self.compiled.bodies[0](WHOLE, 0, self.units, *arguments)
+        return out if self._natural else out.permute(tuple(np.argsort(self.result.format.order).tolist()))
+
     def _dense(self, vals: list[Array]) -> torch.Tensor:
         chunks = self._chunks()
         if self.kernel.private:
@@ -125,10 +168,6 @@ class Launcher:
             out = copies.sum(0, dtype=self._torch_dtype) if chunks > 1 else copies[0]
         elif self.partition.unit == "merge-path":
             out = self._divided(vals, chunks)
-        elif self._small and self.kernel.assembly.owned:
-            small = np.empty(self._stored, self._numpy_dtype)
-            self._run(0, vals, {"vals": small.reshape(-1)}, chunks)
-            out = dtypes.tensor_of(small, self.result.dtype)
         else:
             out = self._allocated(self._stored)
             self._run(0, vals, {"vals": dtypes.array_of(out).reshape(-1)}, chunks)
@@ -252,13 +291,13 @@ class Launcher:
         return arrays, parents
 
     def _array(self, name: str, length: int, dtype: np.dtype[Any]) -> Array:
-        if length > 2**62:
-            raise ShapeError(f"the result would need {length} entries of {name}")
+        check_memory(length * dtype.itemsize, f"{name} of a {self.result.format} result of shape {self.shape}")
         if name == "pos":
             return np.zeros(length, dtype=dtype)
         return self._room(length, dtypes.to_torch(dtype.name)).numpy()
 
     def _room(self, length: int, dtype: torch.dtype) -> torch.Tensor:
+        check_memory(length * dtype.itemsize, f"{length} values of a {self.result.format} result of shape {self.shape}")
         return torch.empty(length, dtype=dtype) if self.kernel.assembly.roomy else empty((length,), dtype)
 
     def _finish(self, format: Format, arrays: list[dict[str, Array]]) -> None:
@@ -274,7 +313,7 @@ class Launcher:
     # -- running -----------------------------------------------------------------------------------------------
 
     def _parallel(self) -> bool:
-        return self.partition.unit != "serial" and self.compiled.kernels[0] is not None and threads.available() > 1
+        return self._parallelizes and threads.available() > 1
 
     def _chunks(self) -> int:
         """How many chunks this run has; the phases of one run share them."""

@@ -91,6 +91,24 @@ def _limit() -> int:
     return int(_numba().config.NUMBA_NUM_THREADS)
 
 
+@cache
+def _counter() -> Callable[[], int]:
+    """Start the threads of Numba's layer; what tells how many of them this Python thread would use.
+
+    Numba's own function asks first whether the threads have started, which takes 2 us.
+    """
+    numba = _numba()
+    try:
+        numba.get_num_threads()
+    except ValueError as error:
+        raise UnsupportedError(
+            f"Numba cannot start its threading layer {numba.config.THREADING_LAYER!r} "
+            f"({' '.join(str(error).split())}); unset NUMBA_THREADING_LAYER, or set scorch.config.threads = 1"
+        ) from None
+    layer = sys.modules["numba.np.ufunc.parallel"]
+    return getattr(layer, "_get_num_threads", numba.get_num_threads)  # type: ignore[no-any-return]
+
+
 def run(kernel: Callable[..., None], workers: int, *arguments: object) -> None:
     """Call a parallel kernel as `kernel(workers, *arguments)`, on that many threads of Numba's pool.
 
@@ -99,16 +117,9 @@ def run(kernel: Callable[..., None], workers: int, *arguments: object) -> None:
     """
     global _entered
     _entered = True
-    numba = _numba()
-    try:
-        before = numba.get_num_threads()  # starts the threads
-    except ValueError as error:
-        raise UnsupportedError(
-            f"Numba cannot start its threading layer {numba.config.THREADING_LAYER!r} "
-            f"({' '.join(str(error).split())}); unset NUMBA_THREADING_LAYER, or set scorch.config.threads = 1"
-        ) from None
+    before = _counter()()
     if before != workers:  # 0.8 us each way
-        numba.set_num_threads(workers)
+        _numba().set_num_threads(workers)
     try:
         if _one_at_a_time():
             with _guard:
@@ -117,7 +128,7 @@ def run(kernel: Callable[..., None], workers: int, *arguments: object) -> None:
             kernel(workers, *arguments)
     finally:
         if before != workers:
-            numba.set_num_threads(before)
+            _numba().set_num_threads(before)
 
 
 @cache

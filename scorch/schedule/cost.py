@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import takewhile
 
 from scorch.formats import Format, dtypes
 from scorch.ir.graph import level_indices, walks
@@ -53,7 +54,13 @@ def conversion_cost(problem: Problem, access: Access, format: Format) -> float:
     operand = problem.by_name[access.tensor]
     if format in operand.converted:
         return PRICES.gather * operand.statistics.nnz
-    return PRICES.reorder + PRICES.convert * operand.statistics.nnz
+    return PRICES.reorder + PRICES.convert * operand.statistics.nnz + PRICES.next * _places(format, operand.shape)
+
+
+def _places(format: Format, shape: tuple[int, ...]) -> float:
+    """Places of the dense levels above the first sparse one, each of which has an end of its positions."""
+    leading = takewhile(lambda level: level[0].full, zip(format.levels, format.order, strict=True))
+    return math.prod(float(shape[dimension]) for _, dimension in leading)
 
 
 def nest_cost(problem: Problem, order: tuple[str, ...], tiled: str | None, formats: dict[str, Format]) -> float:

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from scorch.formats import Format, Pattern
+from scorch.formats.storage import index_bits
 from scorch.ir.absence import absent_value, annihilates, guarded
 from scorch.ir.graph import level_indices, walks
 from scorch.ir.lattice import Lattice, build_lattice
@@ -54,7 +55,7 @@ def appended_bits(format: Format, shape: tuple[int, ...]) -> tuple[tuple[int, ..
     """Bits of the index arrays that a kernel writes: coordinates as narrow as the extent allows, positions 64."""
     out = []
     for level, dimension in zip(format.levels, format.order, strict=True):
-        narrow = 32 if shape[dimension] <= 2**31 - 1 else 64
+        narrow = index_bits(shape[dimension])
         out.append(tuple(narrow if part == "crd" else 64 for part in level.arrays))
     return tuple(out)
 
@@ -84,7 +85,7 @@ class Problem:
 
     @cached_property
     def accesses(self) -> tuple[Access, ...]:
-        return tuple(dict.fromkeys(accesses(self.statement.expr)))
+        return self.statement.accesses
 
     @cached_property
     def sparse(self) -> tuple[Access, ...]:
@@ -99,7 +100,7 @@ class Problem:
     @cached_property
     def absent(self) -> Literal | None:
         """The value of the expression where no sparse operand has an entry; None if dense operands decide it."""
-        return absent_value(self.statement.expr, self.fills)
+        return absent_value(self.statement.whole, self.fills)
 
     @property
     def fill(self) -> Any:
@@ -110,7 +111,7 @@ class Problem:
 
     def lattice(self, index: str, formats: Mapping[str, Format]) -> Lattice:
         """What a loop over the index visits, the operands being in these formats."""
-        return build_lattice(self.statement.expr, index, lambda a: walks(a, index, formats[a.tensor]), self.fills)
+        return build_lattice(self.statement.whole, index, lambda a: walks(a, index, formats[a.tensor]), self.fills)
 
     @cached_property
     def is_linear(self) -> bool:

@@ -44,7 +44,10 @@ def test_noise_is_in_the_training_labels_only() -> None:
 
 
 def test_mnist(data_dir: Path) -> None:
+    small = mnist.long_tailed(data_dir, 0, largest=100, shrink=2)
+    assert small.train.x.shape[1:] == (1, 14, 14)
     split = mnist.long_tailed(data_dir, 0, largest=100)
+    assert small.test.x.mean() == pytest.approx(split.test.x.mean(), rel=1e-4)
     assert split.train.x.shape[1:] == (1, 28, 28)
     assert np.bincount(split.train.y)[[0, 9]].tolist() == [100, 1]
     assert len(split.test) == 10_000
@@ -60,6 +63,10 @@ def test_adult(data_dir: Path) -> None:
     assert 0.4 < wrong[women].mean() < 0.6
     assert len(adult.clean(data_dir, 0, limit=500).train) == 500
     assert len(np.unique(clean.exemplars.groups())) == 4
+    shares = np.bincount(clean.exemplars.groups()) / len(clean.exemplars)
+    assert shares == pytest.approx(np.bincount(clean.test.groups()) / len(clean.test), abs=0.01)
+    even = adult.clean(data_dir, 0, exemplars=400, balanced=True)
+    assert np.bincount(even.exemplars.groups()).tolist() == [100] * 4
 
 
 def test_celeba(tmp_path: Path) -> None:
@@ -90,11 +97,12 @@ def test_damaged_idx_files_are_named(tmp_path: Path) -> None:
         mnist.read_idx(path)
 
 
+@pytest.mark.parametrize("kind", spaces.FORML_SPACES)
 @pytest.mark.parametrize("method", METHODS)
-def test_every_method_has_a_space_of_options_that_it_takes(method: str) -> None:
-    found = spaces.candidates(method, 6)
-    assert len(found) == 6
-    assert len({json.dumps(options, sort_keys=True) for options in found}) == 6
+def test_every_method_has_a_space_of_options_that_it_takes(method: str, kind: str) -> None:
+    found = spaces.candidates(method, 4, kind)
+    assert len(found) == 4
+    assert len({json.dumps(options, sort_keys=True) for options in found}) == 4
     for options in found:
         own = {k: v for k, v in options.items() if k not in ("lr", "groups", "train_on_exemplars")}
         METHODS[method](**own)
@@ -159,6 +167,15 @@ def test_fair_pruning_runs() -> None:
     assert [row["sparsity"] for row in found] == [None, 0.0, 0.9]
     assert found[2]["zeros"] == pytest.approx(0.9, abs=0.01)
     assert set(found[1]) > {"accuracy", "worst_group", "gap", "excess_accuracy_gap"}
+
+
+def test_an_interrupted_benchmark_has_the_tables_of_what_is_done(tmp_path: Path) -> None:
+    plan = bench.Plan(("digits_long_tail",), ("erm", "class_balanced"), seeds=2, budget=1, quick=True, workers=1)
+    journal = bench.Journal(tmp_path / "runs.jsonl")
+    only = bench.Plan(("digits_long_tail",), ("erm",), seeds=2, budget=1, quick=True, workers=1, sparsity=False)
+    bench.execute(only, journal, lambda text: None)
+    assert bench.tuned(plan, journal) == [("digits_long_tail", "erm")]
+    assert {row["method"] for row in bench.rows(plan, journal)} == {"erm"}
 
 
 def test_missing_data_is_left_out_and_unknown_names_are_errors(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:

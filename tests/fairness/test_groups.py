@@ -70,3 +70,8 @@ def test_unknown_objectives_and_surrogates_are_named() -> None:
         objective("min", torch.ones(2))
     with pytest.raises(FairnessError, match="no surrogate 'hinge'; there are ce, tpr"):
         surrogate("hinge")
+
+
+def test_all_samples_may_be_one_group() -> None:
+    assert group_ids(torch.tensor([0, 1, 1]), None, "all")[0].tolist() == [0, 0, 0]
+    assert resolve("all", False) == "all"

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from scorch.fairness import FairnessError, methods
+from scorch.fairness import FairClassifier, FairnessError, methods
 from scorch.fairness.exemplars import Exemplars, Sampler
 from scorch.fairness.functional import forward_with, trainable
 from scorch.fairness.groups import Attributes
@@ -114,3 +114,24 @@ def test_unknown_methods_and_options_are_named() -> None:
 def test_all_methods_of_the_interface_are_there() -> None:
     names = "erm class_balanced group_balanced group_dro exemplars dfr l2rw meta_gdro meta_weight_net forml"
     assert set(methods.METHODS) == {*names.split(), "exponentiated_gradient"}
+
+
+@pytest.mark.parametrize("name", ["l2rw", "meta_weight_net"])
+def test_the_published_baselines_do_not_look_at_groups(name: str, biased: Any) -> None:
+    (X, y, _), (Xv, yv, sv), _ = biased
+    with_groups, without = (
+        FairClassifier((4,), method=name, epochs=1).fit(X, y, exemplars=shown) for shown in ((Xv, yv, sv), (Xv, yv))
+    )
+    assert (with_groups.predict_proba(X) == without.predict_proba(X)).all()
+
+
+def test_a_prior_is_where_persistent_weights_start() -> None:
+    y = torch.tensor([0] * 30 + [1] * 10)
+    data = TrainingData(torch.randn(40, 3, generator=torch.Generator().manual_seed(0)), y, 2)
+    shown = Exemplars(data.x[25:35], y[25:35])
+    method = methods.create("forml", weights="persistent", prior="class_balanced", strength=0.0)
+    train(nn.Linear(3, 2), data, method, Settings(epochs=1), exemplars=shown)
+    assert torch.allclose(method.sample_weights, torch.where(y == 0, 2 / 3, 2.0))
+    for options, message in (({"prior": "x"}, "no prior 'x'"), ({"prior": "class_balanced"}, "other rules keep")):
+        with pytest.raises(FairnessError, match=message):
+            train(nn.Linear(3, 2), data, methods.create("forml", **options), Settings(epochs=1), exemplars=shown)

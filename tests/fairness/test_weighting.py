@@ -49,3 +49,10 @@ def test_persistent_weights_check_their_indices() -> None:
 def test_effective_share() -> None:
     assert effective_share(torch.zeros(3)) == 0
     assert effective_share(torch.tensor([4.0, 0.0, 0.0, 0.0])) == 0.25
+
+
+def test_persistent_weights_may_start_elsewhere() -> None:
+    memory = Persistent(3, prior=torch.tensor([1.0, 1.0, 4.0]))
+    assert memory.values.tolist() == [0.5, 0.5, 2.0]
+    with pytest.raises(FairnessError, match="prior must be 3 numbers"):
+        Persistent(3, prior=torch.ones(2))

@@ -33,6 +33,7 @@ from scorch.emit.vocabulary.arithmetic import (
     vsqrt,
     vsub,
 )
+from scorch.emit.vocabulary.exponential import vexp, vkeep, vsigmoid
 from scorch.emit.vocabulary.halves import from_bfloat16, from_float16, to_bfloat16, to_float16
 from scorch.emit.vocabulary.memory import (
     prefetch,
@@ -46,7 +47,7 @@ from scorch.emit.vocabulary.memory import (
     vstore,
     vstore_part,
 )
-from scorch.emit.vocabulary.reduce import vhmax, vhmin, vprod, vsum
+from scorch.emit.vocabulary.reduce import vhmax, vhmin, vprod, vsum, vsums4, vsums8
 from scorch.emit.vocabulary.scalar import atomic_add, bit, ctz, fetch_add, lower_bound, popcount, sort_range
 
 __all__ = [
@@ -69,6 +70,7 @@ __all__ = [
     "vcast",
     "vdiv",
     "veq",
+    "vexp",
     "vfma",
     "vfull",
     "vgather",
@@ -79,6 +81,7 @@ __all__ = [
     "vhmin",
     "viota",
     "viota32",
+    "vkeep",
     "vle",
     "vload",
     "vload_part",
@@ -90,11 +93,14 @@ __all__ = [
     "vneg",
     "vprod",
     "vselect",
+    "vsigmoid",
     "vsqrt",
     "vstore",
     "vstore_part",
     "vsub",
     "vsum",
+    "vsums4",
+    "vsums8",
 ]
 
 

@@ -30,10 +30,11 @@ from scorch.emit.vocabulary.arithmetic import (
     vsqrt,
     vsub,
 )
+from scorch.emit.vocabulary.exponential import vexp, vkeep, vsigmoid
 from scorch.emit.vocabulary.halves import from_bfloat16, from_float16, to_bfloat16, to_float16
 from scorch.emit.vocabulary.lanes import Lanes
 from scorch.emit.vocabulary.memory import prefetch, vfull, viota, viota32
-from scorch.emit.vocabulary.reduce import vhmax, vhmin, vprod, vsum
+from scorch.emit.vocabulary.reduce import vhmax, vhmin, vprod, vsum, vsums4, vsums8
 from scorch.emit.vocabulary.scalar import bit, ctz, popcount
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "vcast",
     "vdiv",
     "veq",
+    "vexp",
     "vfma",
     "vfull",
     "vgather",
@@ -64,6 +66,7 @@ __all__ = [
     "vhmin",
     "viota",
     "viota32",
+    "vkeep",
     "vle",
     "vload",
     "vload_part",
@@ -75,11 +78,14 @@ __all__ = [
     "vneg",
     "vprod",
     "vselect",
+    "vsigmoid",
     "vsqrt",
     "vstore",
     "vstore_part",
     "vsub",
     "vsum",
+    "vsums4",
+    "vsums8",
 ]
 
 # The unchecked functions under other names, as the checked ones take theirs.

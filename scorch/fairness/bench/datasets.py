@@ -41,7 +41,7 @@ def _cnn(shape: tuple[int, ...], classes: int) -> torch.nn.Module:
 
 
 def _mnist_split(folder: Path, seed: int, quick: bool) -> Split:
-    return mnist.long_tailed(folder, seed, largest=300 if quick else 600)
+    return mnist.long_tailed(folder, seed, largest=300 if quick else 600, shrink=2)
 
 
 def _celeba_split(folder: Path, seed: int, quick: bool) -> Split:
@@ -52,14 +52,14 @@ def _adult(name: str, make: Callable[..., Split], balanced: bool = False) -> Dat
     def split(folder: Path, seed: int, quick: bool) -> Split:
         return make(folder, seed, exemplars=400 if balanced else 1000, balanced=balanced, limit=5000 if quick else None)
 
-    return DataSet(name, "attribute", split, (64,), 8, 512, "data", balanced)
+    return DataSet(name, "attribute", split, (64,), 6, 512, "data", balanced)
 
 
 DATASETS: dict[str, DataSet] = {
     d.name: d
     for d in (
-        DataSet("digits_long_tail", "image", lambda _, seed, quick: digits.long_tailed(seed), (64,), 40, 128),
-        DataSet("digits_noisy", "image", lambda _, seed, quick: digits.noisy(seed), (64,), 20, 128),
+        DataSet("digits_long_tail", "image", lambda _, seed, quick: digits.long_tailed(seed), (64,), 30, 128),
+        DataSet("digits_noisy", "image", lambda _, seed, quick: digits.noisy(seed), (64,), 15, 128),
         DataSet("mnist_long_tail", "image", _mnist_split, _cnn, 10, 128, "data"),
         _adult("adult", adult.clean),
         _adult("adult_corrupted", adult.corrupted),

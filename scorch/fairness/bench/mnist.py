@@ -36,21 +36,25 @@ def read_idx(path: Path) -> Table:
 
 
 @cache
-def _part(folder: Path, name: str) -> Part:
+def _part(folder: Path, name: str, shrink: int) -> Part:
     images, labels = (folder / file for file in _FILES[name])
     if not images.is_file() or not labels.is_file():
         raise MissingDataError(f"MNIST needs {images} and {labels.name} beside it")
-    pixels = read_idx(images)[:, None].astype(np.float32) / 255
+    raw = read_idx(images)
+    blocks = raw.reshape(len(raw), raw.shape[1] // shrink, shrink, -1, shrink)
+    pixels = blocks.mean(axis=(2, 4), dtype=np.float32)[:, None] / 255
     return Part(pixels, read_idx(labels).astype(np.int64))
 
 
-def long_tailed(data: Path, seed: int, *, ratio: float = 100, largest: int = 2000, exemplars: int = 20) -> Split:
+def long_tailed(
+    data: Path, seed: int, *, ratio: float = 100, largest: int = 2000, exemplars: int = 20, shrink: int = 1
+) -> Split:
     """`exemplars` a class, 100 a class for validation, the official test part; a hundredfold tail.
 
-    Raises MissingDataError if the files are not there.
+    Squares of `shrink` x `shrink` pixels become their mean. Raises MissingDataError if the files are not there.
     """
     folder = data / "images" / "mnist"
-    pool, test = _part(folder, "train"), _part(folder, "test")
+    pool, test = _part(folder, "train", shrink), _part(folder, "test", shrink)
     rng = np.random.default_rng(seed)
     shown, rest = per_group(pool.y, exemplars, rng)
     remaining = pool[rest]

@@ -32,7 +32,7 @@ class Plan:
     methods: tuple[str, ...]
     seeds: int = 10
     budget: int = 6
-    tuning_seeds: int = 2
+    tuning_seeds: int = 1
     quick: bool = False
     data: Path | None = None
     celeba: Path | None = None

@@ -29,11 +29,14 @@ SPACES: dict[str, dict[str, list[Any]]] = {
 # Classes as groups need every class to be learnt; equality of opportunity between people only a gap to close.
 FORML_SPACES: dict[str, dict[str, list[Any]]] = {
     "image": {
-        "objective": ["mean+gap", "smooth"],
-        "weights": ["persistent", "additive"],
-        "strength": [0.3, 1.0, 2.0],
+        "objective": ["mean+gap", "smooth", "gap"],
+        "surrogate": ["ce", "tpr"],
         "temperature": [1.0],
-        "train_on_exemplars": [True, False],
+        "weights": ["persistent"],
+        "prior": ["class_balanced"],
+        "strength": [0.3, 0.1, 1.0],
+        "max_weight": [50.0],
+        "train_on_exemplars": [True],
     },
     "attribute": {
         "objective": ["gap"],

@@ -8,8 +8,10 @@ from typing import Any, ClassVar
 
 import torch
 
+from scorch.fairness.errors import FairnessError
 from scorch.fairness.forml import FORML
 from scorch.fairness.method import Batch, Method, Run, Step
+from scorch.fairness.methods.balanced import inverse_frequency
 
 __all__ = ["L2RW", "FORMLMethod", "MetaGDRO"]
 
@@ -18,7 +20,8 @@ __all__ = ["L2RW", "FORMLMethod", "MetaGDRO"]
 class FORMLMethod(Method):
     """FORML's weights in every step. Options as in `scorch.fairness.FORML`.
 
-    `plain_epochs` are trained without weights first: a warm-up that keeps "online" from collapsing.
+    `plain_epochs` are trained without weights first: a warm-up that keeps "online" from collapsing. `prior` says
+    where "persistent" weights start: "flat", or "class_balanced", in inverse proportion to the class's size.
     """
 
     name: ClassVar[str] = "forml"
@@ -34,10 +37,15 @@ class FORMLMethod(Method):
     temperature: float = 0.1
     start: str = "uniform"
     plain_epochs: int = 0
+    prior: str = "flat"
 
     def begin(self, run: Run) -> None:
         """Make the FORML of this run."""
         super().begin(run)
+        if self.prior not in ("flat", "class_balanced"):
+            raise FairnessError(f"there is no prior {self.prior!r}; there are flat, class_balanced")
+        if self.prior != "flat" and self.weights != "persistent":
+            raise FairnessError('prior= is where weights="persistent" starts; the other rules keep no weights')
         self.forml = FORML(
             run.model,
             objective=self.objective,
@@ -52,6 +60,7 @@ class FORMLMethod(Method):
             temperature=self.temperature,
             start=self.start,
             n_samples=len(run.data) if self.weights == "persistent" else None,
+            prior=inverse_frequency(run.data.y) if self.prior == "class_balanced" else None,
             masks=run.masks,
         )
 

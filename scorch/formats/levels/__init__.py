@@ -1,11 +1,12 @@
 """Level types, one file each. The compiler asks a level for properties and capabilities, never for its name."""
 
+from scorch.formats.levels.bitmap import Bitmap
 from scorch.formats.levels.compressed import Compressed
 from scorch.formats.levels.dense import Dense
 from scorch.formats.levels.level import Arrays, Level, Nodes
 from scorch.formats.levels.singleton import Singleton
 
-__all__ = ["LEVELS", "Arrays", "Compressed", "Dense", "Level", "Nodes", "Singleton"]
+__all__ = ["LEVELS", "Arrays", "Bitmap", "Compressed", "Dense", "Level", "Nodes", "Singleton"]
 
-LEVELS: dict[str, type[Level]] = {level.name: level for level in (Dense, Compressed, Singleton)}
+LEVELS: dict[str, type[Level]] = {level.name: level for level in (Dense, Compressed, Singleton, Bitmap)}
 """Level types by the name that a format string uses."""

@@ -87,6 +87,19 @@ class Level(ABC):
     def allocate(self, parents: int, positions: int, index: np.dtype[Any]) -> dict[str, tuple[int, np.dtype[Any]]]:
         """Length and dtype of each array for a result of so many parent positions and own positions."""
 
+    @property
+    def plain(self) -> Level:
+        """The level as kernels read and write it: itself, unless it encodes another one."""
+        return self
+
+    def decoded(self, parents: int, size: int, arrays: Arrays) -> Arrays:
+        """The arrays of the plain level, whose positions are the same."""
+        return arrays
+
+    def encoded(self, parents: int, size: int, arrays: Arrays) -> Arrays:
+        """The arrays of this level, given those of the plain one."""
+        return arrays
+
     def __str__(self) -> str:
         flags = [f"non{flag}" for flag, held in (("ordered", self.ordered), ("unique", self.unique)) if not held]
         return f"{self.name}({', '.join(flags)})" if flags else self.name

@@ -1,0 +1,143 @@
+"""Lowering of `scorch.emit.vocabulary.exponential`.
+
+exp(x) = 2^n exp(r) with n the integer nearest to x / ln 2, and r = x - n ln 2 in two steps, the first of them exact
+(Cody and Waite, *Software Manual for the Elementary Functions*, 1980). exp(r) = 1 + r + r^2 P(r), where P is the
+minimax polynomial on |r| <= ln 2 / 2, found by Remez' algorithm with the weight r^2. 2^n is multiplied in two halves,
+so that results that overflow become infinite, and small ones are rounded to subnormal numbers once.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from llvmlite import ir
+from numba.core import types
+
+from scorch.emit.vocabulary import exponential
+from scorch.emit.vocabulary.compiled import vec
+from scorch.emit.vocabulary.compiled.vec import Builder, Definition, Value, Vec, lowers, sign
+
+_PER_OCTAVE = 1.4426950408889634  # 1 / ln 2
+
+
+@dataclass(frozen=True)
+class _Numbers:
+    """What depends on the number type; the coefficients of P from the highest power down."""
+
+    high: float  # ln 2 in so few bits that n times it is exact
+    low: float
+    round: float  # added and subtracted, it leaves the nearest integer, which is then in its lowest bits
+    least: float  # below it the result is 0, above `most` it is infinite
+    most: float
+    bits: int
+    mantissa: int
+    bias: int
+    polynomial: tuple[float, ...]
+
+
+_SINGLE = _Numbers(
+    0.693145751953125,
+    1.4286068203094173e-06,
+    1.5 * 2**23,
+    -104.0,
+    89.0,
+    32,
+    23,
+    127,
+    (0.001395054143951737375, 0.0083689178468588790586, 0.041666205046314494948, 0.16666518602888443475,
+     0.50000000954216478632),
+)  # fmt: skip
+_DOUBLE = _Numbers(
+    float.fromhex("0x1.62e42fefa4p-1"),
+    -1.7239444525614835e-13,
+    1.5 * 2**52,
+    -746.0,
+    710.0,
+    64,
+    52,
+    1023,
+    (2.5117916234427802476e-8, 2.763133967917694154e-7, 2.7557216127718751923e-6, 0.000024801489785918865259,
+     0.00019841269917576267557, 0.0013888888947156002066, 0.0083333333333071162991, 0.041666666666514931913,
+     0.16666666666666699204, 0.50000000000000127927),
+)  # fmt: skip
+
+
+class _Lanes:
+    """Float arithmetic on vectors and constants of one type, in LLVM."""
+
+    def __init__(self, builder: Builder, type_: Any) -> None:
+        self.builder = builder
+        self.type = type_
+
+    def number(self, x: float) -> ir.Constant:
+        return ir.Constant(self.type, [x] * self.type.count)
+
+    def fma(self, a: Value, b: Value, c: Value) -> Value:
+        product = self.builder.fmul(a, b, flags=vec.CONTRACT)
+        return self.builder.fadd(product, c, flags=vec.CONTRACT)
+
+
+def _exp(builder: Builder, v: Vec, x: Value) -> Value:
+    """The lanes of e ** x; NaN stays NaN, since a comparison with it is false."""
+    numbers = _SINGLE if v.dtype == types.float32 else _DOUBLE
+    lanes = _Lanes(builder, x.type)
+    for operator, bound in ((">", numbers.most), ("<", numbers.least)):
+        limit = lanes.number(bound)
+        x = builder.select(builder.fcmp_ordered(operator, x, limit), limit, x)
+    shift = lanes.number(numbers.round)
+    shifted = builder.fadd(builder.fmul(x, lanes.number(_PER_OCTAVE)), shift)
+    n = builder.fsub(shifted, shift)
+    r = lanes.fma(n, lanes.number(-numbers.high), x)
+    r = lanes.fma(n, lanes.number(-numbers.low), r)
+    total: Value = lanes.number(numbers.polynomial[0])
+    for coefficient in numbers.polynomial[1:]:
+        total = lanes.fma(total, r, lanes.number(coefficient))
+    total = lanes.fma(builder.fmul(r, r), total, r)
+    total = builder.fadd(total, lanes.number(1.0))
+    return _scaled(builder, numbers, total, shifted, shift)
+
+
+def _scaled(builder: Builder, numbers: _Numbers, total: Value, shifted: Value, shift: Value) -> Value:
+    """total * 2^n, where n is the difference of the bits of two numbers."""
+    integers = ir.VectorType(ir.IntType(numbers.bits), total.type.count)
+
+    def whole(x: int) -> ir.Constant:
+        return ir.Constant(integers, [x] * integers.count)
+
+    n = builder.sub(builder.bitcast(shifted, integers), builder.bitcast(shift, integers))
+    half = builder.ashr(n, whole(1))
+    for part in (half, builder.sub(n, half)):
+        power = builder.shl(builder.add(part, whole(numbers.bias)), whole(numbers.mantissa))
+        total = builder.fmul(total, builder.bitcast(power, total.type))
+    return total
+
+
+def _sigmoid(builder: Builder, v: Vec, x: Value) -> Value:
+    one = ir.Constant(x.type, [1.0] * v.n)
+    return builder.fdiv(one, builder.fadd(one, _exp(builder, v, builder.fneg(x))))
+
+
+def _bind(twin: Any, operate: Any) -> None:
+    def define(_: Any, x: types.Type) -> Definition:
+        given = vec.vec_of(x)
+        if not vec.is_float(given):
+            raise vec.reject(f"{twin.__name__}: expected float lanes, not {given.dtype}")
+        return sign(given, x), lambda _, builder, __, values: operate(builder, given, values[0])
+
+    lowers(twin)(define)
+
+
+_bind(exponential.vexp, _exp)
+_bind(exponential.vsigmoid, _sigmoid)
+
+
+@lowers(exponential.vkeep)
+def _vkeep(_: Any, x: types.Type, m: types.Type, other: types.Type) -> Definition:
+    given = vec.vec_of(x)
+    if vec.plain(other) != given.dtype:
+        raise vec.reject(f"vkeep: {other} among lanes of {given.dtype}")
+
+    def generate(_: Any, builder: Builder, __: Any, values: tuple[Value, ...]) -> Value:
+        mask = vec.first_mask(builder, given.n, values[1])
+        return builder.select(mask, values[0], vec.widen(builder, given.dtype, values[2], given))
+
+    return sign(given, x, vec.index_of(m), given.dtype), generate

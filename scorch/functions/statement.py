@@ -1,0 +1,83 @@
+"""The one way from a torch function to the compiler: a statement in index notation over named operands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+
+from scorch import autograd
+from scorch.errors import ShapeError
+from scorch.formats import Format, dtypes
+from scorch.ir.normalise import normalise
+from scorch.ir.notation import Assign
+from scorch.ir.parse import parse_statements
+from scorch.operand import as_storage
+from scorch.tensor import Tensor
+
+__all__ = ["access", "broadcast", "computed", "index_names", "narrowed"]
+
+_LETTERS = "ijklmnpqrstuvw"
+
+
+@lru_cache(maxsize=4096)
+def _statements(text: str) -> tuple[Assign, ...]:
+    return normalise(parse_statements(text))
+
+
+def computed(
+    text: str, *, out_format: Format | None = None, dtype: torch.dtype | None = None, **operands: Any
+) -> torch.Tensor | Tensor:
+    """The result of statements over named operands: a torch tensor where it is structurally dense.
+
+    >>> computed("C[i] = A[i] * B[i]", A=torch.ones(2), B=torch.arange(2.0))
+    tensor([0., 1.])
+    """
+    storages = {name: as_storage(x) for name, x in operands.items()}
+    name = None if dtype is None else dtypes.name_of(dtype)
+    result = autograd.compute(_statements(text), storages, out_format, name)
+    return result if isinstance(result, torch.Tensor) else Tensor(result)
+
+
+def index_names(count: int) -> tuple[str, ...]:
+    """Names of so many indices.
+
+    >>> index_names(3)
+    ('i', 'j', 'k')
+    """
+    if count <= len(_LETTERS):
+        return tuple(_LETTERS[:count])
+    return tuple(f"i{d}" for d in range(count))
+
+
+def access(name: str, indices: Sequence[str]) -> str:
+    """The text of an access.
+
+    >>> access("A", ("i", "j")), access("s", ())
+    ('A[i,j]', 's')
+    """
+    return f"{name}[{','.join(indices)}]" if indices else name
+
+
+def broadcast(*shapes: Sequence[int]) -> tuple[int, ...]:
+    """The shape to which shapes are broadcast together; ShapeError if they don't fit."""
+    try:
+        return np.broadcast_shapes(*map(tuple, shapes))
+    except ValueError:
+        listed = " and ".join(str(tuple(shape)) for shape in shapes)
+        raise ShapeError(f"shapes {listed} can't be broadcast together") from None
+
+
+def narrowed(x: Any, shape: Sequence[int], names: Sequence[str]) -> tuple[Any, tuple[str, ...]]:
+    """An operand and its indices in a result of `shape`: notation broadcasts by leaving an index out.
+
+    Dimensions of extent 1 that are repeated in the result are squeezed out.
+    """
+    own = names[len(names) - x.ndim :]
+    extents = shape[len(shape) - x.ndim :]
+    gone = tuple(d for d in range(x.ndim) if x.shape[d] == 1 and extents[d] != 1)
+    kept = tuple(name for d, name in enumerate(own) if d not in gone)
+    return (x.squeeze(gone) if gone else x), kept

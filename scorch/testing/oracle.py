@@ -1,0 +1,209 @@
+"""What statements are worth, by torch on dense tensors: no plan, no loop, no sparsity.
+
+Every value carries two masks: where it is *known* because an absent entry decided it, so that an annihilator decides
+what it meets there, and where it is *gone*, as `absent` in a `where`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from math import prod
+from typing import TypeAlias
+
+import torch
+
+from scorch.formats import dtypes
+from scorch.ir.notation import Access, Assign, Expr, Literal
+from scorch.ir.operators import identity
+from scorch.ir.statement import ABSENT
+from scorch.tensor import Tensor
+from scorch.testing.functions import annihilated, applied, common
+
+__all__ = ["Expected", "Grid", "reference"]
+
+_OTHER = {
+    torch.float16: torch.float32,
+    torch.bfloat16: torch.float32,
+    torch.float32: torch.float64,
+    torch.float64: torch.float32,
+    torch.complex64: torch.complex128,
+    torch.complex128: torch.complex64,
+}
+_TOLERANCE = {torch.float16: 2e-2, torch.bfloat16: 5e-2}
+Scalar: TypeAlias = "bool | int | float | complex"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A value at every place: a number, or a tensor with a dimension for each index (1 where it lacks the index)."""
+
+    value: torch.Tensor | Scalar
+    known: torch.Tensor
+    gone: torch.Tensor
+
+    @classmethod
+    def of(cls, value: torch.Tensor | Scalar, known: torch.Tensor | None = None) -> Grid:
+        """A value, known nowhere unless a mask is given."""
+        nowhere = torch.zeros(value.shape if isinstance(value, torch.Tensor) else (), dtype=torch.bool)
+        return cls(value, nowhere if known is None else known, nowhere)
+
+    @property
+    def fixed(self) -> torch.Tensor:
+        """Where the value does not depend on stored entries: constants of the notation everywhere."""
+        return self.known if isinstance(self.value, torch.Tensor) else torch.ones((), dtype=torch.bool)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A result, and the places at which there is no other answer."""
+
+    value: torch.Tensor
+    certain: torch.Tensor
+    tolerance: float
+
+
+def reference(statements: Sequence[Assign], operands: Mapping[str, Tensor]) -> Expected:
+    """The result of normalised statements over tensors.
+
+    A place is not certain where number types of another precision give something else, so that rounding decides, nor
+    where the result depends on whether a temporary stores some place, which is the schedule's to choose.
+
+    >>> import scorch
+    >>> from scorch.ir.normalise import normalise
+    >>> from scorch.ir.parse import parse_statements
+    >>> A = scorch.from_coo([[0, 1], [1, 1]], [2.0, 3.0], (2, 2))
+    >>> reference(normalise(parse_statements("y[i] = A[i,k] * 0.5")), {"A": A}).value
+    tensor([1.0000, 1.5000])
+    """
+    plain = {name: _operand(x) for name, x in operands.items()}
+    other = {name: replace(grid, value=_converted(grid.value)) for name, grid in plain.items()}
+    runs = [_run(statements, given, keep) for given in (plain, other) for keep in (True, False)]
+    kinds = [grid.value.dtype for grid in (*plain.values(), Grid.of(runs[0])) if isinstance(grid.value, torch.Tensor)]
+    tolerance = max(_TOLERANCE.get(kind, 1e-4) for kind in kinds)
+    certain = torch.ones(runs[0].shape, dtype=torch.bool)
+    for run in runs[1:]:
+        certain &= close(run, runs[0], tolerance)
+    return Expected(runs[0], certain, tolerance)
+
+
+def close(left: torch.Tensor, right: torch.Tensor, tolerance: float) -> torch.Tensor:
+    """Where two tensors agree up to a tolerance, absolute for small values; NaN agrees with NaN."""
+    wide = torch.complex128 if left.is_complex() or right.is_complex() else torch.float64
+    if not left.is_floating_point() and not left.is_complex() and left.dtype == right.dtype:
+        return left == right
+    return torch.isclose(left.to(wide), right.to(wide), rtol=tolerance, atol=tolerance, equal_nan=True)
+
+
+def _operand(x: Tensor) -> Grid:
+    known = torch.zeros(x.shape, dtype=torch.bool)
+    if not x.format.is_dense:
+        known[:] = True
+        known[tuple(x.coords().to(torch.int64))] = False
+    return Grid.of(x.to_dense(), known)
+
+
+def _converted(value: torch.Tensor | Scalar) -> torch.Tensor | Scalar:
+    return value.to(_OTHER.get(value.dtype, value.dtype)) if isinstance(value, torch.Tensor) else value
+
+
+def _run(statements: Sequence[Assign], operands: Mapping[str, Grid], keep: bool) -> torch.Tensor:
+    """The last statement's value; temporaries store what is not known, or every place unless `keep`."""
+    found = dict(operands)
+    made = Grid.of(0)
+    for statement in statements:
+        made = _Space(statement, found).result(keep)
+        found[statement.target.tensor] = made
+    assert isinstance(made.value, torch.Tensor)
+    return made.value
+
+
+class _Space:
+    """The places of one statement: a dimension for each index that isn't a copy of another."""
+
+    def __init__(self, statement: Assign, tensors: Mapping[str, Grid]) -> None:
+        self.statement = statement
+        self.tensors = tensors
+        self.copies = dict(statement.equal)
+        self.order = tuple(v for v in statement.indices if v not in self.copies)
+
+    def result(self, keep: bool) -> Grid:
+        """The target, whose indices are the first ones."""
+        grid = self.evaluate(self.statement.expr)
+        value = grid.value if isinstance(grid.value, torch.Tensor) else torch.tensor(grid.value)
+        shape = torch.broadcast_shapes(value.shape, grid.known.shape, grid.gone.shape, (1,) * len(self.order))
+        known, gone = (grid.known | grid.gone).expand(shape), grid.gone.expand(shape)
+        rank = len(self.statement.target.indices)
+        value, known, gone = (x.expand(shape).flatten(rank) if len(shape) > rank else x.expand(shape) for x in (value, known, gone))
+        if self.statement.reduced:
+            value = _reduced(self.statement.reduce, value, gone, keep)
+            known, gone = known.all(-1), gone.all(-1)
+        elif len(shape) > rank:
+            value, known, gone = (x[..., 0] for x in (value, known, gone))
+        value = torch.where(gone, torch.zeros((), dtype=value.dtype), value) if keep else value
+        return Grid(value, known if keep else torch.zeros_like(known), gone & keep)
+
+    def evaluate(self, expr: Expr) -> Grid:
+        """The value of an expression at every place."""
+        if isinstance(expr, Literal):
+            return replace(Grid.of(0), gone=torch.tensor(True)) if expr == ABSENT else Grid.of(expr.value)
+        if isinstance(expr, Access):
+            return self.access(expr)
+        args = [self.evaluate(arg) for arg in expr.args]
+        if expr.op == "stored":
+            return Grid(~(args[0].known | args[0].gone), args[0].known, torch.zeros_like(args[0].gone))
+        if expr.op == "where":
+            return _choice(*args)
+        value = applied(expr.op, [arg.value for arg in args])
+        decided = torch.zeros((), dtype=torch.bool)
+        for place, arg in enumerate(args):
+            here = arg.known & ~decided & annihilated(expr.op, place, arg.value)
+            negated = expr.op == "sub" and place == 1
+            value = torch.where(here, *common(-arg.value if negated else arg.value, value)) if here.any() else value
+            decided = decided | here
+        fixed, some = reduce(torch.logical_and, [a.fixed for a in args]), reduce(torch.logical_or, [a.known for a in args])
+        return Grid(value, decided | (fixed & some), reduce(torch.logical_or, [arg.gone for arg in args]))
+
+    def access(self, access: Access) -> Grid:
+        """A tensor's value, its dimensions where their indices are; the diagonal of repeated ones."""
+        grid = self.tensors[access.tensor]
+        return Grid(*(self.placed(x, access) for x in (grid.value, grid.known, grid.gone)))  # type: ignore[arg-type]
+
+    def placed(self, x: torch.Tensor, access: Access) -> torch.Tensor:
+        names = [self.copies.get(v, v) for v in access.indices]
+        while repeated := [v for v in names if names.count(v) > 1]:
+            first = names.index(repeated[0])
+            second = names.index(repeated[0], first + 1)
+            x = x.diagonal(0, first, second)  # comes last
+            names = [v for n, v in enumerate(names) if n not in (first, second)] + [repeated[0]]
+        if not names:
+            return x
+        present = [v for v in self.order if v in names]
+        shape = iter(x.permute([names.index(v) for v in present]).shape)
+        return x.permute([names.index(v) for v in present]).reshape(
+            [next(shape) if v in present else 1 for v in self.order]
+        )
+
+
+def _choice(condition: Grid, yes: Grid, no: Grid) -> Grid:
+    """where(condition, yes, no): a known condition chooses what is known of the branch."""
+    truth = condition.value.bool() if isinstance(condition.value, torch.Tensor) else torch.tensor(bool(condition.value))
+    left, right = common(yes.value, no.value)
+    chosen = torch.where(truth, yes.fixed, no.fixed) & condition.known
+    same = (left == right) | ((left != left) & (right != right))
+    gone = torch.where(truth, yes.gone, no.gone)
+    return Grid(torch.where(truth, left, right), chosen | (yes.known & no.known & same), gone)
+
+
+def _reduced(op: str, value: torch.Tensor, gone: torch.Tensor, keep: bool) -> torch.Tensor:
+    """The last dimension reduced over what isn't gone."""
+    start = torch.tensor(identity(op, dtypes.name_of(value.dtype)), dtype=value.dtype)
+    value = torch.where(gone, start, value)
+    value = torch.cat([value, start.expand((*value.shape[:-1], 1))], -1)
+    if op in ("add", "mul"):
+        dtype = torch.int64 if value.dtype == torch.bool and op == "add" else value.dtype
+        return (torch.sum if op == "add" else torch.prod)(value, -1, dtype=dtype)
+    if op in ("max", "min"):
+        return (torch.amax if op == "max" else torch.amin)(value, -1)
+    return reduce(lambda a, b: applied(op, [a, b]), value.unbind(-1))
