@@ -43,9 +43,8 @@ def main() -> None:
     theirs, seconds = timed(model, x, edge_index)
     use_scorch(model)  # the one line
     ours, fewer = timed(model, x, edge_index)
-    print(
-        f"PyG {1e3 * seconds:.2f} ms, with Scorch {1e3 * fewer:.2f} ms; logits differ by {(ours - theirs).abs().max():.1e}"
-    )
+    print(f"PyG {1e3 * seconds:.2f} ms, with Scorch {1e3 * fewer:.2f} ms")
+    print(f"logits differ by {(ours - theirs).abs().max():.1e}")
 
 
 @torch.no_grad()
