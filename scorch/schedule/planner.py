@@ -162,8 +162,10 @@ def _merged(problem: Problem, access: Access, formats: dict[str, Format]) -> boo
 
 
 def _with_tiles(problem: Problem, layout: _Layout) -> Iterator[_Candidate]:
-    """The loops as they are, and with the innermost one in SIMD tiles if that is legal."""
+    """The loops as they are, and with the innermost one in SIMD tiles."""
     plain = _priced(problem, layout)
+    if plain is None and problem.statement.finish is not None:
+        yield from _tiled(problem, layout)  # a tile goes outside the reductions, where values are complete
     if plain is None or (problem.onto is not None and plain.writing.assembly.kind != "share"):
         return
     if not problem.convert and plain.writing.format != layout.wanted:
@@ -171,6 +173,11 @@ def _with_tiles(problem: Problem, layout: _Layout) -> Iterator[_Candidate]:
     if plain.writing.assembly.filtered and not _prefix(problem, layout.order):
         return  # terms would be filtered, not sums
     yield plain
+    yield from _tiled(problem, layout)
+
+
+def _tiled(problem: Problem, layout: _Layout) -> Iterator[_Candidate]:
+    """The loops with the innermost one in SIMD tiles, if that is legal."""
     last = layout.order[-1] if layout.order else None  # written last; the nest puts it outside the reductions
     target = problem.statement.target.indices
     if last is None or not can_tile(problem, last, layout.formats):

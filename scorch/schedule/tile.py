@@ -93,7 +93,9 @@ def positions_beside(
     That needs a result at the positions of the one operand that the innermost loop walks, what is multiplied to the
     sums being the same for all of them or stored there too, and rows long enough for groups.
     """
-    if assembly.kind != "share" or assembly.source is None or problem.dtype not in ("float32", "float64"):
+    if problem.statement.finish is not None or assembly.kind != "share" or assembly.source is None:
+        return 1
+    if problem.dtype not in ("float32", "float64"):
         return 1
     innermost, target = order[-1] if order else None, problem.statement.target.indices
     walker, format = assembly.source, formats[assembly.source.tensor]

@@ -163,3 +163,13 @@ def test_one_kernel_gives_what_several_give(case, dtype, monkeypatch):
 )
 def test_other_formats_give_the_same_fused_or_not(case, format, monkeypatch):
     _check(CASES[case], format, torch.float32, monkeypatch, one=False)
+
+
+@pytest.mark.parametrize("case", ["attention", "softmax", "bias and relu"])
+def test_compiled_kernels_give_the_same(case):
+    text = "; ".join(line for line in CASES[case].splitlines() if line)
+    operands = _operands(CASES[case], "csr", torch.float32)
+    wanted = _to_dense(scorch.compute(text, **operands))
+    with scorch.config.using(jit=True):
+        found = _to_dense(scorch.compute(text, **operands))
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
