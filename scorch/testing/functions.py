@@ -60,7 +60,7 @@ def applied(op: str, values: Sequence[Any]) -> torch.Tensor:
     >>> applied("max", [torch.tensor([1, 5]), 3])
     tensor([3, 5])
     """
-    function = _FUNCTIONS.get(op) or getattr(torch, op)
+    function: Callable[..., torch.Tensor] = _FUNCTIONS.get(op) or getattr(torch, op)
     if len(values) == 1:
         return function(torch.as_tensor(values[0]))
     return reduce(function, values[1:], values[0])
