@@ -63,7 +63,7 @@ def applied(op: str, values: Sequence[Any]) -> torch.Tensor:
     function: Callable[..., torch.Tensor] = _FUNCTIONS.get(op) or getattr(torch, op)
     if len(values) == 1:
         return function(torch.as_tensor(values[0]))
-    return reduce(function, values[1:], values[0])
+    return reduce(function, values[1:], values[0])  # type: ignore[no-any-return]
 
 
 def annihilated(op: str, place: int, value: Any) -> torch.Tensor:

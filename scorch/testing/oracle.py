@@ -163,7 +163,9 @@ class _Space:
         for place, arg in enumerate(args):
             here = arg.known & ~decided & annihilated(expr.op, place, arg.value)
             negated = expr.op == "sub" and place == 1
-            value = torch.where(here, *common(-arg.value if negated else arg.value, value)) if here.any() else value
+            if here.any():
+                deciding, value = common(-arg.value if negated else arg.value, value)
+                value = torch.where(here, deciding, value)
             decided = decided | here
         fixed = reduce(torch.logical_and, [arg.fixed for arg in args])
         some = reduce(torch.logical_or, [arg.known for arg in args])
