@@ -20,6 +20,7 @@ from scorch.errors import (
     UnsupportedError,
 )
 from scorch.formats import Format
+from scorch.functions.creation import empty_like, eye, full_like, ones_like, rand, zeros, zeros_like
 from scorch.indexing import absent, indices, result, stored, where
 from scorch.io import read, write
 from scorch.runtime.diagnose import diagnose
@@ -43,15 +44,22 @@ __all__ = [
     "config",
     "diagnose",
     "einsum",
+    "empty_like",
     "explain",
+    "eye",
     "formats",
     "from_coo",
+    "full_like",
     "indices",
     "kernel",
+    "ones_like",
+    "rand",
     "read",
     "result",
     "stored",
     "tensor",
     "where",
     "write",
+    "zeros",
+    "zeros_like",
 ]

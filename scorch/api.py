@@ -50,7 +50,9 @@ def einsum(
     tensor([[0., 2.],
             [1., 0.]])
     """
-    if autograd.recording() and any(map(is_recorded, operands)):
+    if torch.compiler.is_compiling():
+        return _traced(notation, operands, out_format)
+    if is_recorded(operands):
         return _recorded(notation, operands, out_format, out)
     try:
         bound = [bind(x) for x in operands]
@@ -64,6 +66,14 @@ def einsum(
     except ScorchError as error:
         raise error.explain_with(_context(notation, operands)) from None
     return result if isinstance(result, torch.Tensor) else Tensor(result)
+
+
+def _traced(notation: str, operands: tuple[Any, ...], out_format: Format | str | None) -> Result:
+    """An einsum as a node of the graph that torch.compile traces."""
+    from scorch.ops import traced_einsum
+
+    values, source = traced_einsum(notation, operands, out_format)
+    return values if source < 0 else Tensor(Storage(operands[source]._storage.pattern, values))
 
 
 def _recorded(
@@ -131,7 +141,7 @@ def _repeated(text: str, out_format: Format | str | None, operands: dict[str, An
     """The result of a text that was computed before on operands like these and is one kernel; None if there is none."""
     if any(isinstance(x, float) for x in operands.values()):
         return None  # its number type depends on the other operands
-    if autograd.recording() and any(map(is_recorded, operands.values())):
+    if is_recorded(operands.values()):
         return None
     try:
         bound = [bind(x) for x in operands.values()]
@@ -322,7 +332,7 @@ class BoundKernel:
         self._out_format = out_format
 
     def __call__(self, *operands: Any) -> Result:
-        if autograd.recording() and any(map(is_recorded, operands)):
+        if is_recorded(operands):
             return _recorded(self.notation, operands, self._out_format, None)
         try:
             bound = [bind(x) for x in operands]
@@ -394,8 +404,8 @@ def _observed(run: Callable[[engine.Observer], object]) -> Explanation | Explana
     """What a run of several statements does."""
     parts: list[Explanation] = []
 
-    def note(statement: Assign, program: engine.AnyProgram, storages: Sequence[Storage]) -> None:
-        parts.append(Explanation.of(program, storages, statement))
+    def note(statements: tuple[Assign, ...], program: engine.AnyProgram, storages: Sequence[Storage]) -> None:
+        parts.append(Explanation.of(program, storages, statements))
 
     run(note)
     return parts[0] if len(parts) == 1 else Explanations(tuple(parts))

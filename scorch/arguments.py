@@ -10,7 +10,6 @@ import torch
 from scorch.errors import DtypeError, FormatError, ShapeError
 from scorch.exchange import to_dense
 from scorch.formats import Pattern, dtypes
-from scorch.formats.blocks import divided
 from scorch.formats.storage import Array, bindable
 from scorch.operand import as_storage
 
@@ -50,19 +49,15 @@ def values_for(pattern: Pattern, values: Any) -> torch.Tensor:
 
 
 def _values_of_blocks(pattern: Pattern, given: torch.Tensor) -> torch.Tensor:
-    """Values (blocks, r, c), contiguous in stored order."""
+    """Values (blocks, r, c), or as the insides of blocks are stored, contiguous."""
     format = pattern.format
-    shape = (pattern.positions[format.ndim - 1], *format.blocks)
+    count, inner = pattern.positions[format.ndim - 1], format.order[format.ndim :]
+    shape = (count, *format.blocks)
+    if inner != tuple(sorted(inner)):
+        shape = (count, *(pattern.stored_shape[d] for d in inner))
     if tuple(given.shape) not in (shape, (pattern.nnz,)):
         raise ShapeError(f"{pattern} takes values of shape {shape}, got {tuple(given.shape)}")
-    if given.ndim == 1:
-        return given.contiguous()
-    inside = divided(format.blocks)
-    return given.permute(
-        0,
-        *(1 + inside[d - format.ndim] for d in format.order[format.ndim :]),
-        *(1 + d for d in range(format.ndim) if d not in inside),
-    ).contiguous()
+    return given.contiguous()
 
 
 def as_indices(coords: Any, ndim: int, count: int) -> torch.Tensor:

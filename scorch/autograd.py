@@ -27,21 +27,27 @@ from scorch.ir.einsum import operand_names
 from scorch.ir.notation import Access, Apply, Assign, Expr, accesses
 from scorch.reorder import is_plain, reorder
 
-__all__ = ["compute", "evaluate", "is_recorded", "recording"]
+__all__ = ["Call", "compute", "evaluate", "is_recorded", "recording", "transforming"]
 
 Result: TypeAlias = "Storage | torch.Tensor"
 GRAD, OUT, MASK = "_grad", "_out", "_mask"
 HELPERS = ("_count", "_product")
+WORTH_TRANSPOSING = 1000  # stored values: a smaller operand may be read against its order
 
 
 def recording() -> bool:
     """Whether torch may want more of an operation than its value: gradients, tangents, or a function transform."""
-    return torch.is_grad_enabled() or torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+    return torch.is_grad_enabled() or transforming()
+
+
+def transforming() -> bool:
+    """Whether a function transform or forward differentiation is under way."""
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
 def is_recorded(values: torch.Tensor) -> bool:
     """Whether an operation on these values has to be recorded, given that `recording()`."""
-    return values.requires_grad or torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+    return values.requires_grad or transforming()
 
 
 def evaluate(
@@ -59,7 +65,7 @@ def evaluate(
     if onto is None and _must_be_sorted(statement, operands, wanted):
         operands = [_sorted(storage) for storage in operands]
     parts = tuple([(storage.pattern, storage.fill) for storage in operands])
-    return _Call(statement, parts, wanted, dtype, onto)(*[storage.values for storage in operands])
+    return Call(statement, parts, wanted, dtype, onto)(*[storage.values for storage in operands])
 
 
 def compute(
@@ -70,7 +76,8 @@ def compute(
     observe: Observer | None = None,
 ) -> Result:
     """engine.compute, recorded for differentiation where torch wants that."""
-    return engine.compute(statements, operands, wanted, dtype, observe, evaluate)
+    recorded = recording() and any(is_recorded(storage.values) for storage in operands.values())
+    return engine.compute(statements, operands, wanted, dtype, observe, evaluate if recorded else None)
 
 
 def _must_be_sorted(statement: Assign, operands: Sequence[Storage], wanted: Format | None) -> bool:
@@ -105,7 +112,7 @@ def _access(statement: Assign, number: int) -> Access:
 
 
 @dataclass(eq=False)
-class _Call:
+class Call:
     """A statement with the patterns and fills of its operands; called with their values.
 
     `made` is the pattern and fill of the result, None if it is a torch tensor; known once the call has run.
@@ -201,7 +208,7 @@ class _Call:
         dense_only = all(part.format.is_dense for (part, _), b in zip(self.parts, batched, strict=True) if b)
         return self.is_linear and dense_only and self.wanted is None and self.onto is None
 
-    def batched(self, batched: Sequence[bool], shapes: Sequence[tuple[int, ...]]) -> _Call:
+    def batched(self, batched: Sequence[bool], shapes: Sequence[tuple[int, ...]]) -> Call:
         """The call over operands with a batch in front."""
         names = [_access(self.statement, n).tensor for n, b in enumerate(batched) if b]
         statement = self.statement
@@ -222,7 +229,7 @@ class _Evaluate(torch.autograd.Function):
     """The values of a statement's result as a function of those of its operands."""
 
     @staticmethod
-    def forward(call: _Call, *values: torch.Tensor) -> torch.Tensor:
+    def forward(call: Call, *values: torch.Tensor) -> torch.Tensor:
         return call.run(values)
 
     @staticmethod
@@ -256,7 +263,7 @@ class _Evaluate(torch.autograd.Function):
         return ctx.call.tangent(ctx.saved_tensors, moved)  # type: ignore[attr-defined]
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, ...], call: _Call, *values: torch.Tensor) -> tuple[Any, int]:
+    def vmap(info: Any, in_dims: tuple[int | None, ...], call: Call, *values: torch.Tensor) -> tuple[Any, int]:
         dims = in_dims[1:]
         batched = [dim is not None for dim in dims]
         if not call.can_batch(batched):
@@ -269,7 +276,7 @@ class _Evaluate(torch.autograd.Function):
         return _each(info.batch_size, dims, call, values), 0
 
 
-def _each(count: int, dims: Sequence[int | None], call: _Call, values: Sequence[torch.Tensor]) -> torch.Tensor:
+def _each(count: int, dims: Sequence[int | None], call: Call, values: Sequence[torch.Tensor]) -> torch.Tensor:
     """The results of a batch, one after the other."""
     found = []
     for n in range(count):
@@ -290,6 +297,7 @@ def _onto_dense(
     there = {v for a in accesses(expr) for v in a.indices}
     target = tuple(v for v in own if v in there)
     equal = tuple((first, second) for first, second in statement.equal if first in there)
+    _transpose(expr, target, known)
     gradient = _named(Assign(Access("_d", target), expr, "add", equal), known, dense(len(target)))
     assert isinstance(gradient, torch.Tensor)
     for place, v in enumerate(own):
@@ -301,6 +309,20 @@ def _onto_dense(
         gradient = torch.diag_embed(gradient.movedim(own.index(copies[first]), -1))
         own = [*(v for v in own if v != copies[first]), copies[first], first]
     return gradient.permute([own.index(v) for v in access.indices])
+
+
+def _transpose(expr: Expr, target: tuple[str, ...], known: Mapping[str, Storage]) -> None:
+    """Reorder sparse operands so that the result's indices come first, and keep that on their patterns.
+
+    The schedule prices a conversion as if it served this call only; that of an operand serves every backward pass.
+    """
+    for access in dict.fromkeys(accesses(expr)):
+        pattern = known[access.tensor].pattern
+        if pattern.format.is_dense or access.tensor == GRAD or pattern.nnz < WORTH_TRANSPOSING:
+            continue
+        order = tuple(sorted(pattern.format.order, key=lambda d: access.indices[d] not in target))
+        if order != pattern.format.order:
+            reorder(pattern, pattern.format.reordered(order))
 
 
 def _onto_pattern(

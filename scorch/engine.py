@@ -23,7 +23,7 @@ from scorch.formats import Format, Pattern, Storage, dense, dtypes
 from scorch.formats.memory import check_memory
 from scorch.formats.storage import hold
 from scorch.ir.absence import absent_value
-from scorch.ir.canonical import canonical
+from scorch.ir.canonical import canonical, canonical_run
 from scorch.ir.einsum import operand_names
 from scorch.ir.entries import over_values
 from scorch.ir.narrow import narrowed
@@ -31,9 +31,10 @@ from scorch.ir.notation import Assign, Literal, accesses, check_extents
 from scorch.ir.plan import Entrywise, Handover, Plan, Split
 from scorch.ir.reduction import with_absent_entries
 from scorch.ir.statement import ABSENT
-from scorch.ir.types import Kind, kind_of
+from scorch.ir.types import Kind, type_of
 from scorch.runtime import threads
 from scorch.runtime.launch import Launcher
+from scorch.schedule import fuse
 from scorch.schedule.path import contract, renamed
 from scorch.schedule.planner import schedule
 from scorch.schedule.problem import Operand, Problem
@@ -204,7 +205,7 @@ def _explained(error: Exception, statement: Assign, shape: tuple[int, ...], form
 
 
 AnyProgram: TypeAlias = "Program | Chain | Delegated | OverValues | blocked.Recast"
-Observer: TypeAlias = Callable[[Assign, AnyProgram, Sequence[Storage]], None]
+Observer: TypeAlias = Callable[[tuple[Assign, ...], AnyProgram, Sequence[Storage]], None]
 Evaluate: TypeAlias = "Callable[[Assign, Sequence[Storage], Format | None, str | None], Result]"
 
 
@@ -246,9 +247,11 @@ def prepare(
     key = (statement, tuple([storage.key for storage in operands]), wanted, dtype, onto, settings())
     found: AnyProgram | None = find(key)
     if found is None:
-        found = _entrywise(statement, operands, wanted, dtype)
-        if found is None and onto is None:
-            found = blocked.prepared(statement, operands, wanted, dtype)
+        found = None
+        if onto is None:
+            found = _entrywise(statement, operands, wanted, dtype) or blocked.prepared(
+                statement, operands, wanted, dtype
+            )
         if found is None:
             problem = problem_of(statement, operands, wanted, dtype, onto=onto)
             found = _program(contract(problem), operands, wanted, onto)
@@ -339,18 +342,61 @@ def compute(
 ) -> Result:
     """Compute normalised statements over named operands, in order; the last one's result, in format `wanted`.
 
-    `observe` is told each step: its statement, its program, and the program's operands. `run` evaluates each step in
-    place of `evaluate`: the differentiable one, say. Raises UnsupportedError for a
-    result that is not 0 where nothing is stored, if no operand's fill and no `wanted` asks for that.
+    `observe` is told each step: its statements, its program, and the program's operands. `run` evaluates each step in
+    place of `evaluate`, the differentiable one, say; without it, statements may share a kernel. Raises
+    UnsupportedError for a result that is not 0 where nothing is stored, if no operand's fill and no `wanted` asks for
+    that.
     """
     known = dict(operands)
     result: Result = torch.empty(0)
-    for number, statement in enumerate(statements):
-        last = number == len(statements) - 1
+    rest = tuple(statements)
+    while rest:
+        program, count = _fused(rest, known, wanted, dtype) if run is None else (None, 1)
+        last = count == len(rest)
         step = _Step(known, wanted if last else None, dtype if last else None, last, observe, run or evaluate)
-        result = step.run(statement)
-        known[statement.target.tensor] = result if isinstance(result, Storage) else Storage.from_dense(result)
+        result = step.run(rest[0]) if program is None else step.run_together(rest[:count], program)
+        known[rest[count - 1].target.tensor] = result if isinstance(result, Storage) else Storage.from_dense(result)
+        rest = rest[count:]
     return result
+
+
+def _fused(
+    statements: tuple[Assign, ...], known: Mapping[str, Storage], wanted: Format | None, dtype: str | None
+) -> tuple[Program | None, int]:
+    """A program for as many of the first statements as make a kernel worth its while, and their number; or None and
+    1."""
+    for count in fuse.runs(statements):
+        renamed, tensors = canonical_run(statements[:count])
+        storages = [known[name] for name in tensors]
+        if not all(map(_is_readable, storages)):
+            continue
+        end = (wanted, dtype) if count == len(statements) else (None, None)
+        key = (renamed, tuple([storage.key for storage in storages]), *end, settings())
+        program = find(key)
+        if program is None:
+            program = _fused_program(renamed, storages, *end) or _APART
+            remember(key, program, storages)
+        if program is not _APART:
+            return program, count
+    return None, 1
+
+
+def _is_readable(storage: Storage) -> bool:
+    """Whether kernels of several statements take an operand: not blocks, nor half types, which each one would round."""
+    return reorder.is_plain(storage.pattern.format) and storage.dtype not in dtypes.HALVES
+
+
+_APART = object()
+"""In place of a program: the statements are better computed one by one."""
+
+
+def _fused_program(
+    statements: tuple[Assign, ...], operands: Sequence[Storage], wanted: Format | None, dtype: str | None
+) -> Program | None:
+    names = operand_names(len(operands))
+    described = {name: Operand.of(name, s.pattern, s.dtype, s.fill) for name, s in zip(names, operands, strict=False)}
+    plan = fuse.fuse(statements, described, threads.available(), wanted, dtype)
+    return None if plan is None else Program(plan, compile_kernel(plan.kernel), operands)
 
 
 @dataclass(frozen=True)
@@ -377,6 +423,13 @@ class _Step:
         dtype = self.known[before[0].target.tensor].dtype if before and self.dtype is None else self.dtype
         return self._kernel(last, self.wanted, dtype)
 
+    def run_together(self, statements: tuple[Assign, ...], program: Program) -> Result:
+        """The result of the last of several statements, by one kernel."""
+        storages = [self.known[name] for name in canonical_run(statements)[1]]
+        if self.observe is not None:
+            self.observe(statements, program, storages)
+        return program([storage.vals for storage in storages])
+
     def _kernel(self, statement: Assign, wanted: Format | None, dtype: str | None) -> Result:
         """A statement over entries by one kernel, or, where it would be too wide, by several."""
         names = dict.fromkeys(access.tensor for access in accesses(statement.expr))
@@ -392,7 +445,7 @@ class _Step:
         storages = [self.known[name] for name in tensors]
         dtype = dtype or result_type(renamed, storages)
         if self.observe is not None:
-            self.observe(statement, prepare(renamed, storages, wanted, dtype), storages)
+            self.observe((statement,), prepare(renamed, storages, wanted, dtype), storages)
         return self.evaluate(renamed, storages, wanted, dtype)
 
 
@@ -423,9 +476,7 @@ def result_type(statement: Assign, operands: Sequence[Storage]) -> str:
 
 @lru_cache(maxsize=4096)
 def _result_type(statement: Assign, operands: tuple[Kind, ...]) -> str:
-    kinds = dict(zip(operand_names(len(operands)), operands, strict=False))
-    found = kind_of(statement.expr, lambda access: kinds[access.tensor]).dtype
-    return "int64" if found == "bool" and statement.reduced and statement.reduce == "add" else found
+    return type_of(statement, dict(zip(operand_names(len(operands)), operands, strict=False)))
 
 
 def _refuse_filling(statement: Assign, fills: Mapping[str, Fill], extents: Mapping[str, int]) -> None:

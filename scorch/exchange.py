@@ -57,14 +57,24 @@ def stored_order(storage: Storage) -> torch.Tensor:
 
 
 def shaped_values(storage: Storage) -> torch.Tensor:
-    """The values in stored order; those of a block format by blocks, (blocks, r, c)."""
-    format, values = storage.pattern.format, stored_order(storage)
+    """The values in stored order; those of a block format by blocks: (blocks, r, c), or as their insides are stored."""
+    format, pattern, values = storage.pattern.format, storage.pattern, stored_order(storage)
     if not format.blocks:
         return values
-    inner = [d for d in format.order if d >= format.ndim]
-    by_block = values.reshape(-1, *(storage.pattern.stored_shape[d] for d in inner))
-    natural = by_block.permute(0, *(1 + inner.index(d) for d in sorted(inner)))
-    return natural.reshape(-1, *format.blocks)
+    if format.order[format.ndim :] == tuple(range(format.ndim, len(format.order))):
+        return values.reshape(pattern.positions[format.ndim - 1], *format.blocks)
+    return values.reshape(
+        pattern.positions[format.ndim - 1], *(pattern.stored_shape[d] for d in format.order[format.ndim :])
+    )
+
+
+def _block_values(storage: Storage) -> torch.Tensor:
+    """The values as (blocks, r, c), however the insides of blocks are stored."""
+    format, values = storage.pattern.format, shaped_values(storage)
+    inner = format.order[format.ndim :]
+    if inner != tuple(sorted(inner)):
+        values = values.permute(0, *(1 + inner.index(d) for d in sorted(inner)))
+    return values.reshape(len(values), *format.blocks)
 
 
 def permuted(storage: Storage, dims: Sequence[int]) -> Storage:
@@ -148,7 +158,7 @@ def _to_torch_blocked(storage: Storage, layout: torch.layout) -> torch.Tensor:
     )
     pos, crd = (torch.from_numpy(array) for array in _same_index_type(storage))
     make = torch.sparse_bsr_tensor if layout is torch.sparse_bsr else torch.sparse_bsc_tensor
-    return make(pos, crd, shaped_values(storage), storage.pattern.shape, check_invariants=False)
+    return make(pos, crd, _block_values(storage), storage.pattern.shape, check_invariants=False)
 
 
 def _same_index_type(storage: Storage) -> tuple[Array, Array]:
@@ -176,7 +186,7 @@ def to_scipy(storage: Storage) -> ScipyArray:
         )
     if format.blocks and format.grid == csr:
         pos, crd = _same_index_type(storage)
-        blocks = shaped_values(storage).detach().numpy()
+        blocks = _block_values(storage).detach().numpy()
         return scipy.sparse.bsr_array((blocks, crd, pos), shape=storage.pattern.shape)
     if format.sorted in (csr, csc):
         kind = scipy.sparse.csr_array if format.sorted == csr else scipy.sparse.csc_array

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from scorch.blocked import Recast
 from scorch.formats import Format, Storage, dtypes
-from scorch.ir.canonical import canonical
+from scorch.ir.canonical import canonical_run
 from scorch.ir.einsum import operand_names
 from scorch.ir.notation import Access, Apply, Assign, Expr, accesses
 from scorch.ir.plan import Entrywise, Handover, Plan, Split
@@ -33,7 +33,8 @@ class Explanation:
     """The statement, the plan with its alternatives, each operand's statistics, the source and its file.
 
     `tensors` says of each operand and of the result: name, format, number type, shape, what is stored.
-    `path` is None where the work is left to several kernels or to torch. As text, and in a notebook as HTML.
+    `before` are statements that the same kernel computes on the way. `path` is None where the work is left to several
+    kernels or to torch. As text, and in a notebook as HTML.
     """
 
     notation: Assign
@@ -42,28 +43,30 @@ class Explanation:
     source: str
     path: Path | None
     tensors: tuple[Row, ...] = ()
+    before: tuple[Assign, ...] = ()
 
     @classmethod
-    def of(cls, program: AnyProgram, operands: Sequence[Storage], statement: Assign | None = None) -> Explanation:
-        """What there is to say about a program over these operands; `statement` has them by the users' names."""
+    def of(cls, program: AnyProgram, operands: Sequence[Storage], statements: tuple[Assign, ...] = ()) -> Explanation:
+        """What there is to say about a program over these operands; `statements` have them by the users' names."""
         while isinstance(program, Recast):  # in blocks, or with levels that encode others
             operands = program.see(operands)
             program = program.inner
         names = operand_names(len(operands))
         named = dict(zip(names, operands, strict=False))
         measured = {name: statistics(storage.pattern) for name, storage in named.items()}
-        given = canonical(statement)[1] if statement is not None else names
+        given = _read(statements) or names
         rows = [
             _operand_row(name if name == user else f"{name} ({user})", storage, measured[name])
             for (name, storage), user in zip(named.items(), given, strict=False)
         ]
         rows.append(_result_row(program.plan, named))
-        written = statement or program.plan.statement
-        return cls(written, program.plan, measured, program.source, program.path, tuple(rows))
+        *before, last = statements or (program.plan.statement,)
+        plan, source, path = program.plan, program.source, program.path
+        return cls(last, plan, measured, source, path, tuple(rows), tuple(before))
 
     def __str__(self) -> str:
         sections = [
-            ("", [str(self.notation)]),
+            ("", [str(statement) for statement in (*self.before, self.notation)]),
             ("tensors", _aligned(self.tensors)),
             ("plan", _plan_lines(self.plan)),
             ("because", _reasons(self)),
@@ -75,7 +78,10 @@ class Explanation:
     def _repr_html_(self) -> str:
         alternatives = _alternative_rows(self.plan)
         parts = [
-            f"<div style='font-weight:bold'><code>{escape(str(self.notation))}</code></div>",
+            *(
+                f"<div style='font-weight:bold'><code>{escape(str(statement))}</code></div>"
+                for statement in (*self.before, self.notation)
+            ),
             _html_table(["", "format", "type", "shape", "stored"], self.tensors),
             _html_heading("Plan"),
             _html_code("\n".join(_plan_lines(self.plan))),
@@ -128,6 +134,11 @@ class Explanations:
         return "<hr>".join(part._repr_html_() for part in self.parts)
 
 
+def _read(statements: tuple[Assign, ...]) -> tuple[str, ...]:
+    """The tensors that statements read, in the order of their program's operands."""
+    return canonical_run(statements)[1] if statements else ()
+
+
 # --- what there is to say -----------------------------------------------------------------------------------
 
 
@@ -138,7 +149,8 @@ def _operand_row(name: str, storage: Storage, found: Statistics) -> Row:
 
 def _result_row(plan: AnyPlan, operands: dict[str, Storage]) -> Row:
     extents: dict[str, int] = {}
-    for access in accesses(plan.statement.expr):
+    read = plan.kernel.accesses if isinstance(plan, Plan) else plan.statement.accesses
+    for access in read:
         extents |= dict(zip(access.indices, operands[access.tensor].pattern.shape, strict=True))
     target = plan.statement.target
     shape = _shape(extents[index] for index in target.indices)

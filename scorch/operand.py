@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import weakref
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -69,18 +70,25 @@ def bind(x: object) -> tuple[object, Array]:
     if type(x) is torch.Tensor and x.layout is torch.strided and x.is_contiguous() and _is_plain(x):
         plain = x.detach() if x.requires_grad else x
         try:
-            return (x.shape, x.dtype), plain.numpy().reshape(-1)
+            array = plain.numpy()
+            return (x.shape, x.dtype), array if array.ndim == 1 else array.reshape(-1)
         except RuntimeError:  # torch has yet to negate it, or is tracing: the long way mends that, or says why not
             pass
     storage = as_storage(x)
     return storage.key, storage.vals
 
 
-def is_recorded(x: object) -> bool:
-    """Whether an operation on this operand has to be recorded, given that `autograd.recording()`."""
+def is_recorded(operands: Iterable[object]) -> bool:
+    """Whether torch wants an operation on these recorded: to differentiate or to transform it."""
+    if autograd.transforming():
+        return any(isinstance(x, Stored | torch.Tensor) for x in operands)
+    return torch.is_grad_enabled() and any(map(_requires_grad, operands))
+
+
+def _requires_grad(x: object) -> bool:
     if isinstance(x, Stored):
-        return autograd.is_recorded(x._storage.values)
-    return isinstance(x, torch.Tensor) and autograd.is_recorded(x)
+        return x._storage.values.requires_grad
+    return isinstance(x, torch.Tensor) and x.requires_grad
 
 
 def _is_plain(x: torch.Tensor) -> bool:

@@ -16,7 +16,8 @@ from scorch.errors import DtypeError, FormatError, ScorchError, ShapeError, Unsu
 from scorch.formats import Format, Pattern, Storage, dtypes, resolve
 from scorch.formats.coordinates import coordinates, pack
 from scorch.formats.storage import Array, dense_pattern
-from scorch.functions.methods import Functions
+from scorch.functions import registry
+from scorch.functions.methods import Functions, is_operand
 from scorch.ir.einsum import parse_einsum
 from scorch.operand import Stored, as_storage
 
@@ -149,7 +150,10 @@ class Tensor(Functions):
         return self._storage.values.requires_grad
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
-        """Record operations on the values from now on; returns the tensor."""
+        """Record operations on the values from now on; returns the tensor. DtypeError for integers and truth values."""
+        if requires_grad and not (self.dtype.is_floating_point or self.dtype.is_complex):
+            name = dtypes.name_of(self.dtype)
+            raise DtypeError(f"values of type {name} have no gradient; convert them with A.to(torch.float32)")
         self._storage.values.requires_grad_(requires_grad)
         return self
 
@@ -282,10 +286,10 @@ class Tensor(Functions):
         return np.array(exchange.dense_view(self._storage).detach().numpy(), dtype=dtype, copy=copy)
 
     def __matmul__(self, other: Any) -> Any:
-        return _matmul(self, other)
+        return _matmul(self, other) if is_operand(other) else NotImplemented
 
     def __rmatmul__(self, other: Any) -> Any:
-        return _matmul(other, self)
+        return _matmul(other, self) if is_operand(other) else NotImplemented
 
     def __len__(self) -> int:
         if not self.shape:
@@ -402,7 +406,11 @@ _PRODUCTS = {(2, 2): "ij,jk->ik", (2, 1): "ij,j->i", (1, 2): "i,ij->j", (1, 1): 
 def _matmul(a: Any, b: Any) -> Any:
     notation = _PRODUCTS.get((getattr(a, "ndim", 0), getattr(b, "ndim", 0)))
     if notation is None:
-        return NotImplemented
+        return registry.call("matmul", a, b)
+    if torch.compiler.is_compiling():
+        from scorch.ops import traced_einsum
+
+        return traced_einsum(notation, (a, b), None)[0]  # dense, or an error: a product has no operand's pattern
     from scorch.autograd import evaluate  # the compiler, which most uses of a tensor don't need
 
     storages = [as_storage(a), as_storage(b)]

@@ -317,7 +317,7 @@ def test_to() -> None:
     with pytest.raises(FormatError, match="unknown format 'cssr'"):
         A.to("cssr")
     with pytest.raises(DtypeError, match="is not supported"):
-        A.to(torch.bfloat16)
+        A.to(torch.qint8)
 
 
 # --- torch, scipy, numpy --------------------------------------------------------------------------------
@@ -376,7 +376,7 @@ def test_what_torch_and_scipy_cannot_hold() -> None:
         A.to_scipy()
     with pytest.raises(UnsupportedError, match=r"scipy.sparse has no dense arrays"):
         tensor(DENSE).to_scipy()
-    with pytest.raises(UnsupportedError, match=r"not torch.sparse_bsr"):
+    with pytest.raises(UnsupportedError, match=r"torch.sparse_bsr needs the size of its blocks"):
         tensor(DENSE).to_torch(torch.sparse_bsr)
 
 
@@ -445,8 +445,7 @@ def test_item_and_truth() -> None:
         bool(tensor(DENSE.to_sparse_csr()))
     with pytest.raises(TypeError, match="0-d"):
         len(tensor(1.0))
-    with pytest.raises(TypeError, match="not iterable"):
-        iter(tensor(DENSE))  # type: ignore[call-overload]
+    assert [row.tolist() for row in tensor(torch.eye(2))] == [[1.0, 0.0], [0.0, 1.0]]
 
 
 @pytest.mark.parametrize("format", MATRIX_FORMATS)

@@ -65,7 +65,8 @@ class Case:
     """An operation on operands: scipy arrays and contiguous numpy arrays, float32, made by `load`.
 
     `reference` computes the expected result from the operands; None where there is nothing to check.
-    `inner` calls are timed as one when a single call is too short for the clock.
+    `inner` calls are timed as one when a single call is too short for the clock. `by_largest`: errors are measured by
+    the largest entry of the result, not by its terms, which nobody knows of a model.
     """
 
     family: str
@@ -76,6 +77,7 @@ class Case:
     reference: Callable[..., Any] | None = None
     real: bool = False
     inner: int = 1
+    by_largest: bool = False
 
     @property
     def id(self) -> str:

@@ -59,6 +59,13 @@ def _parser() -> argparse.ArgumentParser:
         help=f"of {', '.join(FAMILIES)} (default: all)",
     )
     add(
+        "--end-to-end",
+        dest="family",
+        action="store_const",
+        const=("end-to-end",),
+        help="whole models: the same as --family end-to-end",
+    )
+    add(
         "--case",
         default="*",
         metavar="GLOB",

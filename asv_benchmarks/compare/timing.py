@@ -99,7 +99,7 @@ def measure(case: Case, options: Options) -> CaseResult:
     """Build, check and time every contender of a case; one that fails is an outcome with an error."""
     operands = case.load()
     result = CaseResult(case.id, case.family, case.matrix, case.variant, case.real, describe(operands))
-    expected = check.expect(case.reference, operands) if case.reference else None
+    expected = check.expect(case.reference, operands, case.by_largest) if case.reference else None
     runners = []
     for peer, contender in peers.contenders(case.operation, operands):
         outcome = Outcome(contender.label, peer.name, peer.counted)

@@ -9,15 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from scorch.emit.beside import is_beside
 from scorch.emit.builder import Param
 from scorch.emit.merge import Merge
 from scorch.emit.positions import Cursor
+from scorch.emit.prefetch import Prefetch
 from scorch.emit.space import iteration_space
 from scorch.emit.tiles import Lanes
 from scorch.errors import ScheduleError
 from scorch.ir import loops as ir
 from scorch.ir.lattice import build_lattice
-from scorch.ir.notation import Access, accesses
+from scorch.ir.notation import Access, accesses, substitute
 from scorch.ir.plan import Compute, Loop, Tile, walk
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ class Loops:
         self.low = lowering
         self.b = lowering.b
         self.merge = Merge(lowering)
+        self.prefetch = Prefetch(lowering)
         self._outermost = True
 
     def loop(self, node: Loop) -> None:
@@ -59,7 +62,7 @@ class Loops:
         if reader is not None:
             self.low.entries(node, reader)
             return
-        space = iteration_space(node.body)
+        space = substitute(iteration_space(node.body), self.low.rows.spaces)
         lattice = build_lattice(space, node.index, lambda a: self._walks(a, node.index), self.low.fills)
         access = lattice.only()
         if lattice.is_dense:
@@ -134,7 +137,7 @@ class Loops:
     def positions(self, node: Loop, access: Access, outermost: bool) -> None:
         """The stored coordinates of one access, every other one being located."""
         cursor = self.ready(access, node.index)
-        lo, hi = cursor.bounds(self.low.extent(node.index))
+        lo, hi = self.low.rows.bounds.get(access) or cursor.bounds(self.low.extent(node.index))
         if outermost and self.low.kernel.unit == "positions":
             lo, hi = LO, HI
         if self.low.divided is not None and access == self.low.divided.access and cursor.depth == 1:
@@ -170,8 +173,11 @@ class Loops:
             count = ir.Const(node.unroll)
             whole = self.b.let("whole_groups", ir.Binary("-", last, ir.Binary("%", ir.Binary("-", last, first), count)))
             with self.b.block() as group:
-                for number in range(node.unroll):
-                    self._position(node, cursor, ir.add(p, number), number)
+                if is_beside(node):
+                    self.low.beside.group(node, cursor, p)
+                else:
+                    for number in range(node.unroll):
+                        self._position(node, cursor, ir.add(p, number), number)
             self.b.emit(ir.For(p, first, whole, tuple(group), count))
             lo, hi = whole, last
         with self.b.block() as single:
@@ -185,7 +191,7 @@ class Loops:
             for access, sets in self.low.sets.items():
                 self.low.loaded[access] = sets[number]
             self.b.emit(ir.Let(var, cursor.coordinate(p, self.low.extent(node.index))))
-            self._prefetch(node, cursor, p)
+            self.prefetch.rows(node, cursor, p)
             self.low.cursors[cursor.access] = cursor.at(p, ir.add(p, 1))
             if node.equals is not None:
                 with self.low.scope() as kept:
@@ -214,11 +220,13 @@ class Loops:
         """One vector of stored positions."""
         with self.low.scope() as body:
             self.low.lanes = lanes
-            coordinates = lanes.load(cursor.arrays.index(cursor.depth, "crd"), lanes.base, 0)
-            var = self.b.fresh(f"{node.index}s", coordinates.dtype)
-            self.b.emit(ir.Let(var, coordinates))
             self.low.cursors[cursor.access] = cursor.at(lanes.base, ir.add(lanes.base, 1))
-            self.low.body(node.index, var, node.body)
+            read = set(accesses(iteration_space(node.body))) - {cursor.access}
+            if any(node.index in a.indices for a in self.low.cursors if a in read):
+                coordinates = lanes.load(cursor.arrays.index(cursor.depth, "crd"), lanes.base, 0)
+                self.low.body(node.index, self.b.let(f"{node.index}s", coordinates), node.body)
+            else:  # nobody asks where the positions are
+                self.low.body(node.index, lanes.base, node.body)
         self.b.emit(*body)
 
     def _segments(self, node: Loop, cursor: Cursor, lo: ir.Expr, hi: ir.Expr) -> None:
@@ -245,21 +253,3 @@ class Loops:
         self.b.emit(ir.Let(end, ir.add(p, 1)))
         same = ir.Binary("==", cursor.coordinate(end, self.low.extent(str(cursor.index))), coordinate)
         self.b.emit(ir.While(ir.Binary("and", ir.Binary("<", end, last), same), (ir.Let(end, ir.Const(1), "+"),)))
-
-    def _prefetch(self, node: Loop, cursor: Cursor, p: ir.Expr) -> None:
-        """Ask for the lines of the rows that later nonzeros select, while the tile of this one is computed."""
-        if self.low.lanes is None or self.low.tile is None or not self.low.tile.prefetch or not self.low.values:
-            return
-        for other in {a: self.low.cursors[a] for a in accesses(iteration_space(node.body))}.values():
-            if other.index != node.index or self.low.lanes.index not in other.path or other.access == cursor.access:
-                continue
-            array = cursor.arrays.index(cursor.depth, "crd")
-            final = ir.Binary("-", ir.Call("len", (array,), "int64"), ir.Const(1))
-            ahead = ir.Call("min", (ir.add(p, self.low.tile.prefetch), final), "int64")
-            place = other.located(cursor.coordinate(ahead, self.low.extent(node.index)), self.low.extent(node.index))
-            while not place.resolved:
-                index = str(place.index)
-                place = place.located(self.low.env[index], self.low.extent(index))
-            start = self.b.let("ahead", place.first)
-            for t in range(self.low.lanes.vectors):
-                self.b.emit(ir.Effect(ir.Call("prefetch", (other.arrays.vals, self.low.lanes.place(start, t)), "none")))

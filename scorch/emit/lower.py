@@ -10,21 +10,23 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from scorch.emit.beside import Beside, Group
 from scorch.emit.builder import Builder, Param
 from scorch.emit.loops import Divided, Loops
 from scorch.emit.positions import Cursor, TensorArrays, begin
 from scorch.emit.registers import Registers
 from scorch.emit.results import result_writer
+from scorch.emit.rows import Rows
 from scorch.emit.space import iteration_space
 from scorch.emit.tiles import Lanes
 from scorch.emit.tiling import Tiling
-from scorch.emit.values import as_dtype, combine, is_vector, value_of
+from scorch.emit.values import as_dtype, combine, identity, is_vector, value_of
 from scorch.emit.workspaces import Accumulator, accumulator
 from scorch.errors import ScheduleError
 from scorch.formats import dtypes
 from scorch.ir import loops as ir
 from scorch.ir.absence import guarded
-from scorch.ir.notation import Access, Literal, accesses
+from scorch.ir.notation import Access, Apply, Expr, Literal, accesses
 from scorch.ir.plan import Block, Compute, Kernel, Loop, Stmt, Tile, Where
 from scorch.ir.types import Kind
 
@@ -61,19 +63,20 @@ class Lowering:
         self.lanes: Lanes | None = None
         self.accumulators: dict[str, Accumulator] = {}
         self.loaded: dict[Access, ir.Expr | list[ir.Expr]] = {}
-        for name in (*kernel.statement.indices, "lo", "hi", "chunk"):
+        for name in (*(v for s in kernel.statements for v in s.indices), "lo", "hi", "chunk"):
             self.b.fresh(name)
         self.fills = {spec.name: spec.fill for spec in kernel.operands}
         self.types = {spec.name: spec for spec in kernel.operands}
         self.filters = guarded(kernel.statement.expr)[0] is not None
         specs = {spec.name: TensorArrays(self.b, spec) for spec in kernel.operands}
-        self.cursors: dict[Access, Cursor] = {
-            access: begin(access, specs[access.tensor]) for access in accesses(kernel.statement.expr)
-        }
+        self.cursors: dict[Access, Cursor] = {access: begin(access, specs[access.tensor]) for access in kernel.accesses}
         self.result = result_writer(self)
         self.loops = Loops(self)
         self.tiling = Tiling(self)
+        self.beside = Beside(self)
+        self.group: Group | None = None  # positions whose reductions share a loop
         self.register_workspaces = Registers(self)
+        self.rows = Rows(self)
         self.divided: Divided | None = None
         self.met: ir.Var | None = None  # whether the sum in hand has met a stored value
         self.tile: Tile | None = None
@@ -126,6 +129,9 @@ class Lowering:
                     self.stmt(inner)
 
     def compute(self, node: Compute) -> None:
+        if self.group is not None:
+            self.beside.accumulate(node)
+            return
         if self.products is not None:
             self.b.emit(ir.Let(self.products, ir.Const(1), "+"))
             return
@@ -143,6 +149,8 @@ class Lowering:
         if name in self.accumulators:
             key = self.env[node.target.indices[0]]
             self.accumulators[name].insert(key, lambda: self.value(node, None))
+        elif node.target in self.rows.held:
+            self.rows.write(node)
         elif name == self.kernel.result.name:
             self.result.write(node.reduce, lambda t: self.value(node, t))
         else:
@@ -174,16 +182,33 @@ class Lowering:
             return
         held = self.loaded[node.target]
         targets = held if isinstance(held, list) else [held]
+        if self.lanes is not None:
+            targets = targets[: self.lanes.vectors]  # a rest of fewer vectors leaves accumulators alone
         for t, target in enumerate(targets):
             assert isinstance(target, ir.Var)
             value = self.value(node, t if is_vector(target) else None)
+            if is_vector(target):
+                value = self._kept(node, value, t)
             self.b.emit(ir.Let(target, _fused(node.reduce, target, value, self.kernel.dtype)))
+
+    def _kept(self, node: Compute, value: ir.Expr, t: int) -> ir.Expr:
+        """A vector that is to be reduced over its lanes, those behind the last value neutral; of a product with what
+        was loaded they are 0 already."""
+        lanes, reduce = self.lanes, node.reduce
+        if lanes is None or reduce is None or not lanes.is_partial(t) or lanes.index in node.target.indices:
+            return value
+        factors = node.expr.args if isinstance(node.expr, Apply) and node.expr.op == "mul" else (node.expr,)
+        if reduce == "add" and any(isinstance(f, Access) and lanes.index in f.indices for f in factors):
+            return value
+        return lanes.keep(value, identity(reduce, value.dtype.split("x")[0]))
 
     def read(self, access: Access, t: int | None) -> ir.Expr:
         """The value of an access: a register, what was loaded further out, or a load."""
         held = self.loaded.get(access)
         if held is not None:
             return held[t or 0] if isinstance(held, list) else held
+        if access in self.rows.held:
+            return self.rows.read(access, t)
         cursor = self.cursors[access]
         if not cursor.resolved:
             raise ScheduleError(f"{access} is read before index {cursor.index} is bound")
@@ -217,10 +242,13 @@ class Lowering:
                 cursor = cursor.located(self.env[cursor.index], self.extent(cursor.index))
             self.cursors[access] = cursor
         if self.reads:
-            wanted = set(accesses(iteration_space(stmt)))
+            wanted = set(_read(iteration_space(stmt)))
             for access in [a for a in self.cursors if a in wanted and a not in self.loaded]:
                 if self.cursors[access].resolved:
                     self._hoist(access, inside=isinstance(stmt, Compute))
+            for access in [a for a, row in self.rows.held.items() if a in wanted and row.index in self.env]:
+                if access not in self.loaded and not self.rows.is_along(access):
+                    self.loaded[access] = self.b.let(access.tensor, self.rows.read(access, None))
 
     def _hoist(self, access: Access, inside: bool) -> None:
         """Load a value here, outside all loops to come; a vector that is used right away stays in its expression."""
@@ -240,6 +268,9 @@ class Lowering:
     def where(self, node: Where) -> None:
         if node.workspace.kind == "register":
             self.register_workspaces.where(node)
+            return
+        if node.workspace.kind == "row":
+            self.rows.where(node)
             return
         extent: ir.Expr = ir.Const(1)
         for index in node.workspace.indices:
@@ -279,6 +310,16 @@ class Lowering:
             self.b.emit(*body)
 
         made.entries(visit, ordered=self.kernel.result.format.is_ordered)
+
+
+def _read(expr: Expr) -> Iterator[Access]:
+    """The accesses whose values an expression needs: to know whether one is stored takes none."""
+    if isinstance(expr, Apply):
+        if expr.op != "stored":
+            for arg in expr.args:
+                yield from _read(arg)
+    elif isinstance(expr, Access):
+        yield expr
 
 
 def _fused(reduce: str | None, target: ir.Var, value: ir.Expr, dtype: str) -> ir.Expr:

@@ -71,7 +71,8 @@ def _header(kernel: Kernel, functions: list[str], checked: bool) -> list[str]:
     words = set(_WORD.findall("\n".join(functions)))
     names = sorted(words & set(vocabulary.__all__))
     home = "scorch.emit.vocabulary.checked" if checked else "scorch.emit.vocabulary"
-    lines = ['"""' + str(kernel.statement), ""]
+    first, *others = map(str, kernel.statements)
+    lines = ['"""' + first, *others, ""]
     lines += [
         "operands  " + "; ".join(map(str, kernel.operands)),
         f"result    {kernel.result}",
@@ -98,6 +99,4 @@ def _slug(kernel: Kernel) -> str:
 
 
 def _indices(kernel: Kernel) -> list[tuple[str, ...]]:
-    from scorch.ir.notation import accesses
-
-    return [a.indices for a in accesses(kernel.statement.expr)] + [kernel.statement.target.indices]
+    return [a.indices for a in kernel.accesses] + [kernel.statement.target.indices]

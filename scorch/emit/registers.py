@@ -9,7 +9,7 @@ from scorch.errors import ScheduleError
 from scorch.ir import loops as ir
 from scorch.ir.notation import Access
 from scorch.ir.operators import operator
-from scorch.ir.plan import Loop, Tile, Where, Workspace, walk
+from scorch.ir.plan import Loop, Stmt, Tile, Where, Workspace
 
 if TYPE_CHECKING:
     from scorch.emit.lower import Lowering
@@ -46,10 +46,10 @@ class Registers:
         """The producer's values in registers, and what is done with them."""
         reduce, dtype = node.workspace.reduce, node.workspace.dtype
         inner = _reduced_tile(node)
-        tile = (inner.lanes, max(inner.rest, inner.vectors if inner.count != 0 else 0)) if inner else None
+        tile = _shape(inner) if inner else None
         if inner is None and self.low.lanes is not None and self.low.lanes.index in node.workspace.indices:
             tile = (self.low.lanes.lanes, self.low.lanes.vectors)
-        unroll = max(inner.unroll for inner in walk(node.producer) if isinstance(inner, Loop))
+        unroll = _unrolled(node.producer)
         sets = [self._registers(node.workspace, tile, number) for number in range(unroll)]
         held: dict[Access, list[ir.Expr | list[ir.Expr]]] = {}
         if unroll > 1:
@@ -62,9 +62,15 @@ class Registers:
             for register, other in zip(sets[0], more, strict=True):
                 self.b.emit(ir.Let(register, combine(reduce, register, other, dtype)))  # type: ignore[arg-type]
         if inner is not None:
-            self.low.loaded[access] = self._across_lanes(node.workspace.name, reduce, dtype, list(sets[0]))
+            self.low.loaded[access] = self._across_lanes(node.workspace, sets[0])
         self.low.stmt(node.consumer)
         del self.low.loaded[access]
+
+    def sets(self, node: Where, count: int) -> list[list[ir.Expr]]:
+        """Accumulators for `count` reductions over one tile."""
+        inner = _reduced_tile(node)
+        assert inner is not None
+        return [self._registers(node.workspace, _shape(inner), number) for number in range(count)]
 
     def _registers(self, workspace: Workspace, tile: tuple[int, int] | None, number: int) -> list[ir.Expr]:
         """One set of accumulators, started at the identity: a vector for each of the tile's, or a scalar."""
@@ -78,15 +84,33 @@ class Registers:
             self.b.emit(ir.Let(registers[-1], start))  # type: ignore[arg-type]
         return registers
 
-    def _across_lanes(self, name: str, reduce: str, dtype: str, registers: list[ir.Expr]) -> ir.Var:
-        """Vectors summed pairwise, then their lanes."""
+    def joined(self, workspace: Workspace, registers: list[ir.Expr]) -> ir.Expr:
+        """Vectors summed pairwise to one."""
         while len(registers) > 1:
-            pairs = [combine(reduce, a, b, dtype) for a, b in zip(registers[::2], registers[1::2], strict=False)]
-            registers = pairs + registers[len(pairs) * 2 :]
-        across = operator(reduce).reduces_with
+            pairs = zip(registers[::2], registers[1::2], strict=False)
+            joined = [combine(workspace.reduce, a, b, workspace.dtype) for a, b in pairs]
+            registers = joined + registers[len(joined) * 2 :]
+        return registers[0]
+
+    def _across_lanes(self, workspace: Workspace, registers: list[ir.Expr]) -> ir.Var:
+        """Vectors summed pairwise, then their lanes."""
+        across = operator(workspace.reduce).reduces_with
         if across is None:
-            raise ScheduleError(f"operator {reduce} has no reduction over SIMD lanes")
-        return self.b.let(name, ir.Call(across, (registers[0],), dtype))
+            raise ScheduleError(f"operator {workspace.reduce} has no reduction over SIMD lanes")
+        return self.b.let(workspace.name, ir.Call(across, (self.joined(workspace, registers),), workspace.dtype))
+
+
+def _shape(tile: Tile) -> tuple[int, int]:
+    """Lanes and vectors of a tile's accumulators."""
+    return tile.lanes, max(tile.rest, tile.vectors if tile.count != 0 else 0)
+
+
+def _unrolled(producer: Stmt) -> int:
+    """How many iterations of its loops are in flight; those inside another workspace are that one's."""
+    most = 1
+    while isinstance(producer, Loop):
+        most, producer = max(most, producer.unroll), producer.body
+    return most
 
 
 def _reduced_tile(node: Where) -> Tile | None:

@@ -99,7 +99,12 @@ class _Shared(Result):
     def write(self, reduce: str | None, value: Callable[[int | None], ir.Expr]) -> None:
         source = self.low.kernel.assembly.source
         assert source is not None
-        self.store(self.low.cursors[source].first, reduce, value(None))
+        cursor, lanes = self.low.cursors[source], self.low.lanes
+        if lanes is None or lanes.index not in cursor.path:
+            self.store(cursor.first, reduce, value(None))
+            return
+        for t in range(lanes.vectors):
+            self.b.emit(lanes.store(self.arrays.vals, lanes.place(cursor.first, t), value(t), t))
 
 
 class _Group:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from scorch.ir.absence import without
-from scorch.ir.notation import Access, Apply, Expr, Literal
+from scorch.ir.notation import Access, Apply, Expr, Literal, substitute
 from scorch.ir.operators import operator
 from scorch.ir.plan import Block, Compute, Loop, Stmt, Where
 
@@ -27,18 +27,10 @@ def iteration_space(stmt: Stmt) -> Expr:
             return iteration_space(body)
         case Where(workspace, producer, consumer):
             made = Access(workspace.name, workspace.indices)
-            return _substitute(iteration_space(consumer), {made: iteration_space(producer)})
+            return substitute(iteration_space(consumer), {made: iteration_space(producer)})
         case Block(stmts):
             spaces = tuple(map(iteration_space, stmts))
             return spaces[0] if len(spaces) == 1 else Apply("add", spaces)
-
-
-def _substitute(expr: Expr, by: Mapping[Expr, Expr]) -> Expr:
-    if expr in by:
-        return by[expr]
-    if isinstance(expr, Apply):
-        return Apply(expr.op, tuple(_substitute(arg, by) for arg in expr.args))
-    return expr
 
 
 def restrict(stmt: Stmt, gone: Mapping[Access, Literal]) -> Stmt | None:

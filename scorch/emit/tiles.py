@@ -30,14 +30,15 @@ class Lanes:
             return ir.add(position, self.last)
         return ir.add(position, t * self.lanes)
 
-    def _partial(self, t: int) -> bool:
+    def is_partial(self, t: int) -> bool:
+        """Whether only some lanes of vector t are used."""
         return self.live is not None and t == self.vectors - 1
 
     def load(self, array: ir.Var, place: ir.Expr, t: int) -> ir.Expr:
         """Vector t of an array."""
         dtype = f"{array.dtype.removesuffix('[]')}x{self.lanes}"
         lanes = ir.Const(self.lanes)
-        if self._partial(t):
+        if self.is_partial(t):
             assert self.live is not None
             return ir.Call("vload_part", (array, place, lanes, self.live), dtype)
         return ir.Call("vload", (array, place, lanes), dtype)
@@ -49,9 +50,14 @@ class Lanes:
             return ir.Call("vgather", (array, places), dtype)
         return ir.Call("vgather_part", (array, places, self.live), dtype)
 
+    def keep(self, value: ir.Expr, other: ir.Expr) -> ir.Expr:
+        """The last vector, with another value in the lanes that are not used."""
+        assert self.live is not None
+        return ir.Call("vkeep", (value, self.live, other), value.dtype)
+
     def store(self, array: ir.Var, place: ir.Expr, value: ir.Expr, t: int) -> ir.Stmt:
         """The store of vector t to an array."""
-        if self._partial(t):
+        if self.is_partial(t):
             assert self.live is not None
             return ir.Effect(ir.Call("vstore_part", (array, place, value, self.live), "none"))
         return ir.Effect(ir.Call("vstore", (array, place, value), "none"))

@@ -208,7 +208,8 @@ class FORML:
                 values = measure(forward_with(self.model, params, exemplars.x), exemplars.y)
             return objective(self.objective, group_means(values, ids), self.temperature)
 
-        return Lookahead(trainable(self.model), losses, unfairness, weights, self.lr, self.masks, gradient)
+        at = trainable(self.model) if parameters is None else {n: p.detach() for n, p in parameters.items()}
+        return Lookahead(at, losses, unfairness, weights, self.lr, self.masks, gradient)
 
     def _losses(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         if self.per_sample is cross_entropy and int(labels.max()) >= logits.shape[1]:

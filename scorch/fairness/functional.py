@@ -50,8 +50,21 @@ def call(model: torch.nn.Module, inputs: Any) -> torch.Tensor:
 def forward_with(model: torch.nn.Module, params: Mapping[str, torch.Tensor], inputs: Any) -> torch.Tensor:
     """Logits with other parameters. Running statistics are copies, so that a trial step leaves none behind."""
     args, kwargs = _arguments(inputs)
-    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    return as_logits(functional_call(model, {**params, **buffers}, args, kwargs))
+    given = dict(params)
+    given.update((name, buffer.clone()) for name, buffer in model.named_buffers())
+    return as_logits(functional_call(model, given, args, kwargs, tie_weights=_is_tied(model)))
+
+
+def _is_tied(model: torch.nn.Module) -> bool:
+    """Whether a tensor has several names; looking costs less than torch's tying of weights that are not."""
+    seen: set[int] = set()
+    for module in model.modules():
+        for tensor in (*module._parameters.values(), *module._buffers.values()):
+            if tensor is not None:
+                if id(tensor) in seen:
+                    return True
+                seen.add(id(tensor))
+    return False
 
 
 def as_logits(output: Any) -> torch.Tensor:

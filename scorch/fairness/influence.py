@@ -53,6 +53,8 @@ class Lookahead:
 
     def masked(self, direction: Params) -> Params:
         """A direction in parameter space without its pruned coordinates."""
+        if not self.masks:
+            return direction
         return {n: d * self.masks[n] if n in self.masks else d for n, d in direction.items()}
 
 

@@ -23,11 +23,12 @@ from scorch.formats.levels import Arrays, Nodes
 from scorch.formats.memory import bytes_text
 from scorch.formats.named import dense
 
-__all__ = ["Pattern", "Storage", "bindable", "checked_size", "dense_pattern", "hold", "index_bits"]
+__all__ = ["Pattern", "Storage", "bindable", "checked_size", "dense_pattern", "hold", "index_bits", "pattern_of"]
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
 _tokens = itertools.count()
+_patterns: weakref.WeakValueDictionary[str, Pattern] = weakref.WeakValueDictionary()
 INDEX_LIMIT = 2**63 - 1
 NARROW_LIMIT = 2**31 - 1  # extents up to which kernels write coordinates in 32 bits
 
@@ -96,13 +97,15 @@ class Pattern:
     (3, (2, 3))
     """
 
-    __slots__ = ("__dict__", "__weakref__", "arrays", "cache", "format", "positions", "shape", "token")
+    __slots__ = ("__dict__", "__weakref__", "arrays", "cache", "format", "handle", "positions", "shape", "token")
 
     def __init__(self, shape: Sequence[int], format: Format, arrays: Sequence[Arrays], validate: bool = True) -> None:
         self.shape = tuple(int(extent) for extent in shape)
         self.format = format
         self.cache: dict[Any, Any] = {}
         self.token = next(_tokens)  # never reused, unlike id()
+        self.handle = f"p{self.token}"  # by which a traced graph knows the pattern
+        _patterns[self.handle] = self
         if format.blocks and len(arrays) == format.ndim:
             arrays = [*arrays, *({} for _ in format.levels[format.ndim :])]  # those of the insides are always empty
         if len(self.shape) != format.ndim or len(arrays) != len(format.levels):
@@ -223,6 +226,15 @@ def dense_pattern(shape: tuple[int, ...], order: tuple[int, ...]) -> Pattern:
     key."""
     checked_size(shape)
     return Pattern(shape, dense(len(shape), order), [{}] * len(shape), validate=False)
+
+
+def pattern_of(handle: str) -> Pattern:
+    """The pattern with this handle, as long as it lives.
+
+    >>> pattern_of(dense_pattern((2,), (0,)).handle)
+    Pattern(shape=(2,), format=dense, nnz=2)
+    """
+    return _patterns[handle]
 
 
 def hold(pattern: Pattern) -> Callable[[], Pattern]:

@@ -11,8 +11,9 @@ import torch
 
 from scorch.errors import ShapeError, UnsupportedError
 from scorch.formats import Storage
+from scorch.formats.coordinates import coordinates, pack
 from scorch.functions.indexing import values_at
-from scorch.functions.registry import densifying, implements
+from scorch.functions.registry import check_fill, implements
 from scorch.functions.statement import access, broadcast, computed, index_names, narrowed
 from scorch.functions.structure import Entries, assembled, carried, entries
 from scorch.ir.operators import operator
@@ -52,10 +53,11 @@ def binary(name: str, op: str, text: str, function: Function, x: Any, other: Any
         return _with_number(name, op, function, x, other)
     if isinstance(x, Tensor) and isinstance(other, Tensor):
         fill = absent(op, function, x, other)
-        if fill != 0 and x.fill == 0 and other.fill == 0:
-            raise densifying(name, fill, x)
+        filled = check_fill(name, fill, x, other)
         if x._storage.pattern is other._storage.pattern:
             return Tensor(Storage(x._storage.pattern, function(x._storage.values, other._storage.values), fill))
+        if filled:
+            return aligned(name, function, x, other)
     shape = broadcast(x.shape, other.shape)
     names = index_names(len(shape))
     (a, first), (b, second) = (narrowed(part, shape, names) for part in (x, other))
@@ -93,8 +95,7 @@ def _with_number(name: str, op: str, function: Function, x: Any, other: Any) -> 
     sparse = x if isinstance(x, Tensor) else other
     values = [part._storage.values if isinstance(part, Tensor) else part for part in (x, other)]
     fill = absent(op, function, *(part.detach() if isinstance(part, torch.Tensor) else part for part in (x, other)))
-    if sparse.fill == 0 and fill != 0:
-        raise densifying(name, fill, sparse)
+    check_fill(name, fill, sparse)
     return Tensor(Storage(sparse._storage.pattern, function(*values), fill))
 
 
@@ -108,9 +109,9 @@ def aligned(name: str, function: Function, x: Any, other: Any) -> Any:
     shape = broadcast(x.shape, other.shape)
     x, other = x.broadcast_to(shape), other.broadcast_to(shape)
     fill = absent("", function, x, other)
-    if fill != 0 and x.fill == 0 and other.fill == 0:
-        raise densifying(name, fill, x)
-    coords = torch.unique(torch.cat([entries(x).coords, entries(other).coords], dim=1), dim=1)
+    check_fill(name, fill, x, other)
+    either = pack(torch.cat([entries(x).coords, entries(other).coords], dim=1), shape).pattern
+    coords = torch.from_numpy(coordinates(either))
     values = function(values_at(x, coords), values_at(other, coords))
     return assembled(values, Entries(coords), shape, carried(x, range(len(shape)), shape, len(values)), fill)
 
@@ -151,6 +152,7 @@ _ALIGNED = [
     "gcd",
     "lcm",
     "ldexp",
+    "logaddexp",
 ]
 
 
@@ -279,10 +281,8 @@ def where(condition: Any, x: Any = None, other: Any = None) -> Any:
     parts = [operand(part) for part in (condition, x, other)]
     if all(isinstance(part, Tensor | Number) for part in parts):
         fills = [fill_of(part) for part in parts]
-        value = fills[1] if fills[0] else fills[2]
-        sparse = [part for part in parts if isinstance(part, Tensor)]
-        if value != 0 and all(part.fill == 0 for part in sparse):
-            raise densifying("where", value, sparse[0])
+        if check_fill("where", fills[1] if fills[0] else fills[2], *parts):
+            raise UnsupportedError("where with a result whose fill is not 0 needs a dense operand")
     shape = broadcast(*(() if isinstance(part, Number) else part.shape for part in parts))
     names, texts, operands = index_names(len(shape)), [], {}
     for letter, part in zip("MAB", parts, strict=True):

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from scorch.errors import ShapeError, UnsupportedError
+from scorch.functions.outermost import has_ranges, narrowed
 from scorch.functions.registry import implements
 from scorch.functions.structure import Entries, assembled, carried, combined_keys, entries, moved, stored_values
 from scorch.operand import Stored
@@ -47,7 +48,10 @@ def getitem(x: Any, key: Any) -> Any:
     if not isinstance(x, Tensor):
         raise UnsupportedError("a dense tensor can be indexed by a sparse mask alone")
     parts = _completed(x, key if isinstance(key, tuple) else (key,))
+    x, parts = _outermost(x, parts)
     lists = [part for part in parts if isinstance(part, torch.Tensor)]
+    if all(part == _Slice(0, 1, extent) for part, extent in zip(parts, x.shape, strict=False)) and len(parts) == x.ndim:
+        return x
     made, dims, shape = _basic(x, parts)
     if not lists:
         return moved(x, shape, carried(x, dims, shape), lambda _: made)
@@ -204,6 +208,20 @@ def wrapped(index: torch.Tensor, extent: int) -> torch.Tensor:
 def _kept(parts: list[Any]) -> list[Any]:
     """The parts that leave a dimension."""
     return [part for part in parts if not isinstance(part, int)]
+
+
+def _outermost(x: Tensor, parts: list[Any]) -> tuple[Tensor, list[Any]]:
+    """The tensor cut to what the key leaves of the outermost level, and the key for what is left."""
+    if not has_ranges(x):
+        return x, parts
+    at = [n for n, part in enumerate(parts) if part is not _NEW][x.format.order[0]]
+    part = parts[at]
+    if isinstance(part, int):
+        return narrowed(x, part, part + 1), [*parts[:at], 0, *parts[at + 1 :]]
+    if isinstance(part, _Slice) and part.step == 1 and part.count < x.shape[x.format.order[0]]:
+        whole = _Slice(0, 1, part.count)
+        return narrowed(x, part.start, part.start + part.count), [*parts[:at], whole, *parts[at + 1 :]]
+    return x, parts
 
 
 # --- entries ------------------------------------------------------------------------------------------------

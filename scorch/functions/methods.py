@@ -12,7 +12,7 @@ from scorch.functions import registry
 from scorch.indexing import access, is_symbolic
 from scorch.operand import Stored
 
-__all__ = ["Functions"]
+__all__ = ["Functions", "is_operand"]
 
 Method = Callable[..., Any]
 
@@ -28,22 +28,23 @@ def _method(name: str) -> Method:
 
 def _infix(name: str) -> Method:
     def method(self: Functions, other: Any) -> Any:
-        return registry.call(name, self, other) if _is_operand(other) else NotImplemented
+        return registry.call(name, self, other) if is_operand(other) else NotImplemented
 
     return method
 
 
 def _reflected(name: str) -> Method:
     def method(self: Functions, other: Any) -> Any:
-        return registry.call(name, other, self) if _is_operand(other) else NotImplemented
+        return registry.call(name, other, self) if is_operand(other) else NotImplemented
 
     return method
 
 
-def _is_operand(x: Any) -> bool:
+def is_operand(x: Any) -> bool:
+    """Whether an operator takes this beside a Tensor; Python asks its type otherwise."""
     if isinstance(x, bool | int | float | complex | torch.Tensor | Stored | np.ndarray | np.generic):
         return True
-    return type(x).__module__.startswith("scipy.sparse")
+    return hasattr(x, "__dlpack__") or type(x).__module__.startswith("scipy.sparse")
 
 
 class Functions(Stored):
@@ -61,6 +62,10 @@ class Functions(Stored):
     def __torch_function__(cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         if not all(issubclass(kind, Stored | torch.Tensor) for kind in types):
             return NotImplemented
+        if torch.compiler.is_compiling():
+            from scorch.ops import traced_function
+
+            return traced_function(func, args)
         return registry.dispatch(func, args, kwargs or {})
 
     def __array_function__(self, func: Any, types: Any, args: tuple[Any, ...], kwargs: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from scorch import engine
+from scorch import autograd
 from scorch.errors import NotationError, ShapeError
 from scorch.functions.elementwise import add, operand
 from scorch.functions.registry import implements
@@ -29,11 +29,11 @@ def einsum(equation: str, *operands: Any) -> Any:
             "einsum with sublists is not available for sparse tensors; use a string such as 'ik,kj->ij'"
         )
     storages = [as_storage(x) for x in given]
-    result = engine.evaluate(parse_einsum(equation, tuple(s.pattern.shape for s in storages)), storages)
+    result = autograd.evaluate(parse_einsum(equation, tuple(s.pattern.shape for s in storages)), storages)
     return result if isinstance(result, torch.Tensor) else Tensor(result)
 
 
-@implements("matmul", "linalg.matmul", takes_repeated=True)
+@implements("matmul", "linalg.matmul", "Tensor.__matmul__", takes_repeated=True)
 def matmul(x: Any, other: Any) -> Any:
     """The product of matrices, vectors, or batches of them, which are broadcast.
 
@@ -55,7 +55,9 @@ def matmul(x: Any, other: Any) -> Any:
     (a, first), (b, second) = (_batched(part, batch, names) for part in (x, other))
     rows, columns = ("r",) * (x.ndim > 1), ("c",) * (other.ndim > 1)
     left, right = access("A", (*first, *rows, "d")), access("B", (*second, "d", *columns))
-    return computed(f"{access('C', (*names, *rows, *columns))} = {left} * {right}", A=a, B=b)
+    truth = x.dtype is other.dtype is torch.bool  # sums of truth values would count
+    reduction = f"|= {left} & {right}" if truth else f"+= {left} * {right}"
+    return computed(f"{access('C', (*names, *rows, *columns))} {reduction}", A=a, B=b)
 
 
 def _batched(x: Any, batch: Sequence[int], names: Sequence[str]) -> tuple[Any, tuple[str, ...]]:
@@ -78,6 +80,12 @@ def _of_ranks(name: str, first: int, second: int) -> None:
 
 for _name, _first, _second in (("mm", 2, 2), ("bmm", 3, 3), ("mv", 2, 1), ("dot", 1, 1), ("hspmm", 2, 2)):
     _of_ranks(_name, _first, _second)
+
+
+@implements("Tensor.__rmatmul__", takes_repeated=True)
+def rmatmul(x: Any, other: Any) -> Any:
+    """other @ x."""
+    return matmul(other, x)
 
 
 @implements("vdot", "linalg.vecdot")

@@ -1,14 +1,14 @@
 """One table: the function of torch that is called, and what does its work for sparse Tensors.
 
 `Tensor.__torch_function__`, the methods of Tensor, Python's operators, numpy's functions and the Array API come here.
-The files of implementations are imported at the first call.
+The files of implementations are imported by `scorch.functions.table`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
-from importlib import import_module
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeAlias, TypeVar
 
 import torch
@@ -17,15 +17,11 @@ from scorch import exchange, tensor_repr
 from scorch.errors import ScorchError, UnsupportedError
 from scorch.operand import Stored
 
-__all__ = ["Densifies", "call", "densifying", "dispatch", "implementation", "implements", "names"]
+__all__ = ["Densifies", "call", "check_fill", "dispatch", "fills_allowed", "implementation", "implements", "names"]
 
 Implementation: TypeAlias = Callable[..., Any]
 F = TypeVar("F", bound=Implementation)
 
-_SUBJECTS = (
-    "casting", "comparison", "creation", "elementwise", "indexing", "joining", "products", "queries", "reductions",
-    "selection", "shapes", "softmax", "triangles", "unary",
-)  # fmt: skip
 _NAMESPACES = (torch, torch.Tensor, torch.nn.functional)
 
 _BY_NAME: dict[str, Implementation] = {}
@@ -37,13 +33,31 @@ class Densifies(UnsupportedError):
     """The result of a function would be dense, and nobody asked for a dense one."""
 
 
-def densifying(name: str, value: object, x: Stored) -> Densifies:
-    """The error of a function that makes `value` of every absent entry of a tensor."""
-    pattern = x._storage.pattern
-    size = tensor_repr.bytes_text(pattern.size * x._storage.values.element_size())
-    return Densifies(
-        f"{name} makes {value} of the entries that are not stored, so its result is dense ({size}); ask for that "
-        f"by passing x.to_dense() or a dense out=, or work on the stored entries: x.with_values({name}(x.values))"
+_fills_allowed: ContextVar[bool] = ContextVar("fills_allowed", default=False)
+
+
+@contextmanager
+def fills_allowed() -> Iterator[None]:
+    """Results may have another fill than 0, though no operand's fill is one: the Array API's way."""
+    token = _fills_allowed.set(True)
+    try:
+        yield
+    finally:
+        _fills_allowed.reset(token)
+
+
+def check_fill(name: str, fill: Any, *operands: Any) -> bool:
+    """Whether a result's fill is one that no operand has asked for; Densifies unless that is allowed."""
+    sparse = [x for x in operands if isinstance(x, Stored)]
+    if fill == 0 or any(x._storage.fill != 0 for x in sparse):
+        return False
+    if _fills_allowed.get():
+        return True
+    pattern = sparse[0]._storage.pattern
+    size = tensor_repr.bytes_text(pattern.size * sparse[0]._storage.values.element_size())
+    raise Densifies(
+        f"{name} makes {fill} of the entries that are not stored, so its result is dense ({size}); ask for that by "
+        f"passing x.to_dense() or a dense out=, or work on the stored entries: x.with_values({name}(x.values))"
     )
 
 
@@ -76,10 +90,9 @@ def _functions_of(name: str) -> list[Any]:
     return [getattr(space, last)]
 
 
-@cache
 def _load() -> None:
-    for subject in _SUBJECTS:
-        import_module(f"scorch.functions.{subject}")
+    """Fill the table: the files of implementations use tensors, which use this file."""
+    from scorch.functions import table  # noqa: F401
 
 
 def names() -> tuple[str, ...]:
@@ -113,6 +126,8 @@ def call(name: str, *args: Any, **kwargs: Any) -> Any:
     args, kwargs = _plain(args), _plain(kwargs)
     if not any(map(_is_sparse, _flat((args, kwargs)))):
         return function(*args, **kwargs)
+    if name not in _BY_NAME:
+        return _unknown(function, args, kwargs)
     return _run(name, function, args, kwargs)
 
 

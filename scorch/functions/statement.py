@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from scorch import engine
+from scorch import autograd
 from scorch.errors import ShapeError
 from scorch.formats import Format, dtypes
 from scorch.ir.normalise import normalise
@@ -38,7 +38,7 @@ def computed(
     """
     storages = {name: as_storage(x) for name, x in operands.items()}
     name = None if dtype is None else dtypes.name_of(dtype)
-    result = engine.compute(_statements(text), storages, out_format, name)
+    result = autograd.compute(_statements(text), storages, out_format, name)
     return result if isinstance(result, torch.Tensor) else Tensor(result)
 
 

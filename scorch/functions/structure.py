@@ -126,13 +126,11 @@ def carried(x: Tensor, sources: Sources, shape: Sequence[int], count: int | None
     Dimensions keep their levels and these their order. A new dimension stands below the one before it, dense if all
     above it is. Dense levels far larger than the operand are compressed; `count` is the number of entries.
     """
-    format = x.format
+    format = x.format.grid  # a result need not be divisible into blocks
     if not shape:
         return Format("")
-    if any(level.branchless or (not level.arrays and not level.full) for level in format.levels):
+    if any(level.branchless for level in format.levels):
         return coo(len(shape))
-    if len(format.levels) != x.ndim:  # blocks; a result need not be divisible into them
-        format = Format((Dense(),) * (x.ndim - 1) + (Compressed(),))
     depths = {dim: depth for depth, dim in enumerate(format.order)}
     order = _ordered([None if dim is None else depths[dim] for dim in sources])
     levels: list[Level] = []
@@ -159,7 +157,7 @@ def _affordable(x: Tensor, format: Format, shape: Sequence[int], count: int) -> 
     for level, dim in zip(format.levels, format.order, strict=True):
         if level.full:
             places *= shape[dim]
-    for level, dim in zip(x.format.levels, x.format.order, strict=False):
+    for level, dim in zip(x.format.grid.levels, x.format.grid.order, strict=True):
         if level.full:
             before *= x.shape[dim]
     if places <= SPARE_ROWS * max(before, count) + 1024:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from scorch.formats import Storage
-from scorch.functions.registry import densifying, implements
+from scorch.functions.registry import check_fill, implements
 from scorch.tensor import Tensor
 
 __all__ = ["mapped"]
@@ -128,8 +128,7 @@ def mapped(name: str, function: Callable[..., torch.Tensor], x: Tensor, *args: A
     fill = storage.fill
     if name not in _RANDOM:
         fill = function(storage.values.new_full((1,), fill).detach(), *args, **kwargs).item()
-        if storage.fill == 0 and fill != 0:
-            raise densifying(name.removeprefix("special."), fill, x)
+        check_fill(name.removeprefix("special."), fill, x)
     return Tensor(Storage(storage.pattern, values, fill))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from scorch.formats import Format
-from scorch.ir.notation import Access, Assign, accesses
+from scorch.ir.notation import Access, Assign
 
 __all__ = ["IterationGraph", "build_graph", "level_indices", "walks"]
 
@@ -73,7 +73,7 @@ def walks(access: Access, index: str, format: Format) -> bool:
 def build_graph(statement: Assign, formats: Mapping[str, Format], extents: Mapping[str, int]) -> IterationGraph:
     """The graph of a statement over operands of these formats."""
     edges: list[tuple[str, str, Access]] = []
-    for access in dict.fromkeys(accesses(statement.expr)):
+    for access in statement.accesses:
         format = formats[access.tensor]
         path = level_indices(access, format)
         for depth, level in enumerate(format.levels):

@@ -14,7 +14,18 @@ from typing import Any, TypeAlias
 from scorch.errors import NotationError, ShapeError
 from scorch.ir.operators import operator
 
-__all__ = ["Access", "Apply", "Assign", "Expr", "Literal", "accesses", "check_extents", "has_vector_form"]
+__all__ = [
+    "REDUCED",
+    "Access",
+    "Apply",
+    "Assign",
+    "Expr",
+    "Literal",
+    "accesses",
+    "check_extents",
+    "has_vector_form",
+    "substitute",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +71,17 @@ class Apply:
 
 Expr: TypeAlias = Access | Literal | Apply
 
+REDUCED = Access("acc", ())
+"""The reduced value, in the `finish` of a statement."""
+
 
 @dataclass(frozen=True, slots=True)
 class Assign:
     """One statement: target (op)= expr. `reduce` names the operator over the indices that the target lacks.
 
     `equal` pairs an index with the one that it must equal: A[i,i] reads A[i,i2] with i2 equal to i, so that every level
-    of an access has an index of its own.
+    of an access has an index of its own. `finish` is what becomes of the reduced value, REDUCED in it, before it is
+    written; it has indices of the target only.
 
     >>> s = Assign(Access("C", ("i",)), Apply("mul", (Access("A", ("i", "k")), Access("x", ("k",)))), "add")
     >>> print(s, "| reduced:", *s.reduced)
@@ -77,12 +92,24 @@ class Assign:
     expr: Expr
     reduce: str = "add"
     equal: tuple[tuple[str, str], ...] = field(default=())
+    finish: Expr | None = None
+
+    @property
+    def accesses(self) -> tuple[Access, ...]:
+        """Every different access that is read, in order of appearance."""
+        finish = () if self.finish is None else (a for a in accesses(self.finish) if a != REDUCED)
+        return tuple(dict.fromkeys((*accesses(self.expr), *finish)))
+
+    @property
+    def whole(self) -> Expr:
+        """The finished expression of one term: it tells where there is something to compute, and of which type."""
+        return self.expr if self.finish is None else substitute(self.finish, {REDUCED: self.expr})
 
     @property
     def indices(self) -> tuple[str, ...]:
         """Every index in order of appearance, the target's first."""
         seen = dict.fromkeys(self.target.indices)
-        for access in accesses(self.expr):
+        for access in self.accesses:
             seen.update(dict.fromkeys(access.indices))
         return tuple(seen)
 
@@ -95,7 +122,8 @@ class Assign:
     def __str__(self) -> str:
         symbol = operator(self.reduce).symbol if self.reduced else ""
         rule = "".join(f", {a} == {b}" for a, b in self.equal)
-        return f"{self.target} {symbol}= {self.expr}{rule}"
+        finish = "" if self.finish is None else f", then {self.finish}"
+        return f"{self.target} {symbol}= {self.expr}{rule}{finish}"
 
 
 def accesses(expr: Expr) -> Iterator[Access]:
@@ -105,6 +133,18 @@ def accesses(expr: Expr) -> Iterator[Access]:
     elif isinstance(expr, Apply):
         for arg in expr.args:
             yield from accesses(arg)
+
+
+def substitute(expr: Expr, by: Mapping[Access, Expr]) -> Expr:
+    """The expression with other expressions in place of some accesses.
+
+    >>> a = Access("A", ("i",))
+    >>> print(substitute(Apply("mul", (a, Literal(2))), {a: Access("B", ("i",))}))
+    B[i] * 2
+    """
+    if isinstance(expr, Access):
+        return by.get(expr, expr)
+    return Apply(expr.op, tuple(substitute(arg, by) for arg in expr.args)) if isinstance(expr, Apply) else expr
 
 
 def has_vector_form(expr: Expr) -> bool:
@@ -124,7 +164,7 @@ def check_extents(statement: Assign, shapes: Mapping[str, tuple[int, ...]]) -> d
     index."""
     extents: dict[str, int] = {}
     owner: dict[str, str] = {}
-    for access in accesses(statement.expr):
+    for access in statement.accesses:
         shape = shapes[access.tensor]
         if len(shape) != len(access.indices):
             raise ShapeError(

@@ -74,7 +74,7 @@ class Tile:
 
     def __str__(self) -> str:
         if self.positions:
-            return f"lanes({self.lanes} stored positions at a time, gathering)"
+            return f"lanes({self.lanes} stored positions at a time)"
         parts = []
         if self.count != 0:
             parts.append(f"{self.vectors} x {self.lanes} lanes" + (", once" if self.count == 1 else ""))
@@ -94,17 +94,22 @@ class Workspace:
 
     `kind`: "register" (a scalar, or the lanes of a tile), or a sparse row accumulator over `indices`: "list" (dense
     values and a list of occupied coordinates, sorted when read), "bitmap" (dense values and one bit a coordinate,
-    scanned in order), "hash" (open addressing, keys sorted when read).
+    scanned in order), "hash" (open addressing, keys sorted when read). "row" holds one value for each stored position
+    of the row of `source` that the loops are in, or, without one, for each coordinate; places that have none are worth
+    `fill`.
     """
 
     name: str
     indices: tuple[str, ...]
-    kind: OneOf["register", "list", "bitmap", "hash"]
+    kind: OneOf["register", "list", "bitmap", "hash", "row"]
     dtype: str
     reduce: str = "add"
+    source: Access | None = None
+    fill: bool | int | float | complex = 0
 
     def __str__(self) -> str:
-        return f"{self.name}[{','.join(self.indices)}]: {self.kind} {self.dtype}"
+        along = f" along {self.source}" if self.source else ""
+        return f"{self.name}[{','.join(self.indices)}]: {self.kind} {self.dtype}{along}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +129,7 @@ class Loop:
     """A loop over one index, tiled or not. `equals`: only the coordinate of that other index is taken.
 
     `unroll`: so many iterations at a time, each with accumulators of its own, so that one need not wait for the last.
+    Around a workspace, the iterations share the loop of its reduction over a tile, and are finished as one vector.
     """
 
     index: str
@@ -213,7 +219,10 @@ class Partition:
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """Everything that the emitted source depends on: two operations with equal kernels share machine code."""
+    """Everything that the emitted source depends on: two operations with equal kernels share machine code.
+
+    `before` are the statements whose results are temporaries of this kernel, in order; `statement` gives the result.
+    """
 
     operands: tuple[TensorSpec, ...]
     result: TensorSpec
@@ -223,6 +232,19 @@ class Kernel:
     unit: str = "serial"
     private: bool = False
     divided: Access | None = None  # whose rows a merge path divides
+    before: tuple[Assign, ...] = ()
+
+    @property
+    def statements(self) -> tuple[Assign, ...]:
+        """All statements, the last of them the result's."""
+        return (*self.before, self.statement)
+
+    @property
+    def accesses(self) -> tuple[Access, ...]:
+        """Every different access to an operand."""
+        made = {statement.target.tensor for statement in self.before}
+        read = (access for statement in self.statements for access in statement.accesses)
+        return tuple(dict.fromkeys(access for access in read if access.tensor not in made))
 
     @property
     def dtype(self) -> str:
@@ -323,7 +345,7 @@ class Plan:
     def __str__(self) -> str:
         kernel = self.kernel
         lines = [
-            str(kernel.statement),
+            *map(str, kernel.statements),
             "operands  " + "; ".join(map(str, kernel.operands)),
             f"result    {kernel.result}",
         ]
@@ -350,6 +372,8 @@ def walk(stmt: Stmt) -> Iterator[Stmt]:
 
 def _lines(stmt: Stmt, indent: str = "") -> list[str]:
     match stmt:
+        case Loop(index, Where() as body, tile, equals, unroll) if unroll > 1:
+            return [f"{indent}for {index}, {unroll} positions side by side", *_lines(body, indent + "  ")]
         case Loop(index, body, tile, equals, unroll):
             suffix = (f" in {tile}" if tile else "") + (f" where {index} == {equals}" if equals else "")
             suffix += f" unrolled {unroll} times" if unroll > 1 else ""

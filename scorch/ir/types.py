@@ -6,16 +6,16 @@ A tensor with dimensions decides over a 0-d one, and that over a constant, unles
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 
 from scorch.formats import dtypes
-from scorch.ir.notation import Access, Apply, Expr, Literal
+from scorch.ir.notation import Access, Apply, Assign, Expr, Literal
 from scorch.ir.operators import operator
 
-__all__ = ["Kind", "argument_type", "kind_of", "promoted"]
+__all__ = ["Kind", "argument_type", "kind_of", "promoted", "type_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,16 @@ def kind_of(expr: Expr, kind: Callable[[Access], Kind]) -> Kind:
     args = tuple(kind_of(arg, kind) for arg in expr.args)
     made = argument_type(expr, args)
     return Kind("bool" if operator(expr.op).gives_bool else made.dtype, made.weight)
+
+
+def type_of(statement: Assign, kinds: Mapping[str, Kind]) -> str:
+    """The number type of a statement over tensors of these kinds; sums of truth values count.
+
+    >>> type_of(Assign(Access("n", ()), Access("A", ("i",))), {"A": Kind("bool")})
+    'int64'
+    """
+    found = kind_of(statement.whole, lambda access: kinds[access.tensor]).dtype
+    return "int64" if found == "bool" and statement.reduced and statement.reduce == "add" else found
 
 
 def argument_type(expr: Apply, args: tuple[Kind, ...]) -> Kind:

@@ -13,6 +13,7 @@ from scorch.nn.conversion import convert
 from scorch.nn.embedding import Embedding, EmbeddingBag
 from scorch.nn.graph import adjacency
 from scorch.nn.graph.layers import GATConv, GCNConv, GINConv, SAGEConv
+from scorch.nn.interop import use_scorch
 from scorch.nn.linear import Linear
 from scorch.nn.weight import SparseWeight
 
@@ -31,4 +32,5 @@ __all__ = [
     "convert",
     "functional",
     "prune",
+    "use_scorch",
 ]

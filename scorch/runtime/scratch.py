@@ -1,4 +1,4 @@
-"""The memory of sparse row accumulators: one row a thread, kept between calls in the empty state that kernels leave."""
+"""The memory of row workspaces and accumulators: one row a thread, kept between calls in the state kernels leave."""
 
 from __future__ import annotations
 
@@ -72,6 +72,8 @@ def _lengths(where: Where, patterns: Mapping[str, Pattern], extents: Mapping[str
     width = 1
     for index in workspace.indices:
         width *= extents[index]
+    if workspace.kind == "row":
+        return {"vals": width if workspace.source is None else statistics(patterns[workspace.source.tensor]).row_max}
     if workspace.kind == "bitmap":
         return {"vals": width, "bits": -(-width // 64), "top": -(-width // 4096)}
     if workspace.kind == "list":

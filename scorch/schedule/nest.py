@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scorch.ir.notation import Access, Apply, Assign, Expr, accesses
+from scorch.ir.notation import REDUCED, Access, Apply, Assign, Expr, accesses, substitute
 from scorch.ir.operators import operator
 from scorch.ir.plan import Compute, Loop, Stmt, Tile, Where, Workspace
 
@@ -30,6 +30,7 @@ class Nest:
     repeats: bool = False  # an operand may store a coordinate twice
     spread: bool = False  # tiles outermost, so that threads can share them
     unroll: int = 1  # the innermost reduction, under a tile
+    beside: int = 1  # positions of the innermost result loop that share the reduction over a tile
     lanes: int = 0  # of the innermost reduction, taken over stored positions
 
 
@@ -71,7 +72,8 @@ def _loops(nest: Nest, order: tuple[str, ...], body: Stmt, tile_last: bool) -> S
     if nest.tile and tile_last:
         body = Loop(nest.tile[0], body, nest.tile[1])
     for index in reversed(order):
-        body = Loop(index, body, equals=_equals(nest, index))
+        unroll = nest.beside if index == order[-1] else 1
+        body = Loop(index, body, equals=_equals(nest, index), unroll=unroll)
     return body
 
 
@@ -85,7 +87,10 @@ def _reduced(nest: Nest, inner: tuple[str, ...], target: Access, revisits: bool)
     register = Workspace("acc", along, "register", nest.dtype, reduce)
     made = Access("acc", along)
     producer = _producer(nest, order, varying, register, 0)
-    consumer = Compute(target, reduce if revisits else None, _times(constant, made))
+    value = _times(constant, made)
+    if nest.statement.finish is not None:
+        value = substitute(nest.statement.finish, {REDUCED: value})
+    consumer = Compute(target, reduce if revisits else None, value)
     return Where(register, producer, consumer)
 
 

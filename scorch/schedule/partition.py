@@ -64,6 +64,7 @@ def _one_row_outweighs(problem: Problem, weight: Access, formats: dict[str, Form
     path = level_indices(weight, formats[weight.tensor])
     divisible = (
         problem.statement.reduce == "add"
+        and problem.statement.finish is None
         and problem.dtype != "bool"
         and bool(target.indices)
         and target.indices[0] == order[0]

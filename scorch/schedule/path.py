@@ -19,7 +19,7 @@ from scorch.schedule.problem import Operand, Problem, appended_bits
 from scorch.schedule.result import candidate_formats
 from scorch.schedule.statistics import Statistics
 
-__all__ = ["contract", "renamed"]
+__all__ = ["contract", "estimated", "renamed"]
 
 TORCH_CALL = 6.0  # microseconds: einsum's own work
 TORCH_PRODUCT = 1.2e-5  # microseconds a multiply-add, on one thread
@@ -64,7 +64,13 @@ def _handover(problem: Problem) -> Iterator[Handover]:
 def _factors(statement: Assign) -> tuple[Access, ...] | None:
     """The accesses of a plain product, each of an operand of its own; None for any other expression."""
     expr = statement.expr
-    if statement.equal or statement.reduce != "add" or not isinstance(expr, Apply) or expr.op != "mul":
+    if (
+        statement.finish
+        or statement.equal
+        or statement.reduce != "add"
+        or not isinstance(expr, Apply)
+        or expr.op != "mul"
+    ):
         return None
     accesses = tuple(arg for arg in expr.args if isinstance(arg, Access))
     return accesses if len(accesses) == len(expr.args) == len({a.tensor for a in accesses}) else None
@@ -110,7 +116,7 @@ def _split(problem: Problem, factors: tuple[Access, ...], pair: tuple[int, int])
     others = [factor for n, factor in enumerate(factors) if n not in pair]
     kept, pair_problem = _first(problem, factors, pair)
     rest = _product([kept, *(f.indices for f in others)], problem.statement.target.indices)
-    product = _estimated(pair_problem)
+    product = estimated(pair_problem)
     rest_operands = [product, *(problem.by_name[f.tensor] for f in others)]
     onto = renamed(problem.onto, [f.tensor for f in others])
     rest_cost = contract(_sub(problem, rest, rest_operands, problem.wanted, onto)).cost
@@ -143,7 +149,7 @@ def _sub(
     return Problem(statement, called, extents, problem.dtype, problem.threads, wanted, onto=onto)
 
 
-def _estimated(problem: Problem) -> Operand:
+def estimated(problem: Problem) -> Operand:
     """A product that is not computed yet, as an operand with estimated statistics."""
     format = candidate_formats(problem)[0]
     indices = problem.statement.target.indices

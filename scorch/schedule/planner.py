@@ -9,7 +9,7 @@ from itertools import islice, permutations
 
 from scorch.errors import ScheduleError
 from scorch.formats import Compressed, Dense, Format, dtypes
-from scorch.ir.graph import level_indices
+from scorch.ir.graph import level_indices, walks
 from scorch.ir.notation import Access
 from scorch.ir.plan import Alternative, Assembly, Kernel, Partition, Plan, TensorSpec, Tile
 from scorch.schedule.assembly import Writing, choose_assembly
@@ -18,7 +18,7 @@ from scorch.schedule.nest import Nest, build_nest
 from scorch.schedule.partition import SERIAL_BELOW, choose_partition
 from scorch.schedule.problem import Problem, appended_bits
 from scorch.schedule.result import candidate_formats
-from scorch.schedule.tile import can_tile, choose_tile, position_lanes, unrolling
+from scorch.schedule.tile import can_tile, choose_tile, position_lanes, positions_beside, unrolling
 
 __all__ = ["schedule"]
 
@@ -162,8 +162,10 @@ def _merged(problem: Problem, access: Access, formats: dict[str, Format]) -> boo
 
 
 def _with_tiles(problem: Problem, layout: _Layout) -> Iterator[_Candidate]:
-    """The loops as they are, and with the innermost one in SIMD tiles if that is legal."""
+    """The loops as they are, and with the innermost one in SIMD tiles."""
     plain = _priced(problem, layout)
+    if plain is None and problem.statement.finish is not None:
+        yield from _tiled(problem, layout)  # a tile goes outside the reductions, where values are complete
     if plain is None or (problem.onto is not None and plain.writing.assembly.kind != "share"):
         return
     if not problem.convert and plain.writing.format != layout.wanted:
@@ -171,6 +173,11 @@ def _with_tiles(problem: Problem, layout: _Layout) -> Iterator[_Candidate]:
     if plain.writing.assembly.filtered and not _prefix(problem, layout.order):
         return  # terms would be filtered, not sums
     yield plain
+    yield from _tiled(problem, layout)
+
+
+def _tiled(problem: Problem, layout: _Layout) -> Iterator[_Candidate]:
+    """The loops with the innermost one in SIMD tiles, if that is legal."""
     last = layout.order[-1] if layout.order else None  # written last; the nest puts it outside the reductions
     target = problem.statement.target.indices
     if last is None or not can_tile(problem, last, layout.formats):
@@ -196,7 +203,7 @@ def _priced(problem: Problem, layout: _Layout) -> _Candidate | None:
     """A candidate with its estimated time, part by part; None if its loops cannot write the result."""
     whole = _whole(problem, layout)
     writing = choose_assembly(problem, whole, layout.wanted, layout.formats)
-    if writing is None:
+    if writing is None or not _can_finish(problem, whole, writing, layout.formats):
         return None
     loops = nest_cost(problem, layout.order, layout.tiled, layout.formats)
     accumulator = "bitmap"
@@ -228,6 +235,19 @@ def _priced(problem: Problem, layout: _Layout) -> _Candidate | None:
     return _Candidate(layout, writing, accumulator, tile, partition, sum(cost for _, cost in parts), tuple(parts))
 
 
+def _can_finish(problem: Problem, order: tuple[str, ...], writing: Writing, formats: dict[str, Format]) -> bool:
+    """Whether each value is complete where it is written, so that it can be finished there; if it has to be.
+
+    Places of a dense result that a sparse loop skips would not be.
+    """
+    if problem.statement.finish is None:
+        return True
+    if not writing.assembly.owned or writing.scatter is not None:
+        return False
+    skips = any(walks(a, v, formats[a.tensor]) for a in problem.accesses for v in problem.statement.target.indices)
+    return writing.assembly.kind == "share" or not skips
+
+
 def _whole(problem: Problem, layout: _Layout) -> tuple[str, ...]:
     """All loops in the order in which the nest will have them: a tiled result index stands outside the reductions."""
     order, tiled, target = layout.order, layout.tiled, problem.statement.target.indices
@@ -245,9 +265,10 @@ def _tile(problem: Problem, layout: _Layout, assembly: Assembly) -> tuple[str, T
         return None
     reduced = layout.tiled not in problem.statement.target.indices
     parts = problem.threads if layout.spread else 1
-    gathers = not reduced and _rows_are_far(problem, layout.tiled)
+    beside = positions_beside(problem, layout.order, layout.tiled, layout.formats, assembly)
+    gathers = (not reduced or beside > 1) and _rows_are_far(problem, layout.tiled)
     once = assembly.kind == "locate" and assembly.owned
-    return layout.tiled, choose_tile(problem, layout.tiled, reduced, gathers, parts, once)
+    return layout.tiled, choose_tile(problem, layout.tiled, reduced, gathers, parts, once, beside)
 
 
 def _rows_are_far(problem: Problem, tiled: str) -> bool:
@@ -317,6 +338,7 @@ def _plan(problem: Problem, best: _Candidate, alternatives: tuple[Alternative, .
         repeats,
         layout.spread,
         unrolling(problem, best.tile[1], str(last), layout.formats) if best.tile and last not in target else 1,
+        positions_beside(problem, layout.order, best.tile[0], layout.formats, assembly) if best.tile else 1,
         position_lanes(problem, str(last), layout.formats) if gathers else 0,
     )
     specs = tuple(o.spec(layout.formats[o.name]) for o in problem.operands)
@@ -344,7 +366,8 @@ def _result_spec(problem: Problem, writing: Writing, partition: Partition) -> Te
     """The result as the kernel writes it: what is summed in place is rounded to a half type only when it is done."""
     name = problem.statement.target.tensor
     assembly = writing.assembly
-    once = assembly.kind in ("append", "bucket") or (assembly.owned and partition.unit != "merge-path")
+    appended = assembly.kind in ("append", "bucket") and writing.format.is_unique
+    once = appended or (assembly.owned and partition.unit != "merge-path")
     dtype = problem.result_dtype if once and not partition.private else problem.dtype
     if writing.assembly.source is not None:
         source = problem.by_name[writing.assembly.source.tensor].spec()

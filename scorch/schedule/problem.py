@@ -85,7 +85,7 @@ class Problem:
 
     @cached_property
     def accesses(self) -> tuple[Access, ...]:
-        return tuple(dict.fromkeys(accesses(self.statement.expr)))
+        return self.statement.accesses
 
     @cached_property
     def sparse(self) -> tuple[Access, ...]:
@@ -100,7 +100,7 @@ class Problem:
     @cached_property
     def absent(self) -> Literal | None:
         """The value of the expression where no sparse operand has an entry; None if dense operands decide it."""
-        return absent_value(self.statement.expr, self.fills)
+        return absent_value(self.statement.whole, self.fills)
 
     @property
     def fill(self) -> Any:
@@ -111,7 +111,7 @@ class Problem:
 
     def lattice(self, index: str, formats: Mapping[str, Format]) -> Lattice:
         """What a loop over the index visits, the operands being in these formats."""
-        return build_lattice(self.statement.expr, index, lambda a: walks(a, index, formats[a.tensor]), self.fills)
+        return build_lattice(self.statement.whole, index, lambda a: walks(a, index, formats[a.tensor]), self.fills)
 
     @cached_property
     def is_linear(self) -> bool:

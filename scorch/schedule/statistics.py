@@ -50,7 +50,7 @@ def statistics(pattern: Pattern) -> Statistics:
     """
     found = pattern.cache.get("statistics")
     if found is None:
-        found = pattern.cache["statistics"] = _measure(pattern)
+        found = pattern.cache["statistics"] = _measure(pattern.plain.stored)
     return found
 
 

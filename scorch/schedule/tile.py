@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from scorch.formats import Format, dtypes
+from scorch.ir.absence import guarded
 from scorch.ir.graph import level_indices, walks
 from scorch.ir.notation import has_vector_form
-from scorch.ir.plan import Tile
+from scorch.ir.operators import operator
+from scorch.ir.plan import Assembly, Tile
 from scorch.schedule.problem import Problem
 
-__all__ = ["can_tile", "choose_tile", "most_vectors", "position_lanes", "unrolling", "vector_lanes"]
+__all__ = [
+    "can_tile",
+    "choose_tile",
+    "in_flight",
+    "most_vectors",
+    "position_lanes",
+    "positions_beside",
+    "unrolling",
+    "vector_lanes",
+]
 
 AHEAD = 16  # nonzeros: how far in advance rows are fetched
 LONG_ROW = 4  # groups of unrolled iterations that a row should have
@@ -34,7 +45,7 @@ def most_vectors(problem: Problem, reduced: bool) -> int:
 def can_tile(problem: Problem, index: str, formats: Mapping[str, Format]) -> bool:
     """Whether a loop over the index can be vectorised: every access that has it stores it last and densely.
 
-    The result too, unless the index is reduced by a sum.
+    The result too, unless the index is reduced by an operator that reduces lanes.
     """
     if problem.dtype.startswith("complex") or problem.dtype == "bool":
         return False
@@ -51,7 +62,9 @@ def can_tile(problem: Problem, index: str, formats: Mapping[str, Format]) -> boo
             return False
         if dtypes.computed(problem.by_name[access.tensor].dtype) != problem.dtype:
             return False  # vectors of another number type would need another number of registers each
-    return seen and (index in problem.statement.target.indices or problem.statement.reduce == "add")
+    return seen and (
+        index in problem.statement.target.indices or operator(problem.statement.reduce).reduces_with is not None
+    )
 
 
 def unrolling(problem: Problem, tile: Tile, innermost: str, formats: Mapping[str, Format]) -> int:
@@ -62,10 +75,40 @@ def unrolling(problem: Problem, tile: Tile, innermost: str, formats: Mapping[str
     walkers = [a for a in problem.sparse if walks(a, innermost, formats[a.tensor])]
     if problem.lattice(innermost, formats).only() is None or not formats[walkers[0].tensor].levels[-1].unique:
         return 1
+    return in_flight(tile, problem.by_name[walkers[0].tensor].statistics.row_mean)
+
+
+def in_flight(tile: Tile, mean: float) -> int:
+    """How many iterations of a reduction under a tile to keep in flight, for rows of so many entries."""
     vectors = max(tile.rest, tile.vectors if tile.count != 0 else 0)
     wanted = 4 if vectors <= 2 else 2 if vectors <= 4 else 1
-    mean = problem.by_name[walkers[0].tensor].statistics.row_mean
     return wanted if mean >= LONG_ROW * wanted else 1
+
+
+def positions_beside(
+    problem: Problem, order: tuple[str, ...], tiled: str, formats: Mapping[str, Format], assembly: Assembly
+) -> int:
+    """How many stored positions to take side by side, whose reductions over a tile share its loop; 1 if not possible.
+
+    That needs a result at the positions of the one operand that the innermost loop walks, what is multiplied to the
+    sums being the same for all of them or stored there too, and rows long enough for groups.
+    """
+    if problem.statement.finish is not None or assembly.kind != "share" or assembly.source is None:
+        return 1
+    if problem.dtype not in ("float32", "float64"):
+        return 1
+    innermost, target = order[-1] if order else None, problem.statement.target.indices
+    walker, format = assembly.source, formats[assembly.source.tensor]
+    alone = innermost in target and problem.lattice(str(innermost), formats).only() == walker
+    if not alone or not problem.is_linear or not set(order) <= set(target) or tiled in target:
+        return 1
+    if level_indices(walker, format)[-1] != innermost or not format.levels[-1].unique:
+        return 1
+    finished = [a for a in problem.accesses if tiled not in a.indices and a != walker]
+    if any(innermost in a.indices for a in finished) or any(o.dtype != problem.dtype for o in problem.operands):
+        return 1
+    count = 4 if problem.machine.registers <= 16 else 8
+    return count if 2 * problem.by_name[walker.tensor].statistics.row_mean >= count else 1
 
 
 def position_lanes(problem: Problem, index: str, formats: Mapping[str, Format]) -> int:
@@ -104,14 +147,23 @@ def position_lanes(problem: Problem, index: str, formats: Mapping[str, Format]) 
 
 def _has_vectors(problem: Problem) -> bool:
     """Whether the expression can be computed on SIMD lanes."""
-    return has_vector_form(problem.statement.expr) and not problem.filters
+    return has_vector_form(guarded(problem.statement.whole)[1]) and not problem.filters
 
 
-def choose_tile(problem: Problem, index: str, reduced: bool, gathers: bool, parts: int = 1, once: bool = False) -> Tile:
+def choose_tile(
+    problem: Problem,
+    index: str,
+    reduced: bool,
+    gathers: bool,
+    parts: int = 1,
+    once: bool = False,
+    beside: int = 1,
+) -> Tile:
     """The tile of an index: one pass over all of it where it fits in registers, else equal passes and a rest.
 
     `gathers`: rows are picked by nonzeros, so that prefetching the next ones pays. `parts`: about so many tiles.
-    `once`: each value is written once, so that it may as well be written twice, by vectors that overlap.
+    `once`: each value is written once, so that it may as well be written twice, by vectors that overlap. `beside`: so
+    many positions share a reduction over the tile, each with accumulators of its own.
     """
     lanes = vector_lanes(problem)
     extent = problem.extents[index]
@@ -120,7 +172,7 @@ def choose_tile(problem: Problem, index: str, reduced: bool, gathers: bool, part
         lanes //= 2
     whole, tail = divmod(extent, lanes)
     vectors = max(1, whole + (tail > 0))
-    most = most_vectors(problem, reduced)
+    most = most_vectors(problem, reduced) if beside == 1 else 2
     ahead = AHEAD if gathers and vectors > 1 else 0  # one vector costs less than asking for it
     if vectors <= most and parts == 1:
         if tail == 0:

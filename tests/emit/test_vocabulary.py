@@ -1,6 +1,7 @@
 """The compiled vocabulary against its plain twins: every name, every lane dtype."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,6 +46,8 @@ from scorch.emit.vocabulary import (
     vstore_part,
     vsub,
     vsum,
+    vsums4,
+    vsums8,
 )
 
 numba = pytest.importorskip("numba")
@@ -173,6 +176,32 @@ def test_cast(source, target):
         # Out of range is unspecified: keep to 0 .. 100.
         a = np.random.default_rng(4).uniform(0, 100, 64).astype(source)
     agree(body, a, np.zeros(64, target))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, np.int32])
+@pytest.mark.parametrize("lanes", [1, 2, 4, 8, 16])
+def test_sums_of_several_vectors(dtype: type[np.generic], lanes: int) -> None:
+    n = lanes
+
+    def four(a: Any) -> Any:
+        out = np.zeros(4, a.dtype)
+        vstore(out, 0, vsums4(vload(a, 0, n), vload(a, n, n), vload(a, 2 * n, n), vload(a, 3 * n, n)))
+        return out
+
+    def eight(a: Any) -> Any:
+        out = np.zeros(8, a.dtype)
+        low = vload(a, 0, n), vload(a, n, n), vload(a, 2 * n, n), vload(a, 3 * n, n)
+        b, c, d, e = vload(a, 4 * n, n), vload(a, 5 * n, n), vload(a, 6 * n, n), vload(a, 7 * n, n)
+        vstore(out, 0, vsums8(low[0], low[1], low[2], low[3], b, c, d, e))
+        return out
+
+    a = np.random.default_rng(lanes).integers(-99, 99, 8 * n).astype(dtype)
+    for function, count in ((four, 4), (eight, 8)):
+        wanted = a[: count * n].reshape(count, n).sum(1, dtype=dtype)
+        np.testing.assert_array_equal(function(a), wanted)
+        np.testing.assert_array_equal(numba.njit(function)(a), wanted)
+    values = np.random.default_rng(lanes).random(8 * n).astype(dtype)
+    np.testing.assert_array_equal(numba.njit(eight)(values), eight(values))  # the same tree, to the last bit
 
 
 @pytest.mark.parametrize("dtype", NUMBERS)

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from asv_benchmarks.compare import tasks
 from asv_benchmarks.compare.model import Contender, LeftOut, Peer
 
 from .torch_sparse import csr
@@ -119,6 +120,7 @@ PEER = Peer(
         "add": _add,
         "multiply": _multiply,
         "small": _small,
+        **tasks.SCORCH,
     },
     modules=("scorch",),
     set_threads=_set_threads,

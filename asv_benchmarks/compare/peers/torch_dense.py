@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from asv_benchmarks.compare import tasks
 from asv_benchmarks.compare.model import Contender, LeftOut, Peer
 
 __all__ = ["PEER"]
@@ -39,7 +40,7 @@ def _sddmm(mask: Any, q: Any, k: Any) -> Iterator[Contender]:
 
 PEER = Peer(
     name="torch dense",
-    operations={"spmm": _times, "spmv": _times, "sddmm": _sddmm, "small": _times},
+    operations={"spmm": _times, "spmv": _times, "sddmm": _sddmm, "small": _times, **tasks.DENSE},
     modules=("torch",),
     counted=False,
 )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from asv_benchmarks.compare import check
+from asv_benchmarks.compare import check, tasks
 from asv_benchmarks.compare.model import Contender, LeftOut, Peer
 
 from .blocks import block_size
@@ -181,6 +181,7 @@ PEER = Peer(
         "add": _add,
         "multiply": _multiply,
         "small": _spmm,
+        **tasks.SPARSE,
     },
     modules=("torch",),
     set_threads=torch.set_num_threads,

@@ -47,7 +47,7 @@ from scorch.emit.vocabulary.memory import (
     vstore,
     vstore_part,
 )
-from scorch.emit.vocabulary.reduce import vhmax, vhmin, vprod, vsum
+from scorch.emit.vocabulary.reduce import vhmax, vhmin, vprod, vsum, vsums4, vsums8
 from scorch.emit.vocabulary.scalar import atomic_add, bit, ctz, fetch_add, lower_bound, popcount, sort_range
 
 __all__ = [
@@ -99,6 +99,8 @@ __all__ = [
     "vstore_part",
     "vsub",
     "vsum",
+    "vsums4",
+    "vsums8",
 ]
 
 

@@ -34,7 +34,7 @@ from scorch.emit.vocabulary.exponential import vexp, vkeep, vsigmoid
 from scorch.emit.vocabulary.halves import from_bfloat16, from_float16, to_bfloat16, to_float16
 from scorch.emit.vocabulary.lanes import Lanes
 from scorch.emit.vocabulary.memory import prefetch, vfull, viota, viota32
-from scorch.emit.vocabulary.reduce import vhmax, vhmin, vprod, vsum
+from scorch.emit.vocabulary.reduce import vhmax, vhmin, vprod, vsum, vsums4, vsums8
 from scorch.emit.vocabulary.scalar import bit, ctz, popcount
 
 __all__ = [
@@ -84,6 +84,8 @@ __all__ = [
     "vstore_part",
     "vsub",
     "vsum",
+    "vsums4",
+    "vsums8",
 ]
 
 # The unchecked functions under other names, as the checked ones take theirs.

@@ -61,7 +61,7 @@ class Bitmap(Level):
                 f"there are {len(bits)} and {len(rank)}"
             )
         tail = size % WORD
-        if tail and (bits.reshape(nodes.count, -1)[:, -1] >> np.uint64(tail)).any():
+        if tail and (bits.reshape(nodes.count, _words(size))[:, -1] >> np.uint64(tail)).any():
             raise FormatError(f"a bit is set for a coordinate outside the dimension's extent {size}")
         if rank[0] != 0 or not np.array_equal(np.cumsum(np.bitwise_count(bits), dtype=np.int64), rank[1:]):
             raise FormatError("rank must count the bits that are set before each word, beginning with 0")

@@ -142,6 +142,7 @@ def _prune(
             name: structure.keep(each.flatten(1), shares[name], scope == "row").reshape(each.shape)
             for name, each in scores.items()
         }
+    made = {name: mask & known[name] if name in known else mask for name, mask in made.items()}
     apply(model, made)
     return made
 

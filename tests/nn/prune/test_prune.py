@@ -69,6 +69,16 @@ def test_zeros_stay_through_training_and_more_pruning() -> None:
     assert prune.sparsity(model) == 0.75
 
 
+def test_less_pruning_brings_nothing_back() -> None:
+    model = network()
+    prune.magnitude(model, 0.75)
+    first = prune.masks(model)
+    prune.magnitude(model, 0.25)
+    assert prune.sparsity(model) == 0.75
+    second = prune.magnitude(model, structure=prune.NM(3, 4))
+    assert not any(bool((second[name] & ~first[name]).any()) for name in first)
+
+
 def test_masks_are_removed_from_a_copy_alone() -> None:
     model = network()
     prune.magnitude(model, 0.5)

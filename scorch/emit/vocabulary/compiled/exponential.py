@@ -2,8 +2,12 @@
 
 exp(x) = 2^n exp(r) with n the integer nearest to x / ln 2, and r = x - n ln 2 in two steps, the first of them exact
 (Cody and Waite, *Software Manual for the Elementary Functions*, 1980). exp(r) = 1 + r + r^2 P(r), where P is the
-minimax polynomial on |r| <= ln 2 / 2, found by Remez' algorithm with the weight r^2. 2^n is multiplied in two halves, so
-that results that overflow become infinite, and small ones are rounded to subnormal numbers once.
+minimax polynomial on |r| <= ln 2 / 2, found by Remez' algorithm with the weight r^2. 2^n is multiplied in two halves,
+so that results that overflow become infinite, and small ones are rounded to subnormal numbers once.
+
+Every instruction says "contract": Numba gives those that say nothing the fast-math flags of the kernel, and to
+reassociate
+would undo the rounding to n.
 """
 
 from dataclasses import dataclass
@@ -13,7 +17,7 @@ from llvmlite import ir
 from numba.core import types
 
 from scorch.emit.vocabulary import exponential
-from scorch.emit.vocabulary.compiled import arithmetic, vec
+from scorch.emit.vocabulary.compiled import vec
 from scorch.emit.vocabulary.compiled.vec import Builder, Definition, Value, Vec, lowers, sign
 
 _PER_OCTAVE = 1.4426950408889634  # 1 / ln 2
@@ -82,17 +86,17 @@ def _exp(builder: Builder, v: Vec, x: Value) -> Value:
     lanes = _Lanes(builder, x.type)
     for operator, bound in ((">", numbers.most), ("<", numbers.least)):
         limit = lanes.number(bound)
-        x = builder.select(builder.fcmp_ordered(operator, x, limit), limit, x)
+        x = builder.select(builder.fcmp_ordered(operator, x, limit, flags=vec.CONTRACT), limit, x)
     shift = lanes.number(numbers.round)
-    shifted = builder.fadd(builder.fmul(x, lanes.number(_PER_OCTAVE)), shift)
-    n = builder.fsub(shifted, shift)
+    shifted = lanes.fma(x, lanes.number(_PER_OCTAVE), shift)
+    n = builder.fsub(shifted, shift, flags=vec.CONTRACT)
     r = lanes.fma(n, lanes.number(-numbers.high), x)
     r = lanes.fma(n, lanes.number(-numbers.low), r)
     total: Value = lanes.number(numbers.polynomial[0])
     for coefficient in numbers.polynomial[1:]:
         total = lanes.fma(total, r, lanes.number(coefficient))
-    total = lanes.fma(builder.fmul(r, r), total, r)
-    total = builder.fadd(total, lanes.number(1.0))
+    total = lanes.fma(builder.fmul(r, r, flags=vec.CONTRACT), total, r)
+    total = builder.fadd(total, lanes.number(1.0), flags=vec.CONTRACT)
     return _scaled(builder, numbers, total, shifted, shift)
 
 
@@ -107,13 +111,14 @@ def _scaled(builder: Builder, numbers: _Numbers, total: Value, shifted: Value, s
     half = builder.ashr(n, whole(1))
     for part in (half, builder.sub(n, half)):
         power = builder.shl(builder.add(part, whole(numbers.bias)), whole(numbers.mantissa))
-        total = builder.fmul(total, builder.bitcast(power, total.type))
+        total = builder.fmul(total, builder.bitcast(power, total.type), flags=vec.CONTRACT)
     return total
 
 
 def _sigmoid(builder: Builder, v: Vec, x: Value) -> Value:
     one = ir.Constant(x.type, [1.0] * v.n)
-    return builder.fdiv(one, builder.fadd(one, _exp(builder, v, builder.fneg(x))))
+    power = _exp(builder, v, builder.fneg(x, flags=vec.CONTRACT))
+    return builder.fdiv(one, builder.fadd(one, power, flags=vec.CONTRACT), flags=vec.CONTRACT)
 
 
 def _bind(twin: Any, operate: Any) -> None:
