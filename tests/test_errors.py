@@ -101,7 +101,7 @@ CALLS: list[tuple[Callable[[], Any], type[ScorchError], str]] = [
     (lambda: E("ik,kj->ij", scipy_with("indptr", 1, 7), B), FormatError, "pos runs backwards"),
     # sizes
     (lambda: E("ij->ij", huge(), out_format="dense"), ShapeError, "over the limit of 2^63 - 1 for a dense tensor"),
-    (lambda: E("ij->i", huge(2**45)), ShapeError, "ask for a format that stores less"),
+    (lambda: E("ij->i", huge(2**45)), ShapeError, "ask for a format that stores only what is there"),
     (lambda: E("ij->ij", huge(2**45), out_format="csr"), ShapeError, "a csr result of shape"),
     (
         lambda: E("ABCDEFGHIJKLMNOPQRSTUVWX->A", torch.ones([1] * 24)),
