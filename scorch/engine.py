@@ -27,7 +27,7 @@ from scorch.ir.canonical import canonical, canonical_run
 from scorch.ir.einsum import operand_names
 from scorch.ir.entries import over_values
 from scorch.ir.narrow import narrowed
-from scorch.ir.notation import Assign, Literal, accesses, check_extents
+from scorch.ir.notation import Assign, Expr, Literal, accesses, check_extents
 from scorch.ir.plan import Entrywise, Handover, Plan, Split
 from scorch.ir.reduction import with_absent_entries
 from scorch.ir.statement import ABSENT
@@ -54,7 +54,7 @@ class Program:
         self.plan = plan
         self.compiled = compiled
         names = [spec.name for spec in plan.kernel.operands]
-        self.fills = [spec.fill for spec in plan.kernel.operands]
+        self.fills = [0 if spec.fill == ABSENT.value else spec.fill for spec in plan.kernel.operands]
         targets = dict(plan.conversions)
         self.reorderings = [
             (n, reorder.reorder(storage.pattern, targets[name]))
@@ -355,9 +355,24 @@ def compute(
         last = count == len(rest)
         step = _Step(known, wanted if last else None, dtype if last else None, last, observe, run or evaluate)
         result = step.run(rest[0]) if program is None else step.run_together(rest[:count], program)
-        known[rest[count - 1].target.tensor] = result if isinstance(result, Storage) else Storage.from_dense(result)
+        known[rest[count - 1].target.tensor] = _temporary(rest[count - 1], result, known)
         rest = rest[count:]
     return result
+
+
+def _temporary(statement: Assign, result: Result, known: Mapping[str, Storage]) -> Storage:
+    """A result as later statements read it: one that leaves entries out has no value there, rather than the value 0."""
+    if isinstance(result, torch.Tensor):
+        return Storage.from_dense(result)
+    read = {access.tensor: known[access.tensor] for access in statement.accesses if access.tensor in known}
+    fills = tuple((name, s.fill) for name, s in read.items() if not s.pattern.format.is_dense)
+    masked = not statement.reduced and _absent_value(statement.expr, fills) == ABSENT
+    return Storage(result.pattern, result.values, ABSENT.value) if masked else result
+
+
+@lru_cache(maxsize=4096)
+def _absent_value(expr: Expr, fills: tuple[tuple[str, Fill], ...]) -> Literal | None:
+    return absent_value(expr, dict(fills))
 
 
 def _fused(

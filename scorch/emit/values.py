@@ -66,7 +66,8 @@ def value_of(expr: Expr, dtype: str, kind: Callable[[Access], Kind], read: Calla
         return ir.Const(True, dtype)  # a loop that gets here has met an entry
     rule = operator(expr.op)
     natural = argument_type(expr, tuple(kind_of(arg, kind) for arg in expr.args)).dtype
-    inside = natural if rule.gives_bool or not _holds(dtype, natural) else dtype
+    bits = rule.gives_bool or rule.name in ("and", "or")  # whose result may be wanted as a number
+    inside = natural if bits or not _holds(dtype, natural) else dtype
     if expr.op == "where":
         condition = value_of(expr.args[0], "bool", kind, read)
         yes, no = (value_of(arg, inside, kind, read) for arg in expr.args[1:])

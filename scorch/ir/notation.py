@@ -60,7 +60,11 @@ class Apply:
         symbol = operator(self.op).symbol
         if symbol.isalnum():
             return f"{symbol}({', '.join(map(str, self.args))})"
-        parts = [f"({a})" if isinstance(a, Apply) and a.is_infix and a.op != self.op else str(a) for a in self.args]
+        chains = operator(self.op).associative
+        parts = [
+            f"({a})" if isinstance(a, Apply) and a.is_infix and not (chains and a.op == self.op) else str(a)
+            for a in self.args
+        ]
         return f" {symbol} ".join(parts)
 
     @property
@@ -156,7 +160,10 @@ def has_vector_form(expr: Expr) -> bool:
     """
     if not isinstance(expr, Apply):
         return True
-    return operator(expr.op).vector is not None and all(map(has_vector_form, expr.args))
+    rule, args = operator(expr.op), expr.args
+    if expr.op == "where" and isinstance(args[0], Apply) and operator(args[0].op).gives_bool:
+        args = (*args[0].args, *args[1:])  # lanes of truth values are only selected by
+    return rule.vector is not None and not rule.gives_bool and all(map(has_vector_form, args))
 
 
 def check_extents(statement: Assign, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:

@@ -193,6 +193,8 @@ def identity(name: str, dtype: str) -> Any:
     value = operator(name).identity
     if dtype == "bool":
         return bool(value > 0)
+    if name == "and":
+        return -1  # every bit
     if value in (INF, -INF) and not dtype.startswith(("float", "bfloat", "complex")):
         limits = np.iinfo(dtype)
         return limits.max if value > 0 else limits.min

@@ -192,3 +192,25 @@ def test_operands_of_one_pattern_are_computed_on_their_values(format: str) -> No
     np.testing.assert_allclose(dense(result), a / 2)
     moved = scorch.compute("C[j,i] = A[i,j] + B[i,j]", A=A, B=B)
     np.testing.assert_allclose(dense(moved), 4 * a.T)
+
+
+@pytest.mark.usefixtures("plain")
+@pytest.mark.parametrize("format", ["csr", "csc", "coo", "dcsr"])
+def test_a_masked_temporary_has_no_value_elsewhere(format: str) -> None:
+    a = np.array([[-1.0, 0.0, -2.0], [0.0, -5.0, 0.0]])
+    text = """
+        S[i,j] = where(stored(A[i,j]), A[i,j], absent)
+        m[i] max= S[i,j]
+        e[i,j] = exp(S[i,j] - m[i])
+        s[i] += e[i,j]
+        C[i,j] = e[i,j] / s[i]
+    """
+    found = dense(scorch.compute(text, A=build(a, format)))
+    np.testing.assert_allclose(found, softmax(torch.from_numpy(a)).numpy(), rtol=1e-6)
+
+
+@pytest.mark.usefixtures("plain")
+def test_bits_and_truth_values() -> None:
+    assert scorch.compute("c &= B[i]", B=torch.tensor([7, 3, 11])).item() == 3
+    assert scorch.compute("C[i] = (A[i] > 0) | (A[i] > 5)", A=torch.tensor([1.0, -1.0])).tolist() == [True, False]
+    assert scorch.compute("C[i] = A[i] - (B[i] - 1)", A=torch.ones(2), B=torch.ones(2)).tolist() == [1.0, 1.0]
