@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+import torch
 
 from scorch.errors import FormatError, ShapeError, UnsupportedError
-from scorch.formats import Format
+from scorch.formats import Format, dtypes
 from scorch.formats.storage import Array
 from scorch.frostt import read_frostt, write_frostt
 from scorch.tensor import Tensor, tensor
@@ -62,9 +63,10 @@ def read(
 def write(path: str | os.PathLike[str], x: Any) -> None:
     """Write a Tensor, or whatever `scorch.tensor` takes, to a file whose kind the suffix tells (see `read`).
 
-    The file appears whole or not at all. Raises FormatError for an unknown suffix, UnsupportedError for what
-    a kind of file cannot hold: a fill that isn't 0, more than two dimensions in .mtx, values other than 1 in
-    .smtx.
+    The file appears whole or not at all. Half types are written as float32, which holds them.
+
+    Raises FormatError for an unknown suffix, UnsupportedError for what a kind of file cannot hold: a fill that isn't 0,
+    more than two dimensions in .mtx, values other than 1 in .smtx.
     """
     place = Path(path)
     _, writer = _kind(place)
@@ -73,8 +75,9 @@ def write(path: str | os.PathLike[str], x: Any) -> None:
         raise UnsupportedError(
             f"{place.name}: files hold no fill value, and this tensor's is {held.fill}; write its to_dense()"
         )
+    half = dtypes.name_of(held.dtype) in dtypes.HALVES
     with _replacing(place) as file:
-        writer(file, held.detach())
+        writer(file, held.detach().to(torch.float32) if half else held.detach())
 
 
 @contextmanager

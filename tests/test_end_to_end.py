@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-import scorch
 from asv_benchmarks.compare import families
 from asv_benchmarks.compare.model import Options
 from asv_benchmarks.compare.options import parse
 
 OPTIONS = Options(families=("end-to-end",), quick=True, rounds=1, budget=0.0)
 SMALL = ("sparse-input", "autoencoder-64")
-
-
-@pytest.fixture(autouse=True)
-def plain() -> Iterator[None]:
-    with scorch.config.using(jit=False):
-        yield
 
 
 def test_the_flag_names_the_family() -> None:
@@ -31,6 +22,7 @@ def test_every_task_of_every_model_is_there() -> None:
     assert all(task in ids for task in (*tasks, "bigbird"))
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("name", SMALL)
 def test_contenders_agree(name: str) -> None:
     family, case = next((f, c) for f, c in families.select(OPTIONS) if name in c.id)

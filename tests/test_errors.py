@@ -69,16 +69,13 @@ CALLS: list[tuple[Callable[[], Any], type[ScorchError], str]] = [
         "needs a compressed or singleton level above",
     ),
     # number types and containers
-    (lambda: E("ik,kj->ij", A, B.half()), DtypeError, "number type torch.float16 is not supported"),
     (lambda: E("ik,kj->ij", A, B.numpy().astype("uint16")), DtypeError, "number type uint16 is not supported"),
     (lambda: E("ik,kj->ij", A, np.array([["a"] * 4] * 3)), DtypeError, "is not supported"),
     (lambda: E("ik,kj->ij", A, "B"), DtypeError, "cannot use a str as a tensor; pass a torch, numpy"),
     (lambda: E("ik,kj->ij", A, None), DtypeError, "cannot use a NoneType as a tensor"),
     (lambda: E("ik,kj->ij", A, [[1, 2], [3]]), ShapeError, "cannot make a tensor of the nested list"),
     (lambda: E("ik,kj->ij", A, B.to("meta")), UnsupportedError, "pass tensor.cpu()"),
-    (lambda: E("ij->ij", torch.ones(2, 4).to_sparse_bsr((1, 2))), UnsupportedError, "convert with .to_sparse_csr()"),
     (lambda: E("i->i", np.ma.masked_array([1.0, 2.0], [0, 1])), UnsupportedError, "pass array.filled(value)"),
-    (lambda: E("ij->i", scorch.from_coo([[0], [0]], [1.0], (2, 2), fill=3.0)), UnsupportedError, "pass A.to_dense()"),
     # structure that torch and scipy let pass
     (
         lambda: E("ik,kj->ij", torch.sparse_csr_tensor([0, 1, 1], [7], [1.0], (2, 3), check_invariants=False), B),
@@ -104,8 +101,8 @@ CALLS: list[tuple[Callable[[], Any], type[ScorchError], str]] = [
     (lambda: E("ik,kj->ij", scipy_with("indptr", 1, 7), B), FormatError, "pos runs backwards"),
     # sizes
     (lambda: E("ij->ij", huge(), out_format="dense"), ShapeError, "over the limit of 2^63 - 1 for a dense tensor"),
-    (lambda: E("ij->i", huge(2**45)), ShapeError, "ask for an out_format that stores less, such as 'coo'"),
-    (lambda: E("ij->ij", huge(2**45), out_format="csr"), ShapeError, "for a csr result of shape"),
+    (lambda: E("ij->i", huge(2**45)), ShapeError, "ask for a format that stores only what is there"),
+    (lambda: E("ij->ij", huge(2**45), out_format="csr"), ShapeError, "a csr result of shape"),
     (
         lambda: E("ABCDEFGHIJKLMNOPQRSTUVWX->A", torch.ones([1] * 24)),
         UnsupportedError,

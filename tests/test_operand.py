@@ -219,13 +219,10 @@ def test_torch_coo_out_of_range() -> None:
 
 
 def test_layouts_devices_and_types_that_are_not_supported() -> None:
-    with pytest.raises(UnsupportedError, match=re.escape("convert with .to_sparse_csr()")):
-        as_storage(torch.eye(4).to_sparse_bsr((2, 2)))
     with pytest.raises(UnsupportedError, match="Scorch runs on CPU; the operand is on meta"):
         as_storage(torch.empty(2, device="meta"))
-    for x in (torch.ones(2, dtype=torch.bfloat16), torch.eye(2, dtype=torch.float16).to_sparse_csr()):
-        with pytest.raises(DtypeError, match="is not supported; Scorch computes with"):
-            as_storage(x)
+    with pytest.raises(DtypeError, match="is not supported; Scorch computes with"):
+        as_storage(torch.quantize_per_tensor(torch.ones(2), 1.0, 0, torch.qint8))
 
 
 def test_conjugate_and_negative_views() -> None:
@@ -349,7 +346,7 @@ def test_numpy_of_any_layout(x: Any) -> None:
     assert np.array_equal(as_storage(x).values.numpy(), x)
 
 
-@pytest.mark.parametrize("x", [np.ones(2, dtype=np.float16), np.array(["a"]), np.array([None])])
+@pytest.mark.parametrize("x", [np.ones(2, dtype=np.uint16), np.array(["a"]), np.array([None])])
 def test_numpy_types_that_are_not_supported(x: Any) -> None:
     with pytest.raises(DtypeError, match="is not supported; Scorch computes with"):
         as_storage(x)
@@ -412,7 +409,9 @@ def test_what_is_no_tensor(x: Any, error: type[Exception], message: str) -> None
 @pytest.mark.parametrize("name", dtypes.NAMES)
 def test_every_number_type(name: str) -> None:
     x = DENSE.to(dtypes.to_torch(name))
-    for source in (x, x.numpy(), x.to_sparse(), x.to_sparse_csr(), sp.csr_array(x.numpy())):
+    half = name in dtypes.HALVES  # numpy has one of them, scipy.sparse none
+    others = () if half else (x.numpy(), sp.csr_array(x.numpy()))
+    for source in (x, x.to_sparse(), x.to_sparse_csr(), *others):
         storage = as_storage(source)
         assert storage.dtype == name
         assert torch.equal(densified(storage).to(torch.complex128), x.to(torch.complex128))

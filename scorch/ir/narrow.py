@@ -1,7 +1,7 @@
 """Wide unions in parts: a sum of many sparse operands is a merge of as many, whose loops double with each of them.
 
-    C[i,j] = A[i,j] + B[i,j] + D[i,j] + E[i,j]     ->     C.part0[i,j] = A[i,j] + B[i,j]
-                                                          C[i,j] = C.part0[i,j] + D[i,j] + E[i,j]
+C[i,j] = A[i,j] + B[i,j] + D[i,j] + E[i,j]     ->     C.part0[i,j] = A[i,j] + B[i,j]
+                                                      C[i,j] = C.part0[i,j] + D[i,j] + E[i,j]
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from scorch.ir.statement import ABSENT
 __all__ = ["narrowed"]
 
 WIDEST = 8  # sets of operands that a kernel tells apart: a union of three has seven
+DEEPEST = 3  # the same where loops are three deep or more, as each of them tells the cases apart
 
 
 def narrowed(statement: Assign, fills: Mapping[str, Any]) -> tuple[Assign, ...]:
@@ -55,11 +56,12 @@ class _Parts:
         self.names: Iterator[str] = (f"{statement.target.tensor}.part{n}" for n in count())
 
     def narrow(self, expr: Expr) -> Expr:
-        """The expression with at most `WIDEST` cases, each of its arguments narrowed first."""
+        """The expression with few cases: `WIDEST`, or `DEEPEST` in deep loops; its arguments narrowed first."""
         if not isinstance(expr, Apply) or expr.op == "stored":
             return expr
         made = Apply(expr.op, tuple(map(self.narrow, expr.args)))
-        while self.cases(made) > WIDEST:
+        limit = WIDEST if len(self.statement.indices) < 3 else DEEPEST
+        while self.cases(made) > limit:
             smaller = self.without_one(made)
             if smaller == made:
                 break

@@ -29,7 +29,7 @@ def use_scorch(model: nn.Module) -> list[str]:
     changed = []
     for name, layer in model.named_modules():
         if type(layer).__name__ in _LAYERS and _aggregation(layer) in _REDUCTIONS and _flows(layer):
-            layer.propagate = _Propagation(_REDUCTIONS[_aggregation(layer)])  # type: ignore[assignment]
+            layer.propagate = _Propagation(_REDUCTIONS[_aggregation(layer)])
             changed.append(name)
     return changed
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
-from math import prod
 from typing import TypeAlias
 
 import torch
@@ -132,10 +131,14 @@ class _Space:
         """The target, whose indices are the first ones."""
         grid = self.evaluate(self.statement.expr)
         value = grid.value if isinstance(grid.value, torch.Tensor) else torch.tensor(grid.value)
-        shape = torch.broadcast_shapes(value.shape, grid.known.shape, grid.gone.shape, (1,) * len(self.order))
+        shape = torch.broadcast_shapes(  # type: ignore[no-untyped-call]
+            value.shape, grid.known.shape, grid.gone.shape, (1,) * len(self.order)
+        )
         known, gone = (grid.known | grid.gone).expand(shape), grid.gone.expand(shape)
         rank = len(self.statement.target.indices)
-        value, known, gone = (x.expand(shape).flatten(rank) if len(shape) > rank else x.expand(shape) for x in (value, known, gone))
+        value, known, gone = (
+            x.expand(shape).flatten(rank) if len(shape) > rank else x.expand(shape) for x in (value, known, gone)
+        )
         if self.statement.reduced:
             value = _reduced(self.statement.reduce, value, gone, keep)
             known, gone = known.all(-1), gone.all(-1)
@@ -160,9 +163,12 @@ class _Space:
         for place, arg in enumerate(args):
             here = arg.known & ~decided & annihilated(expr.op, place, arg.value)
             negated = expr.op == "sub" and place == 1
-            value = torch.where(here, *common(-arg.value if negated else arg.value, value)) if here.any() else value
+            if here.any():
+                deciding, value = common(-arg.value if negated else arg.value, value)
+                value = torch.where(here, deciding, value)
             decided = decided | here
-        fixed, some = reduce(torch.logical_and, [a.fixed for a in args]), reduce(torch.logical_or, [a.known for a in args])
+        fixed = reduce(torch.logical_and, [arg.fixed for arg in args])
+        some = reduce(torch.logical_or, [arg.known for arg in args])
         return Grid(value, decided | (fixed & some), reduce(torch.logical_or, [arg.gone for arg in args]))
 
     def access(self, access: Access) -> Grid:
