@@ -254,7 +254,12 @@ def _(S: scorch.Tensor, s: torch.Tensor) -> None:
 @row("torch.compile(fullgraph=True)", "none")
 def _(S: scorch.Tensor, s: torch.Tensor) -> None:
     D = torch.ones(6, 3, dtype=DOUBLE)
-    compiled = torch.compile(lambda S, D: torch.relu(S @ D), fullgraph=True, backend="eager")
+
+    def layer(S: scorch.Tensor, D: torch.Tensor) -> torch.Tensor:
+        product = torch.matmul(S, D) if S.ndim == 2 else scorch.einsum("bik,kj->bij", S, D, out_format="dense")
+        return torch.relu(product)
+
+    compiled = torch.compile(layer, fullgraph=True, backend="eager")
     same(compiled(S, D), torch.relu(s @ D))
 
 
