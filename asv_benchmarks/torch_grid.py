@@ -256,7 +256,7 @@ def _(S: scorch.Tensor, s: torch.Tensor) -> None:
     D = torch.ones(6, 3, dtype=DOUBLE)
 
     def layer(S: scorch.Tensor, D: torch.Tensor) -> torch.Tensor:
-        product = torch.matmul(S, D) if S.ndim == 2 else scorch.einsum("bik,kj->bij", S, D, out_format="dense")
+        product = S @ D if S.ndim == 2 else scorch.einsum("bik,kj->bij", S, D, out_format="dense")
         return torch.relu(product)
 
     compiled = torch.compile(layer, fullgraph=True, backend="eager")

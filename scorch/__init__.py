@@ -9,6 +9,7 @@ torch.Size([3, 2])
 from scorch import formats
 from scorch.api import compute, einsum, explain, kernel
 from scorch.config import config
+from scorch.dynamo import mend_when_imported
 from scorch.errors import (
     CacheError,
     DtypeError,
@@ -25,6 +26,8 @@ from scorch.indexing import absent, indices, result, stored, where
 from scorch.io import read, write
 from scorch.runtime.diagnose import diagnose
 from scorch.tensor import Tensor, from_coo, tensor
+
+mend_when_imported()
 
 __version__ = "0.1.0"
 

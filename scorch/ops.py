@@ -6,17 +6,21 @@ operands, known by their handles) is a constant of the graph, and its arrays are
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import torch
 
 from scorch import autograd
+from scorch.blocked import readable
+from scorch.dynamo import is_mended
 from scorch.errors import UnsupportedError
 from scorch.formats import Format, Pattern, Storage, dtypes, resolve
 from scorch.formats.storage import dense_pattern, pattern_of
 from scorch.ir.einsum import parse_einsum
 from scorch.ir.notation import Access, accesses
 from scorch.operand import Stored
+from scorch.reorder import is_plain
 from scorch.schedule.result import is_sparse_result
 
 __all__ = ["traced_einsum", "traced_function"]
@@ -47,10 +51,12 @@ _PRODUCTS = {(2, 2): "ij,jk->ik", (2, 1): "ij,j->i", (1, 2): "i,ij->j", (1, 1): 
 def traced_function(func: Any, args: tuple[Any, ...]) -> Any:
     """A torch function of sparse tensors as a node of the graph that is being traced: products of matrices and vectors.
 
-    `A @ x` is refused: for a left operand that is no torch.Tensor, dynamo (torch 2.13) hands its operands over in the
-    wrong order, which on square matrices would go unnoticed.
+    `A @ x` is refused where dynamo could not be mended, see `scorch.dynamo`.
     """
-    if func is torch.matmul or func is torch.mm or func is torch.mv:
+    if func is torch.Tensor.__rmatmul__ and is_mended():  # of (x, A) for A @ x
+        args = args[::-1]
+    known = func is torch.matmul or func is torch.mm or func is torch.mv or func is operator.matmul
+    if known or (is_mended() and (func is torch.Tensor.__rmatmul__ or func is torch.Tensor.matmul)):
         notation = _PRODUCTS.get((len(args[0].shape), len(args[1].shape)))
         if notation is not None:
             return traced_einsum(notation, (args[0], args[1]), None)[0]
@@ -128,6 +134,7 @@ def _problem(statement: Any, storages: list[Storage]) -> Any:
     from scorch.schedule.problem import Operand, Problem
 
     names = [access.tensor for access in accesses(statement.expr)]
+    storages = [s if is_plain(s.pattern.format) else readable(s) for s in storages]
     described = tuple(Operand.of(n, s.pattern, s.dtype, s.fill) for n, s in zip(names, storages, strict=True))
     extents = {
         v: e

@@ -19,8 +19,6 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.mark.parametrize("format", torch_grid.FORMATS)
 @pytest.mark.parametrize("row", torch_grid.ROWS, ids=lambda row: row.operation)
 def test_cell(row: torch_grid.Row, format: str) -> None:
-    if "compile" in row.operation and format == "bsr":
-        pytest.skip("torch.compile doesn't take block formats yet")
     assert torch_grid.tried(row, format) == ""
 
 
