@@ -20,7 +20,7 @@ from scorch.config import config
 from scorch.emit.jit import Compiled, compile_kernel
 from scorch.errors import ShapeError, UnsupportedError
 from scorch.formats import Format, Pattern, Storage, dense, dtypes
-from scorch.formats.memory import check_memory
+from scorch.formats.memory import bytes_text, check_memory
 from scorch.formats.storage import hold
 from scorch.ir.absence import absent_value
 from scorch.ir.canonical import canonical, canonical_run
@@ -503,20 +503,6 @@ def _refuse_filling(statement: Assign, fills: Mapping[str, Fill], extents: Mappi
         places = math.prod(extents[v] for v in statement.target.indices)
         raise UnsupportedError(
             f"{statement} is {value} where nothing is stored, at most of {places:,} places; ask for a dense result "
-            f"with out_format='dense' (about {tensor_bytes(places)}), or for the stored entries alone with "
+            f"with out_format='dense' (about {bytes_text(places * 4)}), or for the stored entries alone with "
             "where(stored(...), ..., absent)"
         )
-
-
-def tensor_bytes(places: int) -> str:
-    """The memory of so many values of 4 bytes, for people.
-
-    >>> tensor_bytes(10**9)
-    '3.7 GiB'
-    """
-    size = places * 4.0
-    for unit in ("bytes", "KiB", "MiB", "GiB", "TiB"):
-        if size < 1024 or unit == "TiB":
-            break
-        size /= 1024
-    return f"{size:.3g} {unit}"

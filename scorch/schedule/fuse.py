@@ -49,6 +49,7 @@ def runs(statements: tuple[Assign, ...]) -> tuple[int, ...]:
     """How many of the first statements may become one kernel, most of them first: what they make on the way is read by
     nobody else.
 
+    >>> from scorch.ir.notation import Access, Apply
     >>> a, b, c, d = (Access(name, ("i",)) for name in "ABCD")
     >>> chain = [Assign(b, Apply("exp", (a,))), Assign(c, Apply("neg", (b,))), Assign(d, Apply("mul", (b, c)))]
     >>> runs(tuple(chain))
@@ -125,6 +126,7 @@ def _problems(statements: Sequence[Assign], asked: _Asked) -> list[Problem] | No
 def finished(statements: Sequence[Assign]) -> tuple[Assign, ...]:
     """The statements with each reduction joined to the elementwise statement that alone reads it.
 
+    >>> from scorch.ir.notation import Access, Apply
     >>> a, t, x, c = Access("A", ("i", "k")), Access("T", ("i",)), Access("x", ("i",)), Access("C", ("i",))
     >>> print(*finished([Assign(t, a), Assign(c, Apply("mul", (t, x)))]))
     C[i] += A[i,k], then acc * x[i]

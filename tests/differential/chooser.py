@@ -15,6 +15,7 @@ from scorch.emit import jit
 from scorch.emit.module import Phase
 from scorch.ir.plan import Kernel, Loop, Plan, Where, walk
 from scorch.schedule import partition, planner, tile
+from scorch.schedule.machine import AVX512
 
 CANDIDATES = planner._candidates
 MAKE_PLAN = planner._plan
@@ -44,9 +45,13 @@ class Chooser:
         patch.setattr(partition, "CHUNK", 1.0)
         for name in ("SHORT_ROW", "LONG_VECTORS", "LONG_ROW", "PREDICTED_ROWS"):
             patch.setattr(tile, name, -1)  # rows of any length are taken in vectors, or unrolled, or neither
-        patch.setattr(planner, "position_lanes", lambda *a: tile.position_lanes(*a) if self.toss() else 0)
+        patch.setattr(planner, "position_lanes", self.position_lanes)
         patch.setattr(planner, "unrolling", lambda *a: tile.unrolling(*a) if self.toss() else 1)
         patch.setattr(engine, "compile_kernel", self.compiled)
+
+    def position_lanes(self, problem: Any, *rest: Any) -> int:
+        """Lanes that gather, as on a machine that does so well."""
+        return tile.position_lanes(replace(problem, machine=AVX512), *rest) if self.toss() else 0
 
     def toss(self) -> bool:
         return bool(self.rng.random() < 0.5)

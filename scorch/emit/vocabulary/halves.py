@@ -41,7 +41,7 @@ def from_float16(bits: Any) -> Any:
     """Return the float32 that float16 bits stand for.
 
     >>> from_float16(np.array([0x3C00, 0x0001], dtype=np.uint16))
-    array([1.000000e+00, 5.960464e-08], dtype=float32)
+    array([1.0000000e+00, 5.9604645e-08], dtype=float32)
     """
     _expect(bits, np.uint16)
     return np.asarray(bits).view(np.float16).astype(np.float32)[()]
