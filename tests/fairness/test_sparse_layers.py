@@ -1,7 +1,5 @@
 """FORML over the layers of scorch.nn: through masks, and through compiled sparse kernels."""
 
-from importlib.util import find_spec
-
 import pytest
 import torch
 from torch import nn
@@ -10,8 +8,6 @@ import scorch.nn
 from scorch.fairness import FORML, finetune
 from scorch.fairness.networks import mlp
 from scorch.fairness.training import Settings
-
-differentiable = pytest.mark.skipif(find_spec("scorch.autograd") is None, reason="sparse products have no gradients")
 
 
 @pytest.fixture
@@ -51,7 +47,6 @@ def test_masks_of_scorch_stay(backend: str) -> None:
     assert scorch.nn.prune.sparsity(model) >= 0.75
 
 
-@differentiable
 @pytest.mark.parametrize("backend", ["jvp", "fd"])
 def test_sparse_kernels_train_as_masks_do(backend: str, no_jit: None) -> None:
     (x, y), shown = data()
@@ -64,7 +59,6 @@ def test_sparse_kernels_train_as_masks_do(backend: str, no_jit: None) -> None:
     assert torch.allclose(model(x), masked(x), atol=2e-3)
 
 
-@differentiable
 @pytest.mark.parametrize("backend", ["jvp", "fd"])
 def test_influences_through_sparse_kernels(backend: str, no_jit: None) -> None:
     (x, y), (xv, yv) = data()
