@@ -172,11 +172,11 @@ def test_a_tensor_is_forgotten_with_its_programs() -> None:
     scorch.einsum("ij,ij->ij", A, C)
     scorch.einsum("ij,kj,kl->il", A, C, DENSE)
     pattern = weakref.ref(A._storage.pattern)
-    kept = len(engine._programs)
+    kept = len(engine.kept.programs)
     del A
     gc.collect()
     assert pattern() is None
-    assert len(engine._programs) < kept
+    assert len(engine.kept.programs) < kept
 
 
 # --- kernel and explain --------------------------------------------------------------------------------------------

@@ -62,7 +62,7 @@ def test_scores_take_one_row_a_thread() -> None:
     from scorch import engine
 
     given = {name: storage for name, storage in _operands().items() if name != "b"}
-    program, count = engine._fused(normalise(parse_statements(ATTENTION)), given, None, None)
+    program, count = engine.statements.fused(normalise(parse_statements(ATTENTION)), given, None, None)
     assert program is not None
     assert count == 6
     arrays = program.launch.scratch.take(2)

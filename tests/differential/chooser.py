@@ -32,7 +32,7 @@ class Chooser:
     def restart(self, seed: int) -> None:
         """Forget what was planned; choose by another seed from now on."""
         self.rng = np.random.default_rng(seed)
-        engine._programs.clear()
+        engine.kept.programs.clear()
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
         """Put the choices in the place of the schedule's, and divide every kernel that can be divided."""

@@ -31,4 +31,4 @@ def chooser(monkeypatch: pytest.MonkeyPatch, plain: None) -> Iterator[Chooser]:
     chooser.install(monkeypatch)
     with scorch.config.using(threads=3):
         yield chooser
-    engine._programs.clear()
+    engine.kept.programs.clear()

@@ -1,0 +1,28 @@
+"""Plan, compile, run. Knows nothing of gradients or of the classes that users see.
+
+`evaluate` takes one statement over entries, `compute` several whole ones; programs are kept for operands like these.
+"""
+
+from scorch.engine.expression import AnyProgram, copy, evaluate, prepare
+from scorch.engine.kept import find, remember, settings
+from scorch.engine.problem import problem_of, result_type
+from scorch.engine.program import Program
+from scorch.engine.statements import Filled, Observer, are_filled, compute, prepare_product
+
+__all__ = [
+    "AnyProgram",
+    "Filled",
+    "Observer",
+    "Program",
+    "are_filled",
+    "compute",
+    "copy",
+    "evaluate",
+    "find",
+    "prepare",
+    "prepare_product",
+    "problem_of",
+    "remember",
+    "result_type",
+    "settings",
+]

@@ -1,0 +1,184 @@
+"""One statement over the entries of operands A, B, ...: by a kernel, by two of them, or by torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+
+from scorch import blocked
+from scorch.emit.jit import compile_kernel
+from scorch.engine.kept import find, remember, settings
+from scorch.engine.problem import problem_of
+from scorch.engine.program import Program, Result, explained
+from scorch.formats import Format, Pattern, Storage, dense, dtypes
+from scorch.formats.memory import check_memory
+from scorch.formats.storage import hold
+from scorch.ir.einsum import operand_names
+from scorch.ir.entries import over_values
+from scorch.ir.notation import Assign, check_extents
+from scorch.ir.plan import Entrywise, Handover, Plan, Split
+from scorch.schedule.path import contract, renamed
+from scorch.schedule.planner import schedule
+
+__all__ = ["AnyProgram", "Chain", "Delegated", "Fill", "OverValues", "copy", "evaluate", "prepare"]
+
+Fill: TypeAlias = "bool | int | float | complex"
+
+
+def evaluate(
+    statement: Assign,
+    operands: Sequence[Storage],
+    wanted: Format | None = None,
+    dtype: str | None = None,
+    onto: str | None = None,
+) -> Result:
+    """Compute a statement over operands A, B, ...: a torch tensor if the result is structurally dense, else a Storage.
+
+    Reductions run over entries only; see `compute` for those that count absent ones. `onto` names a sparse operand with
+    the result's indices and the wanted format: the result takes its very pattern.
+    """
+    return prepare(statement, operands, wanted, dtype, onto)([storage.vals for storage in operands])
+
+
+def prepare(
+    statement: Assign,
+    operands: Sequence[Storage],
+    wanted: Format | None = None,
+    dtype: str | None = None,
+    onto: str | None = None,
+) -> AnyProgram:
+    """The program of a statement over operands A, B, ... in this order, from the cache if it was made before."""
+    key = (statement, tuple([storage.key for storage in operands]), wanted, dtype, onto, settings())
+    found: AnyProgram | None = find(key)
+    if found is None:
+        found = None
+        if onto is None:
+            found = _entrywise(statement, operands, wanted, dtype) or blocked.prepared(
+                statement, operands, wanted, dtype
+            )
+        if found is None:
+            problem = problem_of(statement, operands, wanted, dtype, onto=onto)
+            found = _program(contract(problem), operands, wanted, onto)
+        remember(key, found, operands)
+    return found
+
+
+def copy(statement: Assign, operand: Storage, format: Format) -> Result:
+    """Compute a copy into another format without converting the operand first; not kept."""
+    plan = schedule(problem_of(statement, [operand], format, convert=False))
+    return Program(plan, compile_kernel(plan.kernel), [operand])([operand.vals])
+
+
+class Chain:
+    """Two operands multiplied first, then their product with the others: planned anew where it is sparse, and so not
+    alike."""
+
+    def __init__(
+        self, plan: Split, operands: Sequence[Storage], wanted: Format | None, onto: str | None = None
+    ) -> None:
+        self.plan = plan
+        names = operand_names(len(operands))[: len(operands)]
+        self.onto = renamed(onto, [name for n, name in enumerate(names) if n not in plan.pair])
+        self.patterns = [hold(storage.pattern) for storage in operands]
+        self.dtypes = [storage.dtype for storage in operands]
+        self.wanted = wanted
+        self.source, self.path = str(plan), None
+
+    def __call__(self, vals: list[np.ndarray[Any, Any]]) -> Result:
+        bound = zip(self.patterns, vals, self.dtypes, strict=True)
+        storages = [Storage(pattern(), dtypes.tensor_of(val, dtype)) for pattern, val, dtype in bound]
+        left, right = self.plan.pair
+        product = evaluate(self.plan.first, [storages[left], storages[right]], dtype=dtypes.computed(self.plan.dtype))
+        if isinstance(product, torch.Tensor):
+            product = Storage.from_dense(product)
+        others = [storage for n, storage in enumerate(storages) if n not in self.plan.pair]
+        return evaluate(self.plan.rest, [product, *others], self.wanted, self.plan.dtype, self.onto)
+
+
+class Delegated:
+    """A dense expression that torch computes."""
+
+    def __init__(self, plan: Handover, operands: Sequence[Storage]) -> None:
+        self.plan = plan
+        self.patterns = [hold(storage.pattern) for storage in operands]
+        self.dtypes = [storage.dtype for storage in operands]
+        shapes = {name: s.pattern.shape for name, s in zip(operand_names(len(operands)), operands, strict=False)}
+        extents = check_extents(plan.statement, shapes)
+        self.shape = tuple(extents[v] for v in plan.statement.target.indices)
+        self.source, self.path = str(plan), None
+
+    def __call__(self, vals: list[np.ndarray[Any, Any]]) -> Result:
+        dtype = dtypes.to_torch(self.plan.dtype)
+        bound = zip(self.patterns, vals, self.dtypes, strict=True)
+        check_memory(math.prod(self.shape) * dtype.itemsize, f"a dense result of shape {self.shape}")
+        dense = [_shaped(pattern(), dtypes.tensor_of(val, name)).to(dtype) for pattern, val, name in bound]
+        try:
+            return torch.einsum(self.plan.notation, *dense).contiguous()
+        except (MemoryError, RuntimeError) as error:
+            raise explained(error, self.plan.statement, self.shape, "dense") from None
+
+
+def _shaped(pattern: Pattern, values: torch.Tensor) -> torch.Tensor:
+    """A dense operand's flat values with its shape."""
+    order = pattern.format.order
+    stored = values.view([pattern.shape[d] for d in order])
+    return stored.permute(tuple(np.argsort(order).tolist()))
+
+
+class OverValues:
+    """A statement over operands of one pattern, computed on their values; the result has that pattern too."""
+
+    def __init__(self, plan: Entrywise, program: AnyProgram, pattern: Pattern, fill: Fill) -> None:
+        self.plan = plan
+        self.program = program
+        self.pattern = hold(pattern)
+        self.fill = fill
+        self.source: str = program.source
+        self.path: Path | None = program.path
+
+    def __call__(self, vals: list[np.ndarray[Any, Any]]) -> Result:
+        values = self.program(vals)
+        assert isinstance(values, torch.Tensor)
+        return Storage(self.pattern(), values, self.fill)
+
+
+AnyProgram: TypeAlias = "Program | Chain | Delegated | OverValues | blocked.Recast"
+
+
+def _program(
+    plan: Plan | Split | Handover, operands: Sequence[Storage], wanted: Format | None, onto: str | None
+) -> AnyProgram:
+    if isinstance(plan, Split):
+        return Chain(plan, operands, wanted, onto)
+    if isinstance(plan, Handover):
+        return Delegated(plan, operands)
+    return Program(plan, compile_kernel(plan.kernel), operands)
+
+
+def _entrywise(
+    statement: Assign, operands: Sequence[Storage], wanted: Format | None, dtype: str | None
+) -> OverValues | None:
+    """The program on values alone, where all sparse operands have the very same pattern."""
+    names = operand_names(len(operands))
+    sparse = {name: s for name, s in zip(names, operands, strict=False) if not s.pattern.format.is_dense}
+    patterns = [storage.pattern for storage in sparse.values()]
+    if not patterns or any(pattern is not patterns[0] for pattern in patterns):
+        return None
+    pattern = patterns[0]
+    if not pattern.format.is_unique or wanted not in (None, pattern.format):
+        return None
+    problem = problem_of(statement, operands, wanted, dtype)
+    flat = over_values(statement, sparse.keys(), problem.fills)
+    if flat is None:
+        return None
+    values = [
+        Storage.from_dense(s.values.reshape(-1)) if name in sparse else s
+        for name, s in zip(names, operands, strict=False)
+    ]
+    program = prepare(flat, values, dense(1), problem.rounded)
+    return OverValues(Entrywise(statement, flat, program.plan, pattern.format), program, pattern, problem.fill)

@@ -1,0 +1,83 @@
+"""One kernel, bound to the patterns of its operands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+
+from scorch import reorder
+from scorch.emit.jit import Compiled
+from scorch.errors import ShapeError
+from scorch.formats import Storage, dtypes
+from scorch.ir.notation import Assign
+from scorch.ir.plan import Plan
+from scorch.ir.statement import ABSENT
+from scorch.runtime.launch import Launcher
+
+__all__ = ["Program", "Result", "explained"]
+
+Result: TypeAlias = "Storage | torch.Tensor"
+
+
+class Program:
+    """A plan that is compiled and bound to operand patterns; called with the values of operands that have those
+    patterns."""
+
+    def __init__(self, plan: Plan, compiled: Compiled, operands: Sequence[Storage]) -> None:
+        self.plan = plan
+        self.compiled = compiled
+        names = [spec.name for spec in plan.kernel.operands]
+        self.fills = [0 if spec.fill == ABSENT.value else spec.fill for spec in plan.kernel.operands]
+        targets = dict(plan.conversions)
+        self.reorderings = [
+            (n, reorder.reorder(storage.pattern, targets[name]))
+            for n, (name, storage) in enumerate(zip(names, operands, strict=True))
+            if name in targets
+        ]
+        patterns = [storage.pattern for storage in operands]
+        for n, reordering in self.reorderings:
+            patterns[n] = reordering.pattern
+        self.launch = Launcher(plan, compiled, dict(zip(names, patterns, strict=True)))
+        wanted = plan.wanted
+        self.wanted = wanted if wanted is not None and wanted != plan.kernel.result.format else None
+        self.rounded = dtypes.to_torch(plan.dtype) if plan.dtype != plan.kernel.result.dtype else None
+        self.source = compiled.module.source
+        self.path: Path | None = compiled.path
+
+    def __call__(self, vals: list[np.ndarray[Any, Any]]) -> Result:
+        """Run with the operands' flat values, which the call may replace in the list."""
+        for n, reordering in self.reorderings:
+            if not reordering.is_direct:
+                stored = dtypes.tensor_of(vals[n], self.plan.kernel.operands[n].dtype)
+                vals[n] = dtypes.array_of(reordering.values(stored, self.fills[n]))
+        try:
+            result = self.launch(vals)
+        except (MemoryError, RuntimeError) as error:
+            raise explained(error, self.plan.statement, self.launch.shape, self.launch.result.format) from None
+        if self.wanted is not None:
+            assert isinstance(result, Storage)
+            result = reorder.reformat(result, self.wanted)
+        return result if self.rounded is None else _rounded(result, self.rounded)
+
+
+def _rounded(result: Result, dtype: torch.dtype) -> Result:
+    """A result in the number type that was asked for, where the kernel summed in a wider one."""
+    if isinstance(result, torch.Tensor):
+        return result.to(dtype)
+    return Storage(result.pattern, result.values.to(dtype), result.fill)
+
+
+def explained(error: Exception, statement: Assign, shape: tuple[int, ...], format: object) -> Exception:
+    """A failed allocation as an error with a way out; any other error as it is."""
+    if not isinstance(error, MemoryError) and not any(
+        word in str(error) for word in ("allocate memory", "Storage size")
+    ):
+        return error
+    return ShapeError(
+        f"{statement} needs more memory than there is for a {format} result of shape {shape}; ask for an out_format "
+        "that stores less, such as 'coo', or compute the result in parts"
+    )

@@ -1,0 +1,229 @@
+"""Statements in order, several to a kernel where that pays, with absent entries counted in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+
+from scorch import reorder
+from scorch.emit.jit import compile_kernel
+from scorch.engine.expression import AnyProgram, Fill, evaluate, prepare
+from scorch.engine.kept import find, remember, settings
+from scorch.engine.problem import result_type
+from scorch.engine.program import Program, Result
+from scorch.errors import UnsupportedError
+from scorch.formats import Format, Storage, dtypes
+from scorch.formats.memory import bytes_text
+from scorch.formats.storage import hold
+from scorch.ir.absence import absent_value
+from scorch.ir.canonical import canonical, canonical_run
+from scorch.ir.einsum import operand_names
+from scorch.ir.narrow import narrowed
+from scorch.ir.notation import Assign, Expr, Literal, accesses, check_extents
+from scorch.ir.reduction import with_absent_entries
+from scorch.ir.statement import ABSENT
+from scorch.runtime import threads
+from scorch.schedule import fuse
+from scorch.schedule.problem import Operand
+
+__all__ = ["Filled", "Observer", "are_filled", "compute", "fused", "prepare_product"]
+
+Observer: TypeAlias = Callable[[tuple[Assign, ...], AnyProgram, Sequence[Storage]], None]
+Evaluate: TypeAlias = "Callable[[Assign, Sequence[Storage], Format | None, str | None], Result]"
+
+
+def compute(
+    statements: Sequence[Assign],
+    operands: Mapping[str, Storage],
+    wanted: Format | None = None,
+    dtype: str | None = None,
+    observe: Observer | None = None,
+    run: Evaluate | None = None,
+) -> Result:
+    """Compute normalised statements over named operands, in order; the last one's result, in format `wanted`.
+
+    `observe` is told each step: its statements, its program, and the program's operands. `run` evaluates each step in
+    place of `evaluate`, the differentiable one, say; without it, statements may share a kernel. Raises
+    UnsupportedError for a result that is not 0 where nothing is stored, if no operand's fill and no `wanted` asks for
+    that.
+    """
+    known = dict(operands)
+    result: Result = torch.empty(0)
+    rest = tuple(statements)
+    while rest:
+        program, count = fused(rest, known, wanted, dtype) if run is None else (None, 1)
+        last = count == len(rest)
+        step = _Step(known, wanted if last else None, dtype if last else None, last, observe, run or evaluate)
+        result = step.run(rest[0]) if program is None else step.run_together(rest[:count], program)
+        known[rest[count - 1].target.tensor] = _temporary(rest[count - 1], result, known)
+        rest = rest[count:]
+    return result
+
+
+def _temporary(statement: Assign, result: Result, known: Mapping[str, Storage]) -> Storage:
+    """A result as later statements read it: one that leaves entries out has no value there, rather than the value 0."""
+    if isinstance(result, torch.Tensor):
+        return Storage.from_dense(result)
+    read = {access.tensor: known[access.tensor] for access in statement.accesses if access.tensor in known}
+    fills = tuple((name, s.fill) for name, s in read.items() if not s.pattern.format.is_dense)
+    masked = not statement.reduced and _absent_value(statement.expr, fills) == ABSENT
+    return Storage(result.pattern, result.values, ABSENT.value) if masked else result
+
+
+@lru_cache(maxsize=4096)
+def _absent_value(expr: Expr, fills: tuple[tuple[str, Fill], ...]) -> Literal | None:
+    return absent_value(expr, dict(fills))
+
+
+def fused(
+    statements: tuple[Assign, ...], known: Mapping[str, Storage], wanted: Format | None, dtype: str | None
+) -> tuple[Program | None, int]:
+    """A program for as many of the first statements as make a kernel worth its while, and their number; or None and
+    1."""
+    for count in fuse.runs(statements):
+        renamed, tensors = canonical_run(statements[:count])
+        storages = [known[name] for name in tensors]
+        if not all(map(_is_readable, storages)):
+            continue
+        end = (wanted, dtype) if count == len(statements) else (None, None)
+        key = (renamed, tuple([storage.key for storage in storages]), *end, settings())
+        program = find(key)
+        if program is None:
+            program = _fused_program(renamed, storages, *end) or _APART
+            remember(key, program, storages)
+        if program is not _APART:
+            return program, count
+    return None, 1
+
+
+def _is_readable(storage: Storage) -> bool:
+    """Whether kernels of several statements take an operand: not blocks, nor half types, which each one would round."""
+    return reorder.is_plain(storage.pattern.format) and storage.dtype not in dtypes.HALVES
+
+
+_APART = object()
+"""In place of a program: the statements are better computed one by one."""
+
+
+def _fused_program(
+    statements: tuple[Assign, ...], operands: Sequence[Storage], wanted: Format | None, dtype: str | None
+) -> Program | None:
+    names = operand_names(len(operands))
+    described = {name: Operand.of(name, s.pattern, s.dtype, s.fill) for name, s in zip(names, operands, strict=False)}
+    plan = fuse.fuse(statements, described, threads.available(), wanted, dtype)
+    return None if plan is None else Program(plan, compile_kernel(plan.kernel), operands)
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One statement among those that `compute` runs, and what is known when it is its turn."""
+
+    known: dict[str, Storage]
+    wanted: Format | None
+    dtype: str | None
+    final: bool
+    observe: Observer | None
+    evaluate: Evaluate
+
+    def run(self, statement: Assign) -> Result:
+        """The statement's result, its absent entries counted in."""
+        if isinstance(statement.expr, Literal):
+            return torch.tensor(statement.expr.value)
+        read = [(name, self.known[name]) for name in canonical(statement)[1]]
+        facts = [(name, s.pattern.shape, None if s.pattern.format.is_dense else s.fill) for name, s in read]
+        *before, last = _expanded(statement, tuple(facts), self.final and self.wanted is None)
+        for part in before:
+            made = self._kernel(part, None, None)
+            self.known[part.target.tensor] = made if isinstance(made, Storage) else Storage.from_dense(made)
+        dtype = self.known[before[0].target.tensor].dtype if before and self.dtype is None else self.dtype
+        return self._kernel(last, self.wanted, dtype)
+
+    def run_together(self, statements: tuple[Assign, ...], program: Program) -> Result:
+        """The result of the last of several statements, by one kernel."""
+        storages = [self.known[name] for name in canonical_run(statements)[1]]
+        if self.observe is not None:
+            self.observe(statements, program, storages)
+        return program([storage.vals for storage in storages])
+
+    def _kernel(self, statement: Assign, wanted: Format | None, dtype: str | None) -> Result:
+        """A statement over entries by one kernel, or, where it would be too wide, by several."""
+        names = dict.fromkeys(access.tensor for access in accesses(statement.expr))
+        sparse = [(name, s.fill) for name in names if not (s := self.known[name]).pattern.format.is_dense]
+        *parts, rest = _narrowed(statement, tuple(sparse))
+        for part in parts:
+            made = self._single(part, None, None)
+            self.known[part.target.tensor] = made if isinstance(made, Storage) else Storage.from_dense(made)
+        return self._single(rest, wanted, dtype)
+
+    def _single(self, statement: Assign, wanted: Format | None, dtype: str | None) -> Result:
+        renamed, tensors = canonical(statement)
+        storages = [self.known[name] for name in tensors]
+        dtype = dtype or result_type(renamed, storages)
+        if self.observe is not None:
+            self.observe((statement,), prepare(renamed, storages, wanted, dtype), storages)
+        return self.evaluate(renamed, storages, wanted, dtype)
+
+
+@lru_cache(maxsize=4096)
+def _narrowed(statement: Assign, sparse: tuple[tuple[str, Fill], ...]) -> tuple[Assign, ...]:
+    return narrowed(statement, dict(sparse))
+
+
+@lru_cache(maxsize=4096)
+def _expanded(
+    statement: Assign, facts: tuple[tuple[str, tuple[int, ...], Fill | None], ...], refuses: bool
+) -> tuple[Assign, ...]:
+    """The statement with its absent entries counted in; `facts`: each tensor's name, shape, and fill if it is sparse.
+
+    `refuses`: a sparse result that is not 0 where nothing is stored.
+    """
+    extents = check_extents(statement, {name: shape for name, shape, _ in facts})
+    fills = {name: fill for name, _, fill in facts if fill is not None}
+    if refuses:
+        _refuse_filling(statement, fills, extents)
+    return with_absent_entries(statement, fills, extents)
+
+
+def _refuse_filling(statement: Assign, fills: Mapping[str, Fill], extents: Mapping[str, int]) -> None:
+    """UnsupportedError for a sparse result whose absent entries would not be 0, where no operand's fill says so."""
+    value = absent_value(statement.expr, fills)
+    if not fills or value is None or value == ABSENT or statement.reduced or any(fill != 0 for fill in fills.values()):
+        return
+    if value.value != 0:
+        places = math.prod(extents[v] for v in statement.target.indices)
+        raise UnsupportedError(
+            f"{statement} is {value} where nothing is stored, at most of {places:,} places; ask for a dense result "
+            f"with out_format='dense' (about {bytes_text(places * 4)}), or for the stored entries alone with "
+            "where(stored(...), ..., absent)"
+        )
+
+
+class Filled:
+    """A statement over operands whose absent entries are not 0, which reductions have to count in."""
+
+    def __init__(self, statement: Assign, operands: Sequence[Storage], wanted: Format | None) -> None:
+        self.statement = statement
+        self.names = operand_names(len(operands))
+        self.operands = [(hold(storage.pattern), storage.dtype, storage.fill) for storage in operands]
+        self.wanted = wanted
+
+    def __call__(self, vals: list[np.ndarray[Any, Any]], observe: Observer | None = None) -> Result:
+        bound = zip(self.operands, vals, strict=True)
+        storages = [Storage(pattern(), dtypes.tensor_of(val, dtype), fill) for (pattern, dtype, fill), val in bound]
+        return compute((self.statement,), dict(zip(self.names, storages, strict=False)), self.wanted, observe=observe)
+
+
+def prepare_product(statement: Assign, operands: Sequence[Storage], wanted: Format | None) -> AnyProgram | Filled:
+    """The program of an einsum over operands A, B, ..., whatever their fills are."""
+    return Filled(statement, operands, wanted) if are_filled(operands) else prepare(statement, operands, wanted)
+
+
+def are_filled(operands: Sequence[Storage]) -> bool:
+    """Whether an operand's absent entries are not 0."""
+    return any(storage.fill != 0 and not storage.pattern.format.is_dense for storage in operands)
