@@ -1,4 +1,4 @@
-"""SpMSpM: sparse times sparse, "ik,kj->ij": A @ A of a square matrix, A @ A.T of another; rows sorted, and left open."""
+"""SpMSpM, "ik,kj->ij": A @ A of a square matrix, A @ A.T of another; rows sorted, and left open."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["FAMILY", "UNSORTED"]
 
 # Multiply-adds of a product; beyond, results take gigabytes.
 _MOST_PRODUCTS = 200_000_000
-# torch.sparse does not give back what it multiplies: fewer rounds of large products. In bytes, if nothing fell together.
+# torch.sparse does not give back what it multiplies: fewer rounds of large products. Bytes, if nothing fell together.
 _LEAKED = 2**30
 _LEAST_ROUNDS = 3
 
