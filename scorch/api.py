@@ -19,7 +19,7 @@ from scorch.ir.normalise import normalise
 from scorch.ir.notation import Assign
 from scorch.ir.parse import parse_statements
 from scorch.ir.statement import Raw
-from scorch.operand import as_storage, bind, is_recorded
+from scorch.operand import as_storage, bind
 from scorch.tensor import Tensor
 
 __all__ = ["compute", "einsum", "explain", "kernel"]
@@ -52,15 +52,16 @@ def einsum(
     """
     if torch.compiler.is_compiling():
         return _traced(notation, operands, out_format)
-    if is_recorded(operands):
-        return _recorded(notation, operands, out_format, out)
     try:
-        bound = [bind(x) for x in operands]
-        key = (notation, out_format, tuple([part for part, _ in bound]), engine.settings())
+        bound = bind(operands)
+        if bound is None:
+            return _recorded(notation, operands, out_format, out)
+        keys, vals = bound
+        key = (notation, out_format, keys, engine.settings())
         program = engine.find(key)
         if program is None:
             program = _prepared(notation, operands, out_format, key)
-        result = program([vals for _, vals in bound])
+        result = program(vals)
         if out is not None:
             return _copied(result, out)
     except ScorchError as error:
@@ -80,17 +81,14 @@ def _recorded(
     notation: str, operands: tuple[Any, ...], out_format: Format | str | None, out: torch.Tensor | None
 ) -> Result:
     """An einsum that torch wants to differentiate or to transform."""
-    try:
-        if out is not None:
-            raise UnsupportedError("out= cannot be recorded for differentiation; drop it, or use torch.no_grad()")
-        storages, statement, wanted = _read_einsum(notation, operands, out_format)
-        if engine.are_filled(storages):
-            named = dict(zip(operand_names(len(storages)), storages, strict=False))
-            result = autograd.compute((statement,), named, wanted)
-        else:
-            result = autograd.evaluate(statement, storages, wanted)
-    except ScorchError as error:
-        raise error.explain_with(_context(notation, operands)) from None
+    if out is not None:
+        raise UnsupportedError("out= cannot be recorded for differentiation; drop it, or use torch.no_grad()")
+    storages, statement, wanted = _read_einsum(notation, operands, out_format)
+    if engine.are_filled(storages):
+        named = dict(zip(operand_names(len(storages)), storages, strict=False))
+        result = autograd.compute((statement,), named, wanted)
+    else:
+        result = autograd.evaluate(statement, storages, wanted)
     return result if isinstance(result, torch.Tensor) else Tensor(result)
 
 
@@ -141,18 +139,19 @@ def _repeated(text: str, out_format: Format | str | None, operands: dict[str, An
     """The result of a text that was computed before on operands like these and is one kernel; None if there is none."""
     if any(isinstance(x, float) for x in operands.values()):
         return None  # its number type depends on the other operands
-    if is_recorded(operands.values()):
-        return None
     try:
-        bound = [bind(x) for x in operands.values()]
+        bound = bind(operands.values())
     except ScorchError:
         return None  # told where the statements are known
-    key = (text, out_format, (*operands, *[part for part, _ in bound]), engine.settings())
+    if bound is None:
+        return None
+    keys, vals = bound
+    key = (text, out_format, tuple(operands), keys, engine.settings())
     found = engine.find(key)
     if found is None:
         return _remembered(key, text, out_format, operands)
     program, slots = found
-    result: Storage | torch.Tensor = program([bound[n][1] for n in slots])
+    result: Storage | torch.Tensor = program([vals[n] for n in slots])
     return result
 
 
@@ -296,7 +295,9 @@ def kernel(
     try:
         _without_names(named)
         program = _prepared(notation, operands, out_format)
-        return BoundKernel(notation, program, out_format, tuple([bind(x)[0] for x in operands]))
+        with torch.no_grad():
+            bound = bind(operands)
+        return BoundKernel(notation, program, out_format, bound[0] if bound else None)
     except ScorchError as error:
         raise error.explain_with(_context(notation, operands)) from None
 
@@ -324,7 +325,7 @@ class BoundKernel:
         notation: str,
         program: engine.AnyProgram | engine.Filled,
         out_format: Format | str | None,
-        keys: tuple[object, ...],
+        keys: tuple[object, ...] | None,
     ) -> None:
         self.notation = notation
         self.program = program
@@ -332,15 +333,13 @@ class BoundKernel:
         self._out_format = out_format
 
     def __call__(self, *operands: Any) -> Result:
-        if is_recorded(operands):
-            return _recorded(self.notation, operands, self._out_format, None)
         try:
-            bound = [bind(x) for x in operands]
+            bound = bind(operands)
         except ScorchError as error:
             raise error.explain_with(_context(self.notation, operands)) from None
-        if tuple([part for part, _ in bound]) != self._keys:
+        if bound is None or bound[0] != self._keys:
             return einsum(self.notation, *operands, out_format=self._out_format)
-        result = self.program([vals for _, vals in bound])
+        result = self.program(bound[1])
         return result if isinstance(result, torch.Tensor) else Tensor(result)
 
     def __repr__(self) -> str:

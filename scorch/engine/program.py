@@ -47,17 +47,24 @@ class Program:
         self.rounded = dtypes.to_torch(plan.dtype) if plan.dtype != plan.kernel.result.dtype else None
         self.source = compiled.module.source
         self.path: Path | None = compiled.path
+        simple = not self.reorderings and self.wanted is None and self.rounded is None
+        self._direct = self.launch.direct if simple else None
 
     def __call__(self, vals: list[np.ndarray[Any, Any]]) -> Result:
         """Run with the operands' flat values, which the call may replace in the list."""
+        try:
+            if self._direct is not None:
+                return self._direct(vals)
+            return self._run(vals)
+        except (MemoryError, RuntimeError) as error:
+            raise explained(error, self.plan.statement, self.launch.shape, self.launch.result.format) from None
+
+    def _run(self, vals: list[np.ndarray[Any, Any]]) -> Result:
         for n, reordering in self.reorderings:
             if not reordering.is_direct:
                 stored = dtypes.tensor_of(vals[n], self.plan.kernel.operands[n].dtype)
                 vals[n] = dtypes.array_of(reordering.values(stored, self.fills[n]))
-        try:
-            result = self.launch(vals)
-        except (MemoryError, RuntimeError) as error:
-            raise explained(error, self.plan.statement, self.launch.shape, self.launch.result.format) from None
+        result = self.launch(vals)
         if self.wanted is not None:
             assert isinstance(result, Storage)
             result = reorder.reformat(result, self.wanted)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +20,7 @@ from scorch.ir.operators import identity
 from scorch.ir.plan import Loop, Plan, walk
 from scorch.runtime import threads
 from scorch.runtime.chunks import chunk_bounds, merge_rows, unit_count
+from scorch.runtime.direct import WHOLE, Direct
 from scorch.runtime.memory import empty, move
 from scorch.runtime.scratch import Scratch
 
@@ -28,8 +28,6 @@ __all__ = ["Launcher"]
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 POSITION = 8  # bytes of the end of a position range
-SMALL = 1 << 15  # bytes: numpy allocates those faster, torch aligns the larger ones to cache lines
-WHOLE = 0  # the number of the only chunk of a serial run
 
 
 @dataclass(frozen=True)
@@ -64,24 +62,32 @@ class Launcher:
         self._bounds: Array | None = None
         self.scratch = Scratch(self.kernel, patterns, self.extents)
         self._bindings = [self._binding(phase) for phase in compiled.phases]
-        self._numpy_dtype = dtypes.to_numpy(self.result.dtype)
         self._torch_dtype = dtypes.to_torch(self.result.dtype)
         order = self.result.format.order
         self._stored = [self.shape[d] for d in order]
         if self.result.format.is_dense:
             checked_size(self._stored)
         self._check_leading()
-        self._natural = order == tuple(range(len(order)))
-        self._small = math.prod(self._stored) * self._numpy_dtype.itemsize < SMALL
+        self._dims = None if order == tuple(range(len(order))) else tuple(np.argsort(order).tolist())
         self._parallelizes = self.partition.unit != "serial" and compiled.kernels[0] is not None
-        assembly = self.kernel.assembly
-        self._directly = (
-            assembly.kind == "locate"
-            and assembly.owned
-            and not (self.kernel.private or self.scratch.needed)
-            and self.partition.unit != "merge-path"
-            and [param.kind for _, param in self._bindings[0].made] == ["vals"]
-        )
+        self.direct = self._directly()
+
+    def _directly(self) -> Direct | None:
+        """The shortest way, if it leads to this result."""
+        assembly, binding = self.kernel.assembly, self._bindings[0]
+        if (
+            assembly.kind != "locate"
+            or not assembly.owned
+            or self.kernel.private
+            or self.scratch.needed
+            or self.partition.unit == "merge-path"
+            or [param.kind for _, param in binding.made] != ["vals"]
+        ):
+            return None
+        kernel = self.compiled.kernels[0] if self._parallelizes else None
+        place = binding.made[0][0]
+        way = (self.compiled.bodies[0], kernel, self.units, self._chunk_bounds, binding.fixed, binding.operands, place)
+        return Direct(*way, self._stored, self._dims, self.result.dtype)
 
     def _check_leading(self) -> None:
         """Refuse leading dense levels (all of a dense result) that alone need more memory than there is."""
@@ -123,8 +129,8 @@ class Launcher:
 
     def __call__(self, vals: list[Array]) -> Storage | torch.Tensor:
         """Run with the operands' flat values, in the kernel's operand order: a torch tensor if the result is dense."""
-        if self._directly:
-            return self._direct(vals)
+        if self.direct is not None:
+            return self.direct(vals)
         kind = self.kernel.assembly.kind
         if kind == "locate":
             return self._dense(vals)
@@ -140,26 +146,6 @@ class Launcher:
 
     # -- results -----------------------------------------------------------------------------------------------
 
-    def _direct(self, vals: list[Array]) -> torch.Tensor:
-        """A dense result of which every place is written once, by one phase without workspaces: the shortest way."""
-        binding = self._bindings[0]
-        arguments = binding.fixed.copy()
-        for place, operand in binding.operands:
-            arguments[place] = vals[operand]
-        if self._small:
-            array = np.empty(self._stored, self._numpy_dtype)
-            out = dtypes.tensor_of(array, self.result.dtype)
-        else:
-            out = empty(self._stored, self._torch_dtype)
-            array = dtypes.array_of(out)
-        arguments[binding.made[0][0]] = array if array.ndim == 1 else array.reshape(-1)
-        workers = threads.workers() if self._parallelizes else 1
-        if workers > 1:
-            self._run_chunks(0, workers, self.partition.chunks, arguments)
-        else:
-            self.compiled.bodies[0](WHOLE, 0, self.units, *arguments)
-        return out if self._natural else out.permute(tuple(np.argsort(self.result.format.order).tolist()))
-
     def _dense(self, vals: list[Array]) -> torch.Tensor:
         chunks = self._chunks()
         if self.kernel.private:
@@ -171,7 +157,7 @@ class Launcher:
         else:
             out = self._allocated(self._stored)
             self._run(0, vals, {"vals": dtypes.array_of(out).reshape(-1)}, chunks)
-        return out if self._natural else out.permute(tuple(np.argsort(self.result.format.order).tolist()))
+        return out if self._dims is None else out.permute(self._dims)
 
     def _divided(self, vals: list[Array], chunks: int) -> torch.Tensor:
         """A place for each chunk's unfinished row behind the rows of the result; those are added at the end."""
@@ -331,7 +317,7 @@ class Launcher:
         for place, param in binding.made:
             arguments[place] = self._made(param, made, scratch, parallel)
         if parallel:
-            self._run_chunks(number, workers, chunks, arguments)
+            self._run_chunks(number, workers, arguments)
         else:
             self.compiled.bodies[number](WHOLE, 0, self.units, *arguments)
         if scratch is not None:
@@ -345,8 +331,7 @@ class Launcher:
             return made["arrays"][param.depth][param.part]
         return made[param.kind]
 
-    def _run_chunks(self, number: int, workers: int, chunks: int, arguments: list[Any]) -> None:
+    def _run_chunks(self, number: int, workers: int, arguments: list[Any]) -> None:
         kernel = self.compiled.kernels[number]
         assert kernel is not None
-        bounds = self._chunk_bounds()
-        threads.run(kernel, workers, chunks, np.zeros(1, dtype=np.int64), bounds, *arguments)
+        threads.run(kernel, workers, self._chunk_bounds(), *arguments)
