@@ -16,7 +16,7 @@ from scorch.errors import DtypeError, FormatError, ShapeError, UnsupportedError
 from scorch.formats import Format, Pattern, Storage, bsr, coo, csc, csr, dtypes
 from scorch.formats.coordinates import Packing, pack
 from scorch.formats.levels import Compressed, Dense
-from scorch.formats.storage import Array, bindable
+from scorch.formats.storage import Array, Values, bindable
 
 __all__ = ["Stored", "as_storage", "bind", "dense_from_numpy"]
 
@@ -62,8 +62,8 @@ def as_storage(x: object) -> Storage:
     return _from_other(x)
 
 
-def bind(operands: Iterable[Any]) -> tuple[tuple[object, ...], list[Array]] | None:
-    """What a program's key needs of each operand, and their flat values: the short way on every call. None if torch
+def bind(operands: Iterable[Any]) -> tuple[tuple[object, ...], list[Values]] | None:
+    """What a program's key needs of each operand, and their values: the short way on every call. None if torch
     wants the operation recorded, to differentiate or to transform it.
 
     Operands with equal keys have the same shape, structure and number type.
@@ -72,15 +72,14 @@ def bind(operands: Iterable[Any]) -> tuple[tuple[object, ...], list[Array]] | No
         return None
     recording = torch.is_grad_enabled()
     keys: list[object] = []
-    vals: list[Array] = []
+    vals: list[Values] = []
     for x in operands:
         if type(x) in _DENSE and x.layout is _STRIDED:
             if recording and x.requires_grad:
                 return None
-            array = _viewed(x)
-            if array is not None:
-                keys.append((array.shape, x.dtype))
-                vals.append(array if array.ndim == 1 else array.ravel())
+            if x.dtype in _PLAIN and x.is_contiguous() and x.is_cpu and not x.is_neg():
+                keys.append((x.shape, x.dtype))
+                vals.append(x)
                 continue
         storage = x._storage if isinstance(x, Stored) else as_storage(x)
         if recording and storage.values.requires_grad:
@@ -88,16 +87,6 @@ def bind(operands: Iterable[Any]) -> tuple[tuple[object, ...], list[Array]] | No
         keys.append(storage.key)
         vals.append(storage.vals)
     return tuple(keys), vals
-
-
-def _viewed(x: torch.Tensor) -> Array | None:
-    """A contiguous dense tensor as numpy sees it; None for one that has to go the long way."""
-    if x.dtype not in _PLAIN or not x.is_contiguous():
-        return None
-    try:
-        return (x.detach() if x.requires_grad else x).numpy()
-    except (RuntimeError, TypeError):  # torch has yet to negate it, is tracing, or has it on another device
-        return None
 
 
 _STRIDED = torch.strided

@@ -9,64 +9,77 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
+from scorch.emit.jit import Compiled, entry_point
 from scorch.formats import dtypes
+from scorch.formats.storage import Values
 from scorch.runtime import threads
-from scorch.runtime.memory import empty
+from scorch.runtime.memory import LARGE, empty
 
 __all__ = ["Direct"]
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
-SMALL = 1 << 15  # bytes: numpy allocates those faster, torch aligns the larger ones to cache lines
 WHOLE = 0  # the number of the only chunk of a serial run
+CPU = torch.device("cpu")
 
 
 class Direct:
-    """Runs one phase into a new tensor: `shape` in stored order, permuted by `dims` if there are any.
+    """Runs the only phase of a compiled kernel into a new tensor of `shape`, in stored order.
 
-    `fixed` are the phase's arguments, with gaps at `operands`, (place, operand) pairs, and at `result`. `kernel` and
-    `bounds` are None where it always runs serially.
+    `fixed` are the arguments that are the same at each call, with gaps at the places of `sparse` operands' values,
+    which are arrays, of `dense` ones', which are addresses, and of the result's; the pairs are (place, operand).
+    `chunks` gives the bounds of a parallel run, None if there is none.
     """
-
-    __slots__ = ("_body", "_bounds", "_dims", "_dtype", "_fixed", "_kernel", "_name", "_operands", "_result", "_shape")
-    __slots__ += ("_small", "_torch_dtype")
 
     def __init__(
         self,
-        body: Callable[..., None],
-        kernel: Callable[..., None] | None,
+        compiled: Compiled,
         units: int,
-        bounds: Callable[[], Array],
+        chunks: Callable[[], Array] | None,
         fixed: Sequence[Any],
-        operands: Sequence[tuple[int, int]],
+        sparse: Sequence[tuple[int, int]],
+        dense: Sequence[tuple[int, int]],
         result: int,
         shape: Sequence[int],
-        dims: tuple[int, ...] | None,
         dtype: str,
     ) -> None:
-        lead = 3  # body takes (chunk, lo, hi, ...)
-        self._body, self._kernel, self._bounds = body, kernel, bounds
-        self._fixed = [WHOLE, 0, units, *fixed]
-        self._operands = [(place + lead, operand) for place, operand in operands]
-        self._result = result + lead
-        self._shape, self._dims = tuple(shape), dims
-        self._name, self._dtype, self._torch_dtype = dtype, dtypes.to_numpy(dtype), dtypes.to_torch(dtype)
-        self._small = math.prod(shape) * self._dtype.itemsize < SMALL
+        self._compiled = compiled
+        self._units = units
+        self._chunks = chunks
+        self._fixed, self._sparse, self._dense, self._result = list(fixed), sparse, dense, result
+        self._shape = tuple(shape)
+        self._strides = torch.empty(self._shape, device="meta").stride()
+        self._dtype = dtypes.to_torch(dtype)
+        self._large = math.prod(self._shape) * self._dtype.itemsize >= LARGE
+        self._serial: Callable[..., None] | None = None
+        self._parallel: Callable[..., None] | None = None
 
-    def __call__(self, vals: list[Array]) -> torch.Tensor:
-        """The result for the operands' flat values."""
+    def __call__(self, vals: Sequence[Values]) -> torch.Tensor:
+        """The result for the operands' values."""
         arguments = self._fixed.copy()
-        for place, operand in self._operands:
+        for place, operand in self._sparse:
             arguments[place] = vals[operand]
-        if self._small:
-            array = np.empty(self._shape, self._dtype)
-            out = dtypes.tensor_of(array, self._name)
+        for place, operand in self._dense:
+            given = vals[operand]
+            arguments[place] = given.data_ptr() if isinstance(given, torch.Tensor) else given.ctypes.data
+        if self._large:
+            out = empty(self._shape, self._dtype)
         else:
-            out = empty(self._shape, self._torch_dtype)
-            array = dtypes.array_of(out)
-        arguments[self._result] = array.ravel()
-        workers = threads.workers() if self._kernel is not None else 1
-        if workers > 1:
-            threads.run(self._kernel, workers, self._bounds(), *arguments[3:])
+            out = torch.empty_strided(self._shape, self._strides, dtype=self._dtype, device=CPU)
+        arguments[self._result] = out.data_ptr()
+        workers = 1 if self._chunks is None else threads.workers()
+        if self._chunks is not None and workers > 1:
+            if self._parallel is None:
+                self._parallel = self._entry(self._compiled.kernels[0], [workers, self._chunks()], arguments)
+            threads.run(self._parallel, workers, self._chunks(), *arguments)
         else:
-            self._body(*arguments)
-        return out if self._dims is None else out.permute(self._dims)
+            if self._serial is None:
+                self._serial = self._entry(self._compiled.bodies[0], [WHOLE, 0, self._units], arguments)
+            self._serial(WHOLE, 0, self._units, *arguments)
+        return out
+
+    def _entry(self, function: Any, before: list[Any], arguments: list[Any]) -> Callable[..., None]:
+        """A function of the kernel, compiled for arguments like these behind some that it takes `before`."""
+        places = [*(place for place, _ in self._dense), self._result]
+        params = self._compiled.phases[0].params
+        types = {len(before) + place: dtypes.to_numpy(params[place].dtype).name for place in places}
+        return entry_point(function, [*before, *arguments], types)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -15,7 +15,7 @@ from scorch.emit.jit import Compiled
 from scorch.emit.module import Phase
 from scorch.formats import Format, Pattern, Storage, dtypes
 from scorch.formats.memory import check_memory
-from scorch.formats.storage import checked_size, hold
+from scorch.formats.storage import Values, as_array, checked_size, hold
 from scorch.ir.operators import identity
 from scorch.ir.plan import Loop, Plan, walk
 from scorch.runtime import threads
@@ -82,12 +82,21 @@ class Launcher:
             or self.scratch.needed
             or self.partition.unit == "merge-path"
             or [param.kind for _, param in binding.made] != ["vals"]
+            or not self.compiled.addressable
         ):
             return None
-        kernel = self.compiled.kernels[0] if self._parallelizes else None
-        place = binding.made[0][0]
-        way = (self.compiled.bodies[0], kernel, self.units, self._chunk_bounds, binding.fixed, binding.operands, place)
-        return Direct(*way, self._stored, self._dims, self.result.dtype)
+        is_dense = [spec.format.is_dense for spec in self.kernel.operands]
+        return Direct(
+            self.compiled,
+            self.units,
+            self._chunk_bounds if self._parallelizes else None,
+            binding.fixed,
+            [pair for pair in binding.operands if not is_dense[pair[1]]],
+            [pair for pair in binding.operands if is_dense[pair[1]]],
+            binding.made[0][0],
+            self._stored,
+            self.result.dtype,
+        )
 
     def _check_leading(self) -> None:
         """Refuse leading dense levels (all of a dense result) that alone need more memory than there is."""
@@ -98,6 +107,11 @@ class Launcher:
             places *= extent
         width = dtypes.itemsize(self.result.dtype) if format.is_dense else POSITION
         check_memory(places * width, f"a {format} result of shape {self.shape}")
+
+    @property
+    def is_natural(self) -> bool:
+        """Whether the result is stored in the order of its dimensions."""
+        return self._dims is None
 
     @property
     def weights(self) -> Pattern | None:
@@ -127,10 +141,12 @@ class Launcher:
                 binding.made.append((place, param))
         return binding
 
-    def __call__(self, vals: list[Array]) -> Storage | torch.Tensor:
+    def __call__(self, values: Sequence[Values]) -> Storage | torch.Tensor:
         """Run with the operands' flat values, in the kernel's operand order: a torch tensor if the result is dense."""
         if self.direct is not None:
-            return self.direct(vals)
+            out = self.direct(values)
+            return out if self._dims is None else out.permute(self._dims)
+        vals = [as_array(part) for part in values]
         kind = self.kernel.assembly.kind
         if kind == "locate":
             return self._dense(vals)
