@@ -76,7 +76,7 @@ class Launcher:
         """The shortest way, if it leads to this result."""
         assembly, binding = self.kernel.assembly, self._bindings[0]
         if (
-            assembly.kind != "locate"
+            assembly.kind not in ("locate", "share")
             or not assembly.owned
             or self.kernel.private
             or self.scratch.needed
@@ -94,7 +94,7 @@ class Launcher:
             [pair for pair in binding.operands if not is_dense[pair[1]]],
             [pair for pair in binding.operands if is_dense[pair[1]]],
             binding.made[0][0],
-            self._stored,
+            self._stored if assembly.kind == "locate" else [self._shared().nnz],
             self.result.dtype,
         )
 
@@ -110,8 +110,8 @@ class Launcher:
 
     @property
     def is_natural(self) -> bool:
-        """Whether the result is stored in the order of its dimensions."""
-        return self._dims is None
+        """Whether the result is dense and stored in the order of its dimensions."""
+        return self._dims is None and self.kernel.assembly.kind == "locate"
 
     @property
     def weights(self) -> Pattern | None:
@@ -143,22 +143,28 @@ class Launcher:
 
     def __call__(self, values: Sequence[Values]) -> Storage | torch.Tensor:
         """Run with the operands' flat values, in the kernel's operand order: a torch tensor if the result is dense."""
-        if self.direct is not None:
-            out = self.direct(values)
-            return out if self._dims is None else out.permute(self._dims)
-        vals = [as_array(part) for part in values]
         kind = self.kernel.assembly.kind
+        if self.direct is not None:
+            made = self.direct(values)
+            if kind == "share":
+                return Storage(self._shared(), made, self.result.fill)
+            return made if self._dims is None else made.permute(self._dims)
+        vals = [as_array(part) for part in values]
         if kind == "locate":
             return self._dense(vals)
         if kind == "share":
-            source = self.kernel.assembly.source
-            assert source is not None
-            dims = tuple(source.indices.index(v) for v in self.kernel.statement.target.indices)
-            pattern = self._patterns[source.tensor]().permuted(dims)
-            values = self._allocated([pattern.nnz])
-            self._run(0, vals, {"vals": dtypes.array_of(values)}, self._chunks())
-            return Storage(pattern, values, self.result.fill)
+            pattern = self._shared()
+            made = self._allocated([pattern.nnz])
+            self._run(0, vals, {"vals": dtypes.array_of(made)}, self._chunks())
+            return Storage(pattern, made, self.result.fill)
         return self._bucketed(vals) if kind == "bucket" else self._appended(vals)
+
+    def _shared(self) -> Pattern:
+        """The pattern that the result takes from an operand."""
+        source = self.kernel.assembly.source
+        assert source is not None
+        dims = tuple(source.indices.index(v) for v in self.kernel.statement.target.indices)
+        return self._patterns[source.tensor]().permuted(dims)
 
     # -- results -----------------------------------------------------------------------------------------------
 
