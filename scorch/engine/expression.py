@@ -91,7 +91,7 @@ class Chain:
 
     def __call__(self, vals: list[np.ndarray[Any, Any]]) -> Result:
         bound = zip(self.patterns, vals, self.dtypes, strict=True)
-        storages = [Storage(pattern(), dtypes.tensor_of(val, dtype)) for pattern, val, dtype in bound]
+        storages = [Storage.of_vals(pattern(), val, dtype) for pattern, val, dtype in bound]
         left, right = self.plan.pair
         product = evaluate(self.plan.first, [storages[left], storages[right]], dtype=dtypes.computed(self.plan.dtype))
         if isinstance(product, torch.Tensor):
@@ -125,6 +125,8 @@ class Delegated:
 
 def _shaped(pattern: Pattern, values: torch.Tensor) -> torch.Tensor:
     """A dense operand's flat values with its shape."""
+    if pattern.strides is not None:
+        return values.as_strided(pattern.shape, pattern.strides)
     order = pattern.format.order
     stored = values.view([pattern.shape[d] for d in order])
     return stored.permute(tuple(np.argsort(order).tolist()))

@@ -215,7 +215,7 @@ class Filled:
 
     def __call__(self, vals: list[np.ndarray[Any, Any]], observe: Observer | None = None) -> Result:
         bound = zip(self.operands, vals, strict=True)
-        storages = [Storage(pattern(), dtypes.tensor_of(val, dtype), fill) for (pattern, dtype, fill), val in bound]
+        storages = [Storage.of_vals(pattern(), val, dtype, fill) for (pattern, dtype, fill), val in bound]
         return compute((self.statement,), dict(zip(self.names, storages, strict=False)), self.wanted, observe=observe)
 
 

@@ -9,7 +9,7 @@ from itertools import islice, permutations
 
 from scorch.errors import ScheduleError
 from scorch.formats import Compressed, Dense, Format, dtypes
-from scorch.ir.graph import level_indices, walks
+from scorch.ir.graph import build_graph, level_indices, walks
 from scorch.ir.notation import Access
 from scorch.ir.plan import Alternative, Assembly, Kernel, Partition, Plan, TensorSpec, Tile
 from scorch.schedule.assembly import Writing, choose_assembly
@@ -22,7 +22,8 @@ from scorch.schedule.tile import can_tile, choose_tile, position_lanes, position
 
 __all__ = ["schedule"]
 
-MOST_ORDERS = 5040  # of loop orders looked at: all of them for up to seven indices
+FEW_INDICES = 5  # of which every loop order is looked at, whatever has to be converted for it
+MOST_ORDERS = 5040  # of loop orders looked at
 ROOM_BYTES = 1 << 30  # that a result may be given room for, most of it never touched
 PARALLEL = 0.9  # of each further thread's time is work
 MOST_ROOM = 4  # places of room for each entry expected, from which on most of its pages stay untouched
@@ -87,8 +88,20 @@ def schedule(problem: Problem) -> Plan:
 
 
 def _candidates(problem: Problem) -> Iterator[_Candidate]:
+    """All loop orders of a few indices; of many those that need no conversion, unless there are none."""
+    indices = problem.statement.indices
+    if len(indices) > FEW_INDICES:
+        formats = {operand.name: operand.format for operand in problem.operands}
+        found = list(_in_orders(problem, build_graph(problem.statement, formats, problem.extents).orders()))
+        if found:
+            yield from found
+            return
+    yield from _in_orders(problem, permutations(indices))
+
+
+def _in_orders(problem: Problem, orders: Iterator[tuple[str, ...]]) -> Iterator[_Candidate]:
     results = candidate_formats(problem)
-    for order in islice(permutations(problem.statement.indices), MOST_ORDERS):
+    for order in islice(orders, MOST_ORDERS):
         if not _copies_follow(problem, order):
             continue
         for formats in _readings(problem, order):
