@@ -404,7 +404,8 @@ def explain(
 ) -> Explanation | Explanations:
     """What `einsum` or `compute` would do with these operands, and why: plans, alternatives with their costs, sources.
 
-    Statements are computed for it, since each is planned when the temporaries that it reads are there.
+    Statements are computed for it, since each is planned when the temporaries that it reads are there; an einsum is
+    only planned. Of a sparse result the expected number of stored values is told, and that of the last run, if any.
 
     >>> import torch
     >>> e = explain("ik,k->i", torch.eye(3).to_sparse_csr(), torch.ones(3))
@@ -442,10 +443,7 @@ def _explained(
 
 def _observed(run: Callable[[engine.Observer], object]) -> Explanation | Explanations:
     """What a run of several statements does."""
-    parts: list[Explanation] = []
-
-    def note(statements: tuple[Assign, ...], program: engine.AnyProgram, storages: Sequence[Storage]) -> None:
-        parts.append(Explanation.of(program, storages, statements))
-
-    run(note)
+    seen: list[tuple[engine.AnyProgram, Sequence[Storage], tuple[Assign, ...]]] = []
+    run(lambda statements, program, storages: seen.append((program, storages, statements)))
+    parts = [Explanation.of(*each) for each in seen]  # when all is done: they tell what the results came to
     return parts[0] if len(parts) == 1 else Explanations(tuple(parts))

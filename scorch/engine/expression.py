@@ -87,6 +87,7 @@ class Chain:
         self.patterns = [hold(storage.pattern) for storage in operands]
         self.dtypes = [storage.dtype for storage in operands]
         self.wanted = wanted
+        self.stored: int | None = None
         self.source, self.path = str(plan), None
 
     def __call__(self, vals: list[np.ndarray[Any, Any]]) -> Result:
@@ -97,7 +98,9 @@ class Chain:
         if isinstance(product, torch.Tensor):
             product = Storage.from_dense(product)
         others = [storage for n, storage in enumerate(storages) if n not in self.plan.pair]
-        return evaluate(self.plan.rest, [product, *others], self.wanted, self.plan.dtype, self.onto)
+        result = evaluate(self.plan.rest, [product, *others], self.wanted, self.plan.dtype, self.onto)
+        self.stored = result.pattern.nnz if isinstance(result, Storage) else None
+        return result
 
 
 class Delegated:
@@ -110,6 +113,7 @@ class Delegated:
         shapes = {name: s.pattern.shape for name, s in zip(operand_names(len(operands)), operands, strict=False)}
         extents = check_extents(plan.statement, shapes)
         self.shape = tuple(extents[v] for v in plan.statement.target.indices)
+        self.stored = None
         self.source, self.path = str(plan), None
 
     def __call__(self, vals: list[np.ndarray[Any, Any]]) -> Result:
@@ -140,6 +144,7 @@ class OverValues:
         self.program = program
         self.pattern = hold(pattern)
         self.fill = fill
+        self.stored = pattern.nnz
         self.source: str = program.source
         self.path: Path | None = program.path
 

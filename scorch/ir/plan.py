@@ -337,6 +337,7 @@ class Plan:
     reasons: tuple[str, ...] = ()
     alternatives: tuple[Alternative, ...] = field(default=())
     wanted: Format | None = None  # the result's format, where the kernel writes another that is then sorted
+    expected: float | None = None  # estimated number of stored values of a sparse result
 
     @property
     def statement(self) -> Assign:

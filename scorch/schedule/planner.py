@@ -372,7 +372,17 @@ def _plan(problem: Problem, best: _Candidate, alternatives: tuple[Alternative, .
         reasons,
         alternatives,
         layout.wanted,
+        _expected(problem, assembly, layout.wanted),
     )
+
+
+def _expected(problem: Problem, assembly: Assembly, wanted: Format) -> float | None:
+    """How many values a sparse result is expected to store: as many as the operand whose pattern it shares."""
+    if wanted.is_dense:
+        return None
+    if assembly.source is not None:
+        return float(problem.by_name[assembly.source.tensor].statistics.nnz)
+    return problem.entries(problem.statement.target.indices)
 
 
 def _result_spec(problem: Problem, writing: Writing, partition: Partition) -> TensorSpec:
