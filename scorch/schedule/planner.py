@@ -14,6 +14,7 @@ from scorch.ir.notation import Access
 from scorch.ir.plan import Alternative, Assembly, Kernel, Partition, Plan, TensorSpec, Tile
 from scorch.schedule.assembly import Writing, choose_assembly
 from scorch.schedule.cost import PRICES, bound_cost, conversion_cost, count_cost, nest_cost, scatter_cost
+from scorch.schedule.gallop import gallop, searched, told
 from scorch.schedule.nest import Nest, build_nest
 from scorch.schedule.partition import SERIAL_BELOW, choose_partition
 from scorch.schedule.problem import Problem, appended_bits
@@ -354,14 +355,16 @@ def _plan(problem: Problem, best: _Candidate, alternatives: tuple[Alternative, .
         positions_beside(problem, layout.order, best.tile[0], layout.formats, assembly) if best.tile else 1,
         position_lanes(problem, str(last), layout.formats) if gathers else 0,
     )
+    choices = {
+        v: found for n, v in enumerate(layout.order) if (found := searched(problem, layout.order, n, layout.formats))
+    }
+    root = gallop(build_nest(nest), choices)
     specs = tuple(o.spec(layout.formats[o.name]) for o in problem.operands)
     divided = partition.weight if partition.unit == "merge-path" else None
     result = replace(_result_spec(problem, writing, partition), fill=problem.fill)
-    kernel = Kernel(
-        specs, result, statement, build_nest(nest), writing.assembly, partition.unit, partition.private, divided
-    )
+    kernel = Kernel(specs, result, statement, root, writing.assembly, partition.unit, partition.private, divided)
     extents = tuple(problem.extents.items())
-    reasons = _reasons(problem, best)
+    reasons = (*_reasons(problem, best), *told(problem, layout.order, choices))
     return Plan(
         kernel,
         layout.conversions,
