@@ -81,4 +81,5 @@ def _before(values: torch.Tensor, fill: Any, descending: bool) -> torch.Tensor:
     """Whether values come before the fill; NaN is the greatest of all, as torch has it."""
     if fill != fill:
         return torch.full_like(values, False, dtype=torch.bool) if descending else ~values.isnan()
-    return ((values > fill) | values.isnan()) if descending else values < fill
+    before: torch.Tensor = ((values > fill) | values.isnan()) if descending else values < fill
+    return before
