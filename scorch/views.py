@@ -161,7 +161,8 @@ def _picked(what: View, values: torch.Tensor, held: Held, extents: Mapping[str, 
         math.prod(extents[index] for index in what.indices) * values.element_size(), f"what {what} reads, copied"
     )
     grid = {v: np.arange(extents[v]).reshape(_along(what.indices, (v,), extents)) for v in what.indices}
-    moved = [n for n, place in enumerate(what.places) if not (isinstance(place, Affine) and place.is_plain)]
+    moved = [n for n, (place, size) in enumerate(zip(what.places, values.shape, strict=True))
+             if not (isinstance(place, Affine) and place.is_plain and size == extents[place.indices[0]])]  # fmt: skip
     if len(moved) == 1 and sum(len(place.indices) for place in what.places) == len(what.indices):
         (n,) = moved  # whole slices, which torch copies faster than values
         where = np.squeeze(_coordinates(what, n, grid, held, extents), _others(what, n))

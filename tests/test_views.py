@@ -145,6 +145,7 @@ def test_a_gather_is_numpy_s(idx: Any) -> None:
         ("y[i] = x[idx[i],i]", lambda x, p, q: x[p, np.arange(4)]),
         ("y[i,j,k] = x[k,two[i,j]]", lambda x, p, q: x.T[q]),
         ("y[j,i,k] = x[k,two[i,j]]", lambda x, p, q: x.T[q.T]),
+        ("y[i,r] = x[idx[i],r-1] * two[r,r]", lambda x, p, q: np.stack([0 * p, x[p, 0] * q[1, 1]], 1)),
         ("y[i,r] = x[idx[i],r+1]", lambda x, p, q: x[p, 1:]),
         ("y[i] = x[idx[i],two[i,i2]] * ones[i2]", lambda x, p, q: x[p[:2, None], q].sum(1)),
     ],
