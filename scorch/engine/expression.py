@@ -87,18 +87,21 @@ class Chain:
         self.patterns = [hold(storage.pattern) for storage in operands]
         self.dtypes = [storage.dtype for storage in operands]
         self.wanted = wanted
+        self.stored: int | None = None
         self.source, self.path = str(plan), None
 
     def __call__(self, vals: list[Values]) -> Result:
         bound = zip(self.patterns, vals, self.dtypes, strict=True)
-        storages = [Storage(pattern(), as_tensor(val, dtype)) for pattern, val, dtype in bound]
+        storages = [Storage.of_vals(pattern(), val, dtype) for pattern, val, dtype in bound]
         left, right = self.plan.pair
         dtype = dtypes.computed(self.plan.dtype)
         product = evaluate(self.plan.first, [storages[left], storages[right]], self.plan.format, dtype)
         if isinstance(product, torch.Tensor):
             product = Storage.from_dense(product)
         others = [storage for n, storage in enumerate(storages) if n not in self.plan.pair]
-        return evaluate(self.plan.rest, [product, *others], self.wanted, self.plan.dtype, self.onto)
+        result = evaluate(self.plan.rest, [product, *others], self.wanted, self.plan.dtype, self.onto)
+        self.stored = result.pattern.nnz if isinstance(result, Storage) else None
+        return result
 
 
 class Delegated:
@@ -111,6 +114,7 @@ class Delegated:
         shapes = {name: s.pattern.shape for name, s in zip(operand_names(len(operands)), operands, strict=False)}
         extents = check_extents(plan.statement, shapes)
         self.shape = tuple(extents[v] for v in plan.statement.target.indices)
+        self.stored = None
         self.source, self.path = str(plan), None
 
     def __call__(self, vals: list[Values]) -> Result:
@@ -126,6 +130,8 @@ class Delegated:
 
 def _shaped(pattern: Pattern, values: torch.Tensor) -> torch.Tensor:
     """A dense operand's flat values with its shape."""
+    if pattern.strides is not None:
+        return values.as_strided(pattern.shape, pattern.strides)
     order = pattern.format.order
     stored = values.view([pattern.shape[d] for d in order])
     return stored.permute(tuple(np.argsort(order).tolist()))
@@ -139,6 +145,7 @@ class OverValues:
         self.program = program
         self.pattern = hold(pattern)
         self.fill = fill
+        self.stored = pattern.nnz
         self.source: str = program.source
         self.path: Path | None = program.path
 

@@ -19,7 +19,7 @@ from scorch.engine.program import Program, Result
 from scorch.errors import UnsupportedError
 from scorch.formats import Format, Storage, dtypes
 from scorch.formats.memory import bytes_text
-from scorch.formats.storage import Values, as_tensor, hold
+from scorch.formats.storage import Values, hold
 from scorch.ir.absence import absent_value
 from scorch.ir.canonical import canonical, canonical_run
 from scorch.ir.einsum import operand_names
@@ -214,7 +214,7 @@ class Filled:
 
     def __call__(self, vals: list[Values], observe: Observer | None = None) -> Result:
         bound = zip(self.operands, vals, strict=True)
-        storages = [Storage(pattern(), as_tensor(val, dtype), fill) for (pattern, dtype, fill), val in bound]
+        storages = [Storage.of_vals(pattern(), val, dtype, fill) for (pattern, dtype, fill), val in bound]
         return compute((self.statement,), dict(zip(self.names, storages, strict=False)), self.wanted, observe=observe)
 
 

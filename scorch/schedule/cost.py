@@ -13,6 +13,7 @@ from itertools import takewhile
 from scorch.formats import Format, dtypes
 from scorch.ir.graph import level_indices, walks
 from scorch.ir.notation import Access
+from scorch.schedule.gallop import children, searched
 from scorch.schedule.problem import Problem
 from scorch.schedule.tile import vector_lanes
 
@@ -27,6 +28,7 @@ class Prices:
     sparse: float = 0.7  # fetch a coordinate and a value
     enter: float = 3.0  # begin a loop over stored coordinates, whose end is mispredicted
     merge: float = 2.5  # one step of a merge, mispredicted branch included
+    search: float = 2.5  # halve or double a range, mispredicted branch included
     scalar: float = 0.4  # a multiply and an add
     vector: float = 0.45  # the same on a SIMD register, data in cache
     next: float = 0.2  # read the value after the last one
@@ -74,9 +76,7 @@ def nest_cost(problem: Problem, order: tuple[str, ...], tiled: str | None, forma
         total += visits * (PRICES.sparse if walkers else PRICES.loop)
         total += problem.visits(order[:depth]) * PRICES.enter if walkers else 0.0
         if len(walkers) > 1:
-            total += (
-                problem.visits(order[:depth]) * PRICES.merge * sum(_children(problem, a, order, depth) for a in walkers)
-            )
+            total += problem.visits(order[:depth]) * _merging(problem, walkers, order, depth, formats)
     inner = problem.visits(order)
     if tiled is None:
         return total + inner * (PRICES.scalar + _access_cost(problem, order, formats))
@@ -85,11 +85,15 @@ def nest_cost(problem: Problem, order: tuple[str, ...], tiled: str | None, forma
     return total + inner * (vectors * PRICES.vector + _row_cost(problem, order, tiled, formats))
 
 
-def _children(problem: Problem, access: Access, order: tuple[str, ...], depth: int) -> float:
-    """Stored coordinates of an access at one loop, below one node of the loops outside it."""
-    inside = frozenset(order[: depth + 1]) & set(access.indices)
-    outside = frozenset(order[:depth]) & set(access.indices)
-    return problem.distinct(access, inside) / max(1.0, problem.distinct(access, outside))
+def _merging(
+    problem: Problem, walkers: list[Access], order: tuple[str, ...], depth: int, formats: dict[str, Format]
+) -> float:
+    """Walking several accesses at one loop: a step for each coordinate, or a search for each of the shortest."""
+    counts = [children(problem, a, order, depth) for a in walkers]
+    if not searched(problem, order, depth, formats):
+        return PRICES.merge * sum(counts)
+    lead, *others = sorted(counts)
+    return lead * (PRICES.merge + PRICES.search * sum(math.log2(max(2.0, n / max(1.0, lead))) for n in others))
 
 
 def _access_cost(problem: Problem, order: tuple[str, ...], formats: dict[str, Format]) -> float:

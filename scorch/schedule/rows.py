@@ -116,7 +116,9 @@ def plan_rows(problems: Sequence[Problem]) -> Plan | None:
     )
     shown = (Alternative(f"one kernel, rows of {' '.join(group.prefix)}", cost / 1000),)
     wanted = kernel.result.format
-    return Plan(kernel, (), partition, tuple(extents.items()), cost / 1000, last.result_dtype, reasons, shown, wanted)
+    shared = operands[assembly.source.tensor].statistics.nnz if assembly.source else None
+    time, dtype = cost / 1000, last.result_dtype
+    return Plan(kernel, (), partition, tuple(extents.items()), time, dtype, reasons, shown, wanted, shared)
 
 
 def _grouped(problems: Sequence[Problem]) -> _Group | None:
