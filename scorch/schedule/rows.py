@@ -290,14 +290,16 @@ def _nest(group: _Group, problem: Problem) -> Stmt | None:
     lanes = _position_lanes(group, problem, order, walked) if tiled is None else 0
     if not statement.reduced and lanes:
         return Loop(order[-1], Compute(statement.target, None, statement.expr), Tile(lanes, 1, positions=True))
-    tile, unroll = None, 1
+    tile, unroll, register = None, 1, "acc"
     if tiled is not None:
+        register = f"acc_{tiled}"  # vectors of several widths stand in one kernel
         reduced = tiled not in kept
         tile = choose_tile(problem, tiled, reduced, gathers=False)
         if not reduced and order and order[-1] in walked:
             unroll = in_flight(tile, _row_mean(group, walked[order[-1]]))
+    tiling = (tiled, tile) if tiled and tile else None
     return build_nest(
-        Nest(statement, order, problem.dtype, (tiled, tile) if tiled and tile else None, unroll=unroll, lanes=lanes)
+        Nest(statement, order, problem.dtype, tiling, unroll=unroll, lanes=lanes, register=register)
     )
 
 
