@@ -298,9 +298,7 @@ def _nest(group: _Group, problem: Problem) -> Stmt | None:
         if not reduced and order and order[-1] in walked:
             unroll = in_flight(tile, _row_mean(group, walked[order[-1]]))
     tiling = (tiled, tile) if tiled and tile else None
-    return build_nest(
-        Nest(statement, order, problem.dtype, tiling, unroll=unroll, lanes=lanes, register=register)
-    )
+    return build_nest(Nest(statement, order, problem.dtype, tiling, unroll=unroll, lanes=lanes, register=register))
 
 
 def _shortened(group: _Group, problem: Problem) -> Assign:
@@ -336,9 +334,13 @@ def _position_lanes(group: _Group, problem: Problem, order: tuple[str, ...], wal
     read = {a for a in accesses(guarded(statement.expr)[1]) if index in a.indices}
     for access in read:
         operand = problem.by_name[access.tensor]
-        if operand.dtype != problem.dtype or level_indices(access, operand.format)[-1] != index:
+        if operand.dtype != problem.dtype:
             return 0
-        if access.tensor not in group.made and access != source and not problem.machine.gathers:
+        if access.tensor in group.made:  # a row workspace: its places lie side by side
+            continue
+        if level_indices(access, operand.format)[-1] != index:
+            return 0
+        if access != source and not problem.machine.gathers:
             return 0
     return vector_lanes(problem)
 
@@ -353,16 +355,22 @@ def _row_mean(group: _Group, access: Access) -> float:
 
 def _cost(group: _Group) -> float:
     """Nanoseconds of all nests, one after the other."""
-    total = 0.0
-    for problem in group.problems:
-        formats = {o.name: o.format for o in problem.operands}
-        inner = [v for v in problem.statement.indices if v not in group.prefix]
-        walked = _walked(group, problem)
-        tiled = _tiled(problem, inner, walked, formats)
-        kept = set(problem.statement.target.indices)
-        order = sorted((v for v in inner if v != tiled), key=lambda v: v not in kept)
-        total += nest_cost(problem, (*group.prefix, *order), tiled, formats)
-    return total
+    return sum(_nest_cost(group, problem) for problem in group.problems)
+
+
+def _nest_cost(group: _Group, problem: Problem) -> float:
+    formats = {o.name: o.format for o in problem.operands}
+    inner = [v for v in problem.statement.indices if v not in group.prefix]
+    walked = _walked(group, problem)
+    tiled = _tiled(problem, inner, walked, formats)
+    kept = set(problem.statement.target.indices)
+    order = tuple(sorted((v for v in inner if v != tiled), key=lambda v: v not in kept))
+    lanes = _position_lanes(group, problem, order, walked) if tiled is None else 0
+    read = {a.tensor for a in problem.accesses if order and order[-1] in a.indices}
+    if lanes and read <= set(group.made):  # rows of this kernel, in the first cache, without coordinates
+        rows = problem.visits((*group.prefix, *order[:-1]))
+        return rows * PRICES.loop + problem.visits((*group.prefix, *order)) / lanes * PRICES.vector
+    return nest_cost(problem, (*group.prefix, *order), tiled, formats)
 
 
 def _partition(group: _Group, outermost: str, work: float) -> Partition:

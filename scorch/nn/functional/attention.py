@@ -48,7 +48,11 @@ def attention(
     _check(query, key, value, mask)
     factor = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
     q, k, v = (x.reshape(math.prod(x.shape[:-2]), *x.shape[-2:]) for x in (query, key, value))
-    result = _in_steps(q * factor, k, v, mask, dropout) if dropout or is_recorded((q, k, v)) else _fused(q, k, v, mask, factor)
+    result = (
+        _in_steps(q * factor, k, v, mask, dropout)
+        if dropout or is_recorded((q, k, v))
+        else _fused(q, k, v, mask, factor)
+    )
     return result.reshape(*query.shape[:-1], value.shape[-1])
 
 
@@ -60,9 +64,7 @@ def _fused(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: scorch.Tenso
     return result
 
 
-def _in_steps(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: scorch.Tensor, dropout: float
-) -> torch.Tensor:
+def _in_steps(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: scorch.Tensor, dropout: float) -> torch.Tensor:
     """Scores, their softmax and its product with the values one after the other, as a backward pass needs them."""
     pairs = _batched(mask, len(q))
     scores = scorch.einsum("bij,bid,bjd->bij", pairs.with_values(pairs.values.to(q.dtype)), q, k)

@@ -13,8 +13,19 @@ from scorch.nn.functional.edges import edge_max, edge_softmax, edge_sum
 from scorch.nn.functional.epilogue import Activation, epilogue
 from scorch.nn.functional.linear import linear, matmul
 from scorch.nn.graph.normalise import row_norm
+from scorch.operand import is_recorded
 
 __all__ = ["gat_conv", "graph_conv", "propagate"]
+
+GAT = """
+S[i,j,h] = where(stored(A[i,j]), where(l[i,h] + r[j,h] > 0, l[i,h] + r[j,h], slope * (l[i,h] + r[j,h])), absent)
+m[i,h] max= where(stored(S[i,j,h]), S[i,j,h], absent)
+P[i,j,h] = where(stored(S[i,j,h]), exp(S[i,j,h] - m[i,h]), absent)
+t[i,h] += P[i,j,h]
+O[i,h,e] = P[i,j,h] * X[j,h,e] / where(t[i,h] == 0, 1, t[i,h])
+"""
+"""Graph attention as one kernel: never more scores than a row's; a node without edges is divided by 1.
+`l` and `r` are what a node adds to the score as the edge's target and as its source."""
 
 
 def propagate(adjacency: scorch.Tensor, x: Any, reduce: str = "sum") -> torch.Tensor:
@@ -80,7 +91,13 @@ def gat_conv(
     >>> gat_conv(A, torch.tensor([[[1.0]], [[3.0]]]), zero, zero).reshape(-1)
     tensor([2., 2.])
     """
+    at_target, at_source = (x * target).sum(-1), (x * source).sum(-1)
+    if not dropout and not is_recorded((adjacency, x, source, target)):
+        slope = torch.tensor(negative_slope, dtype=x.dtype)
+        result = scorch.compute(GAT, out_format="dense", A=adjacency, l=at_target, r=at_source, slope=slope, X=x)
+        assert isinstance(result, torch.Tensor)
+        return result
     rows, cols = adjacency.coords()
-    scores = (x * target).sum(-1)[rows] + (x * source).sum(-1)[cols]
+    scores = at_target[rows] + at_source[cols]
     weights = edge_softmax(adjacency, F.leaky_relu(scores, negative_slope))
     return edge_sum(adjacency, F.dropout(weights, dropout) if dropout else weights, x)
