@@ -30,7 +30,7 @@ def plot_group_recall(reports: Mapping[str, Any], ax: Any = None) -> Any:
     ax.set_xticks(np.arange(len(groups)), groups, rotation=30, ha="right")
     ax.set_ylim(0, 1)
     ax.set_ylabel("recall")
-    ax.legend(fontsize="small")
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, fontsize="small", frameon=False)
     return ax
 
 
