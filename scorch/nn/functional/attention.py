@@ -11,8 +11,8 @@ from torch.nn import functional as F
 import scorch
 from scorch.errors import ShapeError
 from scorch.nn.functional.edges import edge_softmax
+from scorch.nn.functional.fused import is_plain_call
 from scorch.nn.remember import remembered
-from scorch.operand import is_recorded
 
 __all__ = ["attention"]
 
@@ -48,11 +48,10 @@ def attention(
     _check(query, key, value, mask)
     factor = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
     q, k, v = (x.reshape(math.prod(x.shape[:-2]), *x.shape[-2:]) for x in (query, key, value))
-    result = (
-        _in_steps(q * factor, k, v, mask, dropout)
-        if dropout or is_recorded((q, k, v))
-        else _fused(q, k, v, mask, factor)
-    )
+    if not dropout and is_plain_call(q, k, v):
+        result = _fused(q, k, v, mask, factor)
+    else:
+        result = _in_steps(q * factor, k, v, mask, dropout)
     return result.reshape(*query.shape[:-1], value.shape[-1])
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 import scorch
+from scorch.nn.functional.fused import is_plain_call
 from scorch.nn.remember import remembered
-from scorch.operand import is_recorded
 
 __all__ = ["edge_max", "edge_softmax", "edge_sum"]
 
@@ -51,7 +51,7 @@ def edge_max(matrix: scorch.Tensor, x: torch.Tensor) -> torch.Tensor:
     tensor([[ 1., -1.],
             [ 0.,  0.]])
     """
-    if not is_recorded((matrix, x)):
+    if is_plain_call(matrix, x):
         largest = scorch.compute(MAXIMUM, out_format="dense", A=matrix, X=x)
         assert isinstance(largest, torch.Tensor)
         return largest.index_fill_(0, _empty_rows(matrix), 0)
