@@ -101,7 +101,14 @@ def _gat(make: Callable[[], tuple[Any, Any]]) -> tuple[Any, ...]:
     a, x = make()
     width = graphs.HEADS * 8
     first = (_initial(x.shape[1], width), _initial(graphs.HEADS, 8, seed=2), _initial(graphs.HEADS, 8, seed=3))
-    return _looped(a), x, *first, _initial(width, _CLASSES), _initial(1, _CLASSES, seed=2), _initial(1, _CLASSES, seed=3)
+    return (
+        _looped(a),
+        x,
+        *first,
+        _initial(width, _CLASSES),
+        _initial(1, _CLASSES, seed=2),
+        _initial(1, _CLASSES, seed=3),
+    )
 
 
 def _initial(rows: int, cols: int, seed: int = 1) -> Any:
