@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import scorch
-from scorch.engine import statements
+from scorch import engine
 from scorch.ir.plan import Plan
 
 N, D = 19, 21
@@ -103,7 +103,7 @@ def _operands(text: str, format: str, dtype: torch.dtype) -> dict[str, object]:
 
 def _one_by_one(monkeypatch: pytest.MonkeyPatch, call: Callable[[], object]) -> object:
     with monkeypatch.context() as patch:
-        patch.setattr(statements, "fused", lambda *_: (None, 1))
+        patch.setattr(engine.statements, "fused", lambda *_: (None, 1))
         return call()
 
 
