@@ -131,8 +131,8 @@ def _factor(expr: Expr, inside: frozenset[str], reduce: str) -> tuple[tuple[Expr
     """
     match expr:
         case Apply("where", (condition, value, no)) if no == ABSENT and guarded(expr)[0] is None:
-            constant, varying = _factor(value, inside, reduce)
-            return constant, Apply("where", (condition, varying, no))
+            factors, left = _factor(value, inside, reduce)
+            return factors, Apply("where", (condition, left, no))
     if reduce != "add" or not isinstance(expr, Apply) or expr.op != "mul":
         return (), expr
     constant = tuple(f for f in expr.args if not any(inside & set(a.indices) for a in accesses(f)))

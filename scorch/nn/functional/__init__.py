@@ -1,5 +1,6 @@
 """The layers' computations as functions of tensors."""
 
+from scorch.nn.functional.attention import FUSED as ATTENTION
 from scorch.nn.functional.attention import attention
 from scorch.nn.functional.conv import conv2d
 from scorch.nn.functional.edges import edge_max, edge_softmax, edge_sum
@@ -10,6 +11,7 @@ from scorch.nn.functional.linear import linear, matmul
 from scorch.nn.graph.normalise import gcn_norm, row_norm
 
 __all__ = [
+    "ATTENTION",
     "attention",
     "bags",
     "conv2d",
