@@ -1,4 +1,4 @@
-"""Short loops whose speed one limit of the machine decides: its memory, its multiply-adds, its gathers of rows.
+"""Short loops whose speed one thing decides: memory, multiply-adds, gathers of rows, one step of a kernel.
 
 Each function runs its loop `times` times, without the interpreter lock, so that one of them a thread measures what the
 threads reach together. Numba compiles them when they are first asked for.
@@ -14,7 +14,7 @@ import numpy as np
 import torch  # noqa: F401  before Numba, so that both share one OpenMP pool
 
 from scorch.emit.jit import FASTMATH
-from scorch.emit.vocabulary import prefetch, register, vadd, vfma, vfull, vload, vsum
+from scorch.emit.vocabulary import bit, ctz, prefetch, register, sort_range, vadd, vfma, vfull, vload, vsum
 from scorch.schedule.machine import host
 
 __all__ = ["AHEAD", "FMAS", "Array", "compiled"]
@@ -25,7 +25,7 @@ FMAS = 10  # multiply-adds in flight: more than any core's latency times its rat
 Array = np.ndarray[Any, Any]
 
 
-def _read(source: Array, times: int) -> np.float32:
+def _read(source: Array, times: int) -> Any:
     total = np.float32(0)
     for _ in range(times):
         for i in range(source.size):
@@ -47,7 +47,7 @@ def _triad(left: Array, right: Array, target: Array, times: int) -> None:
             target[i] = left[i] + scale * right[i]
 
 
-def _pick(table: Array, picks: Array, times: int) -> np.float32:
+def _pick(table: Array, picks: Array, times: int) -> Any:
     """Single values from all over a table."""
     total = np.float32(0)
     for _ in range(times):
@@ -56,17 +56,8 @@ def _pick(table: Array, picks: Array, times: int) -> np.float32:
     return total
 
 
-def _chase(picks: Array, times: int) -> int:
-    """One value after the other, each at the place that the last one names: nothing overlaps."""
-    place = 0
-    for _ in range(times):
-        for _i in range(picks.size):
-            place = picks[place]
-    return place
-
-
 def _rows(lanes: int) -> Callable[..., Any]:
-    def rows(table: Array, picks: Array, width: int, times: int) -> np.float32:
+    def rows(table: Array, picks: Array, width: int, times: int) -> Any:
         """Rows of `width` values, a multiple of two vectors, from all over a table."""
         first, second = vfull(np.float32(0), lanes), vfull(np.float32(0), lanes)
         for _ in range(times):
@@ -81,8 +72,81 @@ def _rows(lanes: int) -> Callable[..., Any]:
     return rows
 
 
+def _row_sums(pos: Array, crd: Array, vals: Array, x: Array, y: Array, times: int) -> None:
+    """A sparse matrix times a vector, entry by entry."""
+    for _ in range(times):
+        for i in range(y.size):
+            total = np.float32(0)
+            for p in range(np.int64(pos[np.uint64(i)]), np.int64(pos[np.uint64(i + 1)])):
+                total += vals[np.uint64(p)] * x[np.uint64(np.int64(crd[np.uint64(p)]))]
+            y[i] = total
+
+
+def _merge(left: Array, right: Array, times: int) -> Any:
+    """How many values two sorted arrays share, step by step."""
+    shared = 0
+    for _ in range(times):
+        p = q = 0
+        while p < left.size and q < right.size:
+            a, b = left[p], right[q]
+            if a == b:
+                shared += 1
+            if a <= b:
+                p += 1
+            if b <= a:
+                q += 1
+    return shared
+
+
+def _scatter(keys: Array, vals: Array, bits: Array, row: Array, crd: Array, out: Array, times: int) -> int:
+    """Add to places of a row that is marked by a bit each, then read its entries back in order."""
+    found = 0
+    for _ in range(times):
+        for p in range(keys.size):
+            key = np.int64(keys[np.uint64(p)])
+            row[np.uint64(key)] += vals[np.uint64(p)]
+            bits[np.uint64(key >> 6)] |= bit(key)
+        found = 0
+        for w in range(bits.size):
+            word = bits[np.uint64(w)]
+            bits[np.uint64(w)] = np.uint64(0)
+            while word != np.uint64(0):
+                key = np.int64(w * 64) + ctz(word)
+                word &= word - np.uint64(1)
+                crd[np.uint64(found)] = key
+                out[np.uint64(found)] = row[np.uint64(key)]
+                row[np.uint64(key)] = np.float32(0)
+                found += 1
+    return found
+
+
+def _sort(source: Array, target: Array, length: int, times: int) -> None:
+    """Sort runs of some length, each from the same disorder."""
+    for _ in range(times):
+        for start in range(0, source.size - length + 1, length):
+            for i in range(start, start + length):
+                target[i] = source[i]
+            sort_range(target, start, start + length)
+
+
+def _place(keys: Array, vals: Array, pos: Array, crd: Array, out: Array, times: int) -> None:
+    """Place values by counting their keys; `pos` is one longer than keys have values."""
+    for _ in range(times):
+        pos[:] = 0
+        for p in range(keys.size):
+            pos[np.uint64(np.int64(keys[np.uint64(p)]) + 1)] += 1
+        for k in range(1, pos.size):
+            pos[np.uint64(k)] += pos[np.uint64(k - 1)]
+        for p in range(keys.size):
+            key = np.uint64(np.int64(keys[np.uint64(p)]))
+            place = np.uint64(pos[key])
+            pos[key] += 1
+            crd[place] = np.int32(p)
+            out[place] = vals[np.uint64(p)]
+
+
 def _multiply_adds(lanes: int) -> Callable[..., Any]:
-    def multiply_adds(source: Array, times: int) -> np.float32:
+    def multiply_adds(source: Array, times: int) -> Any:
         x = vload(source, 0, lanes)
         a0 = a1 = a2 = a3 = a4 = vfull(np.float32(0), lanes)
         b0 = b1 = b2 = b3 = b4 = vfull(np.float32(1), lanes)
@@ -101,7 +165,7 @@ def _multiply_adds(lanes: int) -> Callable[..., Any]:
 
 @cache
 def compiled(name: str) -> Callable[..., Any]:
-    """The probe of this name: read, copy, triad, pick, chase, rows or multiply_adds; compiled with the first call."""
+    """The probe of this name; compiled with the first call."""
     import numba
 
     register()
@@ -111,7 +175,11 @@ def compiled(name: str) -> Callable[..., Any]:
         "copy": _copy,
         "triad": _triad,
         "pick": _pick,
-        "chase": _chase,
+        "row_sums": _row_sums,
+        "merge": _merge,
+        "scatter": _scatter,
+        "sort": _sort,
+        "place": _place,
         "rows": _rows(min(lanes, 8)),  # the shortest row is two such vectors
         "multiply_adds": _multiply_adds(lanes),
     }

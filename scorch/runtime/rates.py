@@ -121,11 +121,11 @@ def _level(run: Run, threads: int, name: str, held: float, size: int) -> Level:
     arrays = [np.ones(mine, np.float32) for _ in range(threads)]
     read, copy, triad = compiled("read"), compiled("copy"), compiled("triad")
     half, third = mine // 2, mine // 3
-    rates = [
+    rates = (
         _rate(threads * mine * 4, run(lambda t, turns: read(arrays[t], turns))),
         _rate(threads * half * 8, run(lambda t, turns: copy(arrays[t][:half], arrays[t][half : 2 * half], turns))),
         _rate(threads * third * 12, run(lambda t, turns: triad(*_thirds(arrays[t], third), turns))),
-    ]
+    )
     gathered = tuple((row, _gathered(run, arrays, row)) for row in ROWS)
     return Level(name, held, *rates, gathered)
 

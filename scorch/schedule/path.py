@@ -146,7 +146,16 @@ def _sub(
     names = operand_names(len(operands))
     called = tuple(replace(operand, name=name) for name, operand in zip(names, operands, strict=False))
     extents = {v: problem.extents[v] for v in statement.indices}
-    return Problem(statement, called, extents, problem.dtype, problem.threads, wanted, onto=onto)
+    return replace(
+        problem,
+        statement=statement,
+        operands=called,
+        extents=extents,
+        wanted=wanted,
+        convert=True,
+        rounded=None,
+        onto=onto,
+    )
 
 
 def estimated(problem: Problem) -> Operand:

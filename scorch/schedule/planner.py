@@ -13,7 +13,7 @@ from scorch.ir.graph import level_indices, walks
 from scorch.ir.notation import Access
 from scorch.ir.plan import Alternative, Assembly, Kernel, Partition, Plan, TensorSpec, Tile
 from scorch.schedule.assembly import Writing, choose_assembly
-from scorch.schedule.cost import PRICES, bound_cost, conversion_cost, count_cost, nest_cost, scatter_cost
+from scorch.schedule.cost import bound_cost, conversion_cost, count_cost, nest_cost, scatter_cost
 from scorch.schedule.nest import Nest, build_nest
 from scorch.schedule.partition import SERIAL_BELOW, choose_partition
 from scorch.schedule.problem import Problem, appended_bits
@@ -214,9 +214,9 @@ def _priced(problem: Problem, layout: _Layout) -> _Candidate | None:
         writing, cost = _sizing(problem, layout.order, writing, accumulator)
         parts.append(("bound" if writing.assembly.bounded else "count", cost))
     elif writing.assembly.kind == "bucket":
-        parts.append(("count and place", problem.products * PRICES.place))
+        parts.append(("count and place", problem.products * problem.prices.place))
     elif writing.assembly.kind == "append":
-        parts.append(("append", problem.entries(problem.statement.target.indices) * PRICES.append))
+        parts.append(("append", problem.entries(problem.statement.target.indices) * problem.prices.append))
     tile = _tile(problem, layout, writing.assembly)
     work = loops + sum(cost for _, cost in parts)
     collects = writing.scatter is not None and writing.split == 0  # one row for all loops: chunks would share it
@@ -225,13 +225,13 @@ def _priced(problem: Problem, layout: _Layout) -> _Candidate | None:
     share = 1.0 if partition.unit == "serial" else 1.0 / (problem.threads * PARALLEL)
     parts = [("loops", loops * share), *((name, cost * share) for name, cost in parts)]
     if writing.format != layout.wanted:
-        parts.append(("sort", problem.products * 2 * PRICES.convert))
+        parts.append(("sort", problem.products * 2 * problem.prices.convert))
     targets = dict(layout.conversions)
     converted = sum(conversion_cost(problem, a, targets[a.tensor]) for a in problem.sparse if a.tensor in targets)
     if converted:
         parts.append(("conversion", converted))
     if partition.unit != "serial":
-        parts.append(("threads", PRICES.launch))
+        parts.append(("threads", problem.prices.launch))
     return _Candidate(layout, writing, accumulator, tile, partition, sum(cost for _, cost in parts), tuple(parts))
 
 
@@ -298,7 +298,7 @@ def _accumulator(problem: Problem, writing: Writing) -> tuple[str, float]:
     width = problem.extents[writing.scatter]
     entries = problem.entries(problem.statement.target.indices)
     kinds = ["bitmap", "list", "hash"] if width * 8 <= DENSE_ROW_BYTES else ["hash"]
-    prices = {kind: scatter_cost(kind, problem.products, entries, rows, width) for kind in kinds}
+    prices = {kind: scatter_cost(problem.prices, kind, problem.products, entries, rows, width) for kind in kinds}
     kind = min(prices, key=lambda k: prices[k])
     return kind, prices[kind]
 
@@ -310,8 +310,8 @@ def _sizing(problem: Problem, order: tuple[str, ...], writing: Writing, accumula
     rows = max(1.0, problem.visits(tuple(v for v in target if v != writing.scatter)))
     width = problem.extents[str(writing.scatter)]
     entries = problem.entries(target)
-    count = count_cost(accumulator, problem.products, rows, width)
-    bound = bound_cost(problem.products, entries, problem.visits(order[:-1]))
+    count = count_cost(problem.prices, accumulator, problem.products, rows, width)
+    bound = bound_cost(problem.prices, problem.products, entries, problem.visits(order[:-1]))
     # Rows that a sparse loop skips could not be moved with their chunk: its units are positions, not rows.
     simple = all(level.full for level in writing.format.levels[:-1]) and not writing.assembly.gaps
     if simple and bound < count and problem.products * 16 < ROOM_BYTES:
@@ -377,7 +377,8 @@ def _result_spec(problem: Problem, writing: Writing, partition: Partition) -> Te
 
 def _reasons(problem: Problem, best: _Candidate) -> tuple[str, ...]:
     out = [f"{operand.name}: {operand.statistics}" for operand in problem.operands if not operand.format.is_dense]
-    out.append("estimated " + ", ".join(f"{name} {cost / 1000:.4g} us" for name, cost in best.parts))
+    parts = ", ".join(f"{name} {cost / 1000:.4g} us" for name, cost in best.parts)
+    out.append(f"estimated {parts}, by {problem.prices.origin}")
     if best.partition.unit == "serial" and problem.threads > 1:
         small = best.cost < SERIAL_BELOW
         out.append(

@@ -17,6 +17,7 @@ from scorch.ir.operators import identity
 from scorch.ir.plan import TensorSpec
 from scorch.ir.statement import ABSENT
 from scorch.schedule.machine import Machine, host
+from scorch.schedule.prices import Prices, in_force
 from scorch.schedule.statistics import Statistics, expected_distinct, product, statistics
 
 __all__ = ["Operand", "Problem"]
@@ -78,6 +79,7 @@ class Problem:
     rounded: str | None = None
     onto: str | None = None
     machine: Machine = field(default_factory=host)
+    prices: Prices = field(default_factory=in_force)
     by_name: dict[str, Operand] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -29,12 +29,6 @@ def test_gathers_read_the_rows_that_are_named() -> None:
     assert compiled("pick")(table, picks, 1) == 3 + 7
 
 
-def test_a_chase_follows_every_place() -> None:
-    ring = np.roll(np.arange(8), -1)
-    assert compiled("chase")(ring, 1) == 0
-    assert compiled("chase")(ring[:7].copy(), 1) == 7
-
-
 def test_every_rate_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rates, "_SECONDS", 1e-5)
     monkeypatch.setattr(rates, "_TRIALS", 1)
