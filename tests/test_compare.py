@@ -7,6 +7,7 @@ import importlib
 import json
 import math
 import pkgutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +18,7 @@ import torch
 from scipy import sparse
 
 import asv_benchmarks
+import scorch
 from asv_benchmarks.compare import check, document, families, machine, peers, ratios, report, roofline, table, timing
 from asv_benchmarks.compare.__main__ import main, run
 from asv_benchmarks.compare.model import Case, CaseResult, Contender, LeftOut, Options, Outcome, Peer, Work
@@ -291,6 +293,30 @@ def test_roofline_has_a_share_a_case_and_a_mean_a_family() -> None:
     assert "Roofline: the machine" in text
     assert "spmm/x/K=16" in text
     assert json.loads(report.as_json({}, cases, RATES))["rates"]["flops"] == 80.0
+
+
+def test_schedules_say_how_often_the_choice_was_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    schedules = families.FAMILIES["schedules"]
+    cases = [result(outcome("chosen", 10.0, "scorch"), outcome("best other", value)) for value in (20.0, 9.5, 8.0)]
+    assert schedules.closing is not None
+    assert schedules.closing(cases) == "The chosen plan is the fastest or within 10 % of it in 2 of 3 cases."
+    assert not schedules.usual
+    assert "schedules" not in families.usual()
+
+
+def test_every_plan_of_a_case_is_a_rival(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = Options(quick=True, rounds=1, budget=0.0)
+    (case,) = [
+        case
+        for _, case in families.select(replace(options, families=("schedules",)))
+        if case.id == "schedules/uniform-1000-1e-2/spmv"
+    ]
+    tiny = replace(case, load=lambda: (sparse.csr_array(np.eye(4, dtype=np.float32)), np.ones(4, np.float32)))
+    with scorch.config.using(jit=False):
+        found = families.FAMILIES["schedules"].measure(tiny, options)
+    assert [(o.label, o.peer) for o in found.outcomes] == [("chosen", "scorch"), ("best other", "other plans")]
+    assert all(o.value for o in found.outcomes)
+    assert "plans run" in found.notes[0]
 
 
 def test_tables_go_between_the_marks_of_a_page(tmp_path: Path) -> None:

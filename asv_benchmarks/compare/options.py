@@ -68,6 +68,13 @@ def _parser() -> argparse.ArgumentParser:
         help="whole models: the same as --family end-to-end",
     )
     add(
+        "--schedules",
+        dest="family",
+        action="store_const",
+        const=("schedules",),
+        help="chosen plans beside all others: the same as --family schedules",
+    )
+    add(
         "--roofline",
         action="store_true",
         help="measure the machine's rates, and print each kernel's share of its bound",

@@ -23,6 +23,7 @@ def problem_of(
     dtype: str | None = None,
     convert: bool = True,
     onto: str | None = None,
+    choice: str | None = None,
 ) -> Problem:
     """What the schedule is asked; ShapeError and NotationError if the operands don't fit the statement."""
     if config.calibrate:
@@ -32,7 +33,9 @@ def problem_of(
     described = tuple(Operand.of(name, s.pattern, s.dtype, s.fill) for name, s in zip(names, operands, strict=False))
     result = dtype or dtypes.promote(*(operand.dtype for operand in described))
     arithmetic = dtypes.computed(result)
-    return Problem(statement, described, extents, arithmetic, threads.available(), wanted, convert, result, onto)
+    return Problem(
+        statement, described, extents, arithmetic, threads.available(), wanted, convert, result, onto, choice=choice
+    )
 
 
 def result_type(statement: Assign, operands: Sequence[Storage]) -> str:

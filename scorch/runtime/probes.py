@@ -62,7 +62,8 @@ def _rows(lanes: int) -> Callable[..., Any]:
         first, second = vfull(np.float32(0), lanes), vfull(np.float32(0), lanes)
         for _ in range(times):
             for i in range(picks.size - AHEAD):
-                here, ahead = np.int64(picks[i]) * width, np.int64(picks[i + AHEAD]) * width
+                here: Any = np.int64(picks[i]) * width
+                ahead: Any = np.int64(picks[i + AHEAD]) * width
                 for j in range(0, width, 2 * lanes):
                     prefetch(table, ahead + j)
                     first = vadd(first, vload(table, here + j, lanes))
@@ -103,7 +104,7 @@ def _scatter(keys: Array, vals: Array, bits: Array, row: Array, crd: Array, out:
     found = 0
     for _ in range(times):
         for p in range(keys.size):
-            key = np.int64(keys[np.uint64(p)])
+            key: Any = np.int64(keys[np.uint64(p)])
             row[np.uint64(key)] += vals[np.uint64(p)]
             bits[np.uint64(key >> 6)] |= bit(key)
         found = 0

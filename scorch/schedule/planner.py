@@ -20,7 +20,7 @@ from scorch.schedule.problem import Problem, appended_bits
 from scorch.schedule.result import candidate_formats
 from scorch.schedule.tile import can_tile, choose_tile, position_lanes, positions_beside, unrolling
 
-__all__ = ["schedule"]
+__all__ = ["alternatives", "schedule"]
 
 MOST_ORDERS = 5040  # of loop orders looked at: all of them for up to seven indices
 ROOM_BYTES = 1 << 30  # that a result may be given room for, most of it never touched
@@ -66,6 +66,7 @@ class _Candidate:
             text += f", {layout.tiled} in SIMD tiles" + (" outermost" if layout.spread else "")
         if self.writing.scatter:
             text += f", row of {self.writing.scatter} in a {self.accumulator}"
+            text += ", room for every product" if self.writing.assembly.bounded else ", counted first"
         if self.writing.format != layout.wanted:
             text += ", result sorted afterwards"
         for name, format in layout.conversions:
@@ -76,14 +77,47 @@ class _Candidate:
 
 
 def schedule(problem: Problem) -> Plan:
-    """The plan of a problem. ScheduleError if no loop order is legal even with every operand converted."""
-    candidates = sorted(_candidates(problem), key=lambda c: c.cost)
-    if not candidates:
-        raise ScheduleError(f"no legal loop order for {problem.statement}")
-    best = candidates[0]
+    """The plan of a problem. ScheduleError if no loop order is legal even with every operand converted.
+
+    Of its alternatives the cheapest, or the one that `problem.choice` describes; ScheduleError if there is none.
+    """
+    candidates = _ranked(problem, every=problem.choice is not None)
+    best = next((c for c in candidates if problem.choice in (None, c.description)), None)
+    if best is None:
+        raise ScheduleError(f"no plan for {problem.statement} is called {problem.choice!r}")
     seen = dict.fromkeys((c.description, c.cost) for c in candidates)
     shown = tuple(Alternative(text, cost / 1000) for text, cost in islice(seen, SHOWN))
     return _plan(problem, best, shown)
+
+
+def alternatives(problem: Problem) -> tuple[Alternative, ...]:
+    """Every plan that was priced, the cheapest first, once each; any of them may be asked for as `Problem.choice`."""
+    cheapest: dict[str, float] = {}
+    for candidate in _ranked(problem, every=True):
+        cheapest.setdefault(candidate.description, candidate.cost)
+    return tuple(Alternative(text, cost / 1000) for text, cost in cheapest.items())
+
+
+def _ranked(problem: Problem, every: bool) -> list[_Candidate]:
+    """The candidates, cheapest first; if asked for `every` one, with row accumulators that are not the cheapest."""
+    candidates = list(_candidates(problem))
+    if not candidates:
+        raise ScheduleError(f"no legal loop order for {problem.statement}")
+    if every:
+        collecting = [candidate for candidate in candidates if candidate.writing.scatter is not None]
+        candidates += [other for each in collecting for other in _with_other_rows(problem, each)]
+    return sorted(candidates, key=lambda candidate: candidate.cost)
+
+
+def _with_other_rows(problem: Problem, cheapest: _Candidate) -> Iterator[_Candidate]:
+    """The same loops with every other row accumulator, and with the other way to make room for the result."""
+    seen = {cheapest.description}
+    for kind in _accumulators(problem, cheapest.writing):
+        for bounded in (False, True):
+            other = _priced(problem, cheapest.layout, kind, bounded)
+            if other is not None and other.description not in seen:
+                seen.add(other.description)
+                yield other
 
 
 def _candidates(problem: Problem) -> Iterator[_Candidate]:
@@ -199,19 +233,24 @@ def _tiled(problem: Problem, layout: _Layout) -> Iterator[_Candidate]:
                 yield spread
 
 
-def _priced(problem: Problem, layout: _Layout) -> _Candidate | None:
-    """A candidate with its estimated time, part by part; None if its loops cannot write the result."""
+def _priced(
+    problem: Problem, layout: _Layout, accumulator: str | None = None, bounded: bool | None = None
+) -> _Candidate | None:
+    """A candidate with its estimated time, part by part; None if its loops cannot write the result.
+
+    A row accumulator and room for its result are the cheapest unless they are given.
+    """
     whole = _whole(problem, layout)
     writing = choose_assembly(problem, whole, layout.wanted, layout.formats)
     if writing is None or not _can_finish(problem, whole, writing, layout.formats):
         return None
     loops = nest_cost(problem, layout.order, layout.tiled, layout.formats)
-    accumulator = "bitmap"
     parts: list[tuple[str, float]] = []
     if writing.scatter is not None:
-        accumulator, cost = _accumulator(problem, writing)
-        parts.append((f"row in a {accumulator}", cost))
-        writing, cost = _sizing(problem, layout.order, writing, accumulator)
+        costs = _accumulators(problem, writing)
+        accumulator = accumulator or min(costs, key=lambda kind: costs[kind])
+        parts.append((f"row in a {accumulator}", costs[accumulator]))
+        writing, cost = _sizing(problem, layout.order, writing, accumulator, bounded)
         parts.append(("bound" if writing.assembly.bounded else "count", cost))
     elif writing.assembly.kind == "bucket":
         parts.append(("count and place", problem.products * problem.prices.place))
@@ -232,7 +271,9 @@ def _priced(problem: Problem, layout: _Layout) -> _Candidate | None:
         parts.append(("conversion", converted))
     if partition.unit != "serial":
         parts.append(("threads", problem.prices.launch))
-    return _Candidate(layout, writing, accumulator, tile, partition, sum(cost for _, cost in parts), tuple(parts))
+    return _Candidate(
+        layout, writing, accumulator or "bitmap", tile, partition, sum(cost for _, cost in parts), tuple(parts)
+    )
 
 
 def _can_finish(problem: Problem, order: tuple[str, ...], writing: Writing, formats: dict[str, Format]) -> bool:
@@ -290,22 +331,24 @@ def _prefix(problem: Problem, order: tuple[str, ...]) -> bool:
     return inside == sorted(inside, reverse=True)
 
 
-def _accumulator(problem: Problem, writing: Writing) -> tuple[str, float]:
-    """The cheapest sparse row accumulator for the rows expected."""
+def _accumulators(problem: Problem, writing: Writing) -> dict[str, float]:
+    """What each sparse row accumulator costs for the rows expected."""
     assert writing.scatter is not None
     rows_indices = tuple(v for v in problem.statement.target.indices if v != writing.scatter)
     rows = max(1.0, problem.visits(rows_indices))
     width = problem.extents[writing.scatter]
     entries = problem.entries(problem.statement.target.indices)
     kinds = ["bitmap", "list", "hash"] if width * 8 <= DENSE_ROW_BYTES else ["hash"]
-    prices = {kind: scatter_cost(problem.prices, kind, problem.products, entries, rows, width) for kind in kinds}
-    kind = min(prices, key=lambda k: prices[k])
-    return kind, prices[kind]
+    return {kind: scatter_cost(problem.prices, kind, problem.products, entries, rows, width) for kind in kinds}
 
 
-def _sizing(problem: Problem, order: tuple[str, ...], writing: Writing, accumulator: str) -> tuple[Writing, float]:
-    """Whether to count the entries first, or to make room for every product: cheaper where few of them fall
-    together."""
+def _sizing(
+    problem: Problem, order: tuple[str, ...], writing: Writing, accumulator: str, bounded: bool | None
+) -> tuple[Writing, float]:
+    """Whether to count the entries first, or to make room for every product: cheaper where few of them fall together.
+
+    `bounded` decides, if it is given, where both are possible.
+    """
     target = problem.statement.target.indices
     rows = max(1.0, problem.visits(tuple(v for v in target if v != writing.scatter)))
     width = problem.extents[str(writing.scatter)]
@@ -314,7 +357,7 @@ def _sizing(problem: Problem, order: tuple[str, ...], writing: Writing, accumula
     bound = bound_cost(problem.prices, problem.products, entries, problem.visits(order[:-1]))
     # Rows that a sparse loop skips could not be moved with their chunk: its units are positions, not rows.
     simple = all(level.full for level in writing.format.levels[:-1]) and not writing.assembly.gaps
-    if simple and bound < count and problem.products * 16 < ROOM_BYTES:
+    if simple and (bound < count if bounded is None else bounded) and problem.products * 16 < ROOM_BYTES:
         roomy = problem.products > entries * MOST_ROOM
         return replace(writing, assembly=replace(writing.assembly, bounded=True, roomy=roomy)), bound
     return writing, count

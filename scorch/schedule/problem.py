@@ -67,6 +67,7 @@ class Problem:
 
     `dtype` is the number type of all arithmetic, `rounded` that of the result if it is another: a half type.
     `onto` names an operand whose very pattern the result takes, zeros included where other operands have nothing.
+    `choice` asks for the plan that an alternative describes, whatever it is expected to cost.
     """
 
     statement: Assign
@@ -80,6 +81,7 @@ class Problem:
     onto: str | None = None
     machine: Machine = field(default_factory=host)
     prices: Prices = field(default_factory=in_force)
+    choice: str | None = None
     by_name: dict[str, Operand] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 from asv_benchmarks.compare.model import Case, Family, Options
 
-from . import convert, end_to_end, latency, memory, overhead, sddmm, spmm, spmspm, spmv
+from . import convert, end_to_end, latency, memory, overhead, schedules, sddmm, spmm, spmspm, spmv
 
 __all__ = ["FAMILIES", "find", "select", "usual"]
 
@@ -23,6 +23,7 @@ FAMILIES: dict[str, Family] = {
         latency.FAMILY,
         memory.FAMILY,
         end_to_end.FAMILY,
+        schedules.FAMILY,
     )
 }
 
