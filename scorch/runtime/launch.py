@@ -114,7 +114,7 @@ class Launcher:
             if param.kind == "extent":
                 binding.fixed[place] = self.extents[param.owner]
             elif param.kind == "level" and not mine:
-                binding.fixed[place] = self._patterns[param.owner]().arrays[param.depth][param.part]
+                binding.fixed[place] = self._patterns[param.owner]().packed.arrays[param.depth][param.part]
             elif param.kind == "vals" and not mine:
                 binding.operands.append((place, self.order[param.owner]))
             else:

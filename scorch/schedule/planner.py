@@ -420,6 +420,9 @@ def _result_spec(problem: Problem, writing: Writing, partition: Partition) -> Te
 
 def _reasons(problem: Problem, best: _Candidate) -> tuple[str, ...]:
     out = [f"{operand.name}: {operand.statistics}" for operand in problem.operands if not operand.format.is_dense]
+    out += [
+        f"{o.name} {o.packing}" for o in problem.operands if o.packing and o.name not in dict(best.layout.conversions)
+    ]
     parts = ", ".join(f"{name} {cost / 1000:.4g} us" for name, cost in best.parts)
     out.append(f"estimated {parts}, by {problem.prices.origin}")
     if best.partition.unit == "serial" and problem.threads > 1:

@@ -36,14 +36,16 @@ class Operand:
     shape: tuple[int, ...]
     converted: frozenset[Format] = frozenset()  # formats into which the pattern was reordered before
     fill: Any = 0
+    packing: str = ""  # how its index arrays were packed, if they were
 
     @classmethod
     def of(cls, name: str, pattern: Pattern, dtype: str, fill: Any = 0) -> Operand:
         """An operand that is there."""
-        levels = zip(pattern.format.levels, pattern.arrays, strict=True)
+        levels = zip(pattern.format.levels, pattern.packed.arrays, strict=True)
         bits = tuple(tuple(arrays[part].itemsize * 8 for part in level.arrays) for level, arrays in levels)
         converted = frozenset(key[1] for key in list(pattern.cache) if key[0] == "reorder")
-        return cls(name, pattern.format, dtype, statistics(pattern), bits, pattern.shape, converted, fill)
+        found = statistics(pattern)
+        return cls(name, pattern.format, dtype, found, bits, pattern.shape, converted, fill, pattern.packing)
 
     def spec(self, format: Format | None = None) -> TensorSpec:
         """The operand as a kernel sees it, as it is or converted to another format."""
