@@ -100,14 +100,20 @@ def _row_cost(problem: Problem, order: tuple[str, ...], tiled: str, formats: dic
     return total
 
 
-def scatter_cost(prices: Prices, kind: str, products: float, entries: float, rows: float, width: float) -> float:
-    """A sparse row accumulator: products added, entries read back in order."""
+def scatter_cost(
+    prices: Prices, kind: str, products: float, entries: float, rows: float, width: float, ordered: bool
+) -> float:
+    """A sparse row accumulator: products added, entries read back, in order if that is wanted."""
     per_row = entries / max(1.0, rows)
     if kind == "bitmap":
-        return products * prices.scatter + rows * prices.word * width / 4096 + entries * prices.append
-    sorting = entries * prices.sort * math.log2(max(2.0, per_row))
-    probe = 2.0 if kind == "hash" else 0.6
-    return products * (prices.scatter + probe) + entries * (prices.append + probe) + sorting
+        words = max(1.0, width / 64)
+        held = -words * math.expm1(-per_row / words)  # words with a bit, if entries were spread evenly
+        reading = prices.word * words / 64 + prices.visit * held
+        return products * prices.scatter + rows * reading + entries * prices.append
+    sorting = entries * prices.sort * math.log2(max(2.0, per_row)) if ordered else 0.0
+    probe = 2.0 if kind == "hash" else 0.1  # of a key, or of a mark beside the value
+    listed = 2.0 if kind == "hash" else 0.5
+    return products * (prices.scatter + probe) + entries * (prices.append + listed) + sorting
 
 
 def count_cost(prices: Prices, kind: str, products: float, rows: float, width: float) -> float:

@@ -339,7 +339,8 @@ def _accumulators(problem: Problem, writing: Writing) -> dict[str, float]:
     width = problem.extents[writing.scatter]
     entries = problem.entries(problem.statement.target.indices)
     kinds = ["bitmap", "list", "hash"] if width * 8 <= DENSE_ROW_BYTES else ["hash"]
-    return {kind: scatter_cost(problem.prices, kind, problem.products, entries, rows, width) for kind in kinds}
+    ordered = writing.format.is_ordered
+    return {kind: scatter_cost(problem.prices, kind, problem.products, entries, rows, width, ordered) for kind in kinds}
 
 
 def _sizing(

@@ -33,8 +33,9 @@ class Prices:
     far: float = 8.0  # random access beyond it
     line: float = 1.6  # stream one cache line from beyond the second cache
     scatter: float = 2.0  # add to a sparse row accumulator
-    sort: float = 2.5  # times log2 of the row length, an entry
-    word: float = 1.0  # test one word of a bitmap
+    sort: float = 3.5  # times log2 of the row length, an entry
+    word: float = 0.6  # test one word of a bitmap
+    visit: float = 4.0  # read the bits of a word that has some, mispredicted end included
     append: float = 1.5  # write one coordinate and value of a sparse result
     move: float = 0.5  # one coordinate and value of a result, to close a gap
     room: float = 0.05  # an entry of room that stays empty
