@@ -9,7 +9,7 @@ import torch
 
 import scorch
 from scorch.nn.functional.epilogue import Activation, epilogue
-from scorch.operand import is_recorded
+from scorch.operand import bind
 
 __all__ = ["is_plain_call", "product"]
 
@@ -29,7 +29,7 @@ def is_plain_call(*operands: Any) -> bool:
     >>> is_plain_call(torch.ones(2)), is_plain_call(torch.ones(2, requires_grad=True))
     (True, False)
     """
-    return not torch.compiler.is_compiling() and not is_recorded(operands)
+    return not torch.compiler.is_compiling() and bind([x for x in operands if x is not None]) is not None
 
 
 def product(
@@ -55,7 +55,7 @@ def product(
     inside = activation if activation is None or isinstance(activation, str) else "torch"
     known = inside in _EXPRESSIONS
     given = {"b": bias, "D": added, "s": scale}
-    operands = {name: tensor for name, tensor in given.items() if tensor is not None}
+    operands: dict[str, Any] = {name: tensor for name, tensor in given.items() if tensor is not None}
     text = _text(inside if known else None, tuple(operands), by_row, b.ndim)
     result = scorch.compute(text, out_format="dense", A=a, B=b, **operands)
     assert isinstance(result, torch.Tensor)
