@@ -7,7 +7,7 @@ torch.Size([3, 2])
 """
 
 from scorch import formats
-from scorch.api import compute, einsum, explain, kernel
+from scorch.api import compute, einsum, kernel
 from scorch.config import config
 from scorch.dynamo import mend_when_imported
 from scorch.errors import (
@@ -26,6 +26,7 @@ from scorch.indexing import absent, indices, result, stored, where
 from scorch.io import read, write
 from scorch.runtime.diagnose import diagnose
 from scorch.tensor import Tensor, from_coo, tensor
+from scorch.trace import compile, explain
 
 mend_when_imported()
 
@@ -43,6 +44,7 @@ __all__ = [
     "Tensor",
     "UnsupportedError",
     "absent",
+    "compile",
     "compute",
     "config",
     "diagnose",

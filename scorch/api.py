@@ -12,6 +12,7 @@ from scorch import autograd, engine
 from scorch.errors import DtypeError, FormatError, NotationError, ScorchError, ShapeError, UnsupportedError
 from scorch.explain import Explanation, Explanations
 from scorch.formats import Format, Storage, resolve
+from scorch.functions import registry
 from scorch.indexing import Statement, collect
 from scorch.ir.check import operands_of
 from scorch.ir.einsum import operand_names, parse_einsum
@@ -52,6 +53,10 @@ def einsum(
     """
     if torch.compiler.is_compiling():
         return _traced(notation, operands, out_format)
+    take = registry.taker()
+    if take is not None:
+        taken: Result = take("einsum", einsum, (notation, *operands), {"out_format": out_format, "out": out})
+        return taken
     if is_recorded(operands):
         return _recorded(notation, operands, out_format, out)
     try:
@@ -125,6 +130,10 @@ def compute(*statements: str | Statement, out_format: Format | str | None = None
     >>> compute("C[i] max= A[i,k]; D[i] = C[i] * 10 + x", A=A, x=0.5)
     tensor([20.5000, 10.5000])
     """
+    take = registry.taker()
+    if take is not None:
+        taken: Result = take("compute", compute, statements, {"out_format": out_format, **operands})
+        return taken
     if len(statements) == 1 and isinstance(statements[0], str):
         result = _repeated(statements[0], out_format, operands)
         if result is not None:
