@@ -6,7 +6,7 @@
 torch.Size([3, 2])
 """
 
-from scorch import formats
+from scorch import formats, pytree
 from scorch.api import compute, einsum, kernel
 from scorch.config import config
 from scorch.dynamo import mend_when_imported
@@ -29,6 +29,7 @@ from scorch.tensor import Tensor, from_coo, tensor
 from scorch.trace import compile, explain
 
 mend_when_imported()
+pytree.register()
 
 __version__ = "0.1.0"
 

@@ -18,7 +18,7 @@ from scorch.trace.record import recording
 from scorch.trace.run import Told
 from scorch.trace.value import Deferred
 
-__all__ = ["compile", "run_recorded"]
+__all__ = ["compile", "run_recorded", "why_eager"]
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -95,12 +95,18 @@ def run_recorded(
     with recording(fuse, told) as recorder:
         try:
             return _finished(function(*args, **kwargs), recorder)
-        except Exception:
+        except Exception as error:
             if recorder.has_written:
                 raise
-    result = function(*args, **kwargs)  # raises again what is wrong with the arguments
-    _EAGER[function] = "it fails over values that are put off"
+            reason = f"{type(error).__name__}: {error}"
+    result = function(*args, **kwargs)  # raises again what is wrong with the function or its arguments
+    _EAGER[function] = reason
     return result
+
+
+def why_eager(function: Callable[..., Any]) -> str | None:
+    """Why a function is not recorded any more: the error that it gave; None if it is."""
+    return _EAGER.get(function)
 
 
 def _finished(result: Any, recorder: Any) -> Any:

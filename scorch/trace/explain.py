@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
-from typing import Any
+from typing import Any, overload
 
 import torch
 
 from scorch import api
 from scorch.engine import AnyProgram, Observer
+from scorch.errors import ScorchError
 from scorch.explain import Explanation, Explanations, ranked
 from scorch.formats import Storage
+from scorch.indexing import Statement
 from scorch.ir.notation import Assign
 from scorch.ir.plan import Alternative
 from scorch.operand import Stored
-from scorch.trace.compile import run_recorded
+from scorch.trace.compile import run_recorded, why_eager
 from scorch.trace.graph import Graph
 from scorch.trace.node import Node
 from scorch.trace.plan import AsIs, Step
@@ -30,17 +32,21 @@ __all__ = ["Compiled", "Part", "explain"]
 class Part:
     """One step of the fused program: calls that became statements, with the kernels for them, or one call as it is.
 
-    `orders` are the orders of multiplication that were looked at, with their expected times in microseconds.
+    `orders` are the orders of multiplication that were looked at, with their expected times in microseconds; `refused`
+    says why the statements could not be computed, so that the calls run as they are.
     """
 
     calls: tuple[str, ...]
     statements: tuple[Assign, ...] = ()
     orders: tuple[Alternative, ...] = ()
     kernels: tuple[Explanation, ...] = ()
+    refused: str | None = None
 
     def __str__(self) -> str:
         if not self.statements:
             return "\n".join([*self.calls, "  as it is"])
+        if self.refused is not None:
+            return "\n".join([*self.calls, f"  one by one, as they are: {self.refused}"])
         lines = [*self.calls, *(f"  {statement}" for statement in self.statements)]
         lines.append(f"  {_counted(self.kernels)}")
         if self.orders:
@@ -54,12 +60,14 @@ class Compiled:
     """The operations of a function in the order in which it calls them, and the program that computes them.
 
     `original` has a line for each operation; `parts` are the steps that run in their place, `plan` and `source` the
-    plans and sources of their kernels. As text, and in a notebook as HTML.
+    plans and sources of their kernels. `eager` says why a function runs as it is instead, None if it does not. As text,
+    and in a notebook as HTML.
     """
 
     name: str
     original: tuple[str, ...]
     parts: tuple[Part, ...]
+    eager: str | None = None
 
     @property
     def kernels(self) -> tuple[Explanation, ...]:
@@ -82,6 +90,8 @@ class Compiled:
         return "\n\n".join(kernel.source for kernel in self.kernels)
 
     def __str__(self) -> str:
+        if self.eager is not None:
+            return f"{self.name} runs as it is written: recorded, it raises {self.eager}"
         sections = [
             f"{self.name}, as it is written",
             *(f"  {line}" for line in self.original),
@@ -94,6 +104,9 @@ class Compiled:
         return f"{text}\n\n\n{details}" if details else text
 
     def _repr_html_(self) -> str:
+        if self.eager is not None:
+            return f"<p>{escape(str(self))}</p>"
+
         def code(lines: Sequence[str]) -> str:
             return f"<pre style='font-family:monospace;line-height:1.3'>{escape(chr(10).join(lines))}</pre>"
 
@@ -104,6 +117,16 @@ class Compiled:
         head = f"<tr><th>{escape(self.name)}, as it is written</th><th>as it runs</th></tr>"
         table = f"<table>{head}<tr>{cells}</tr></table>"
         return table + (Explanations(self.kernels)._repr_html_() if self.kernels else "")
+
+
+@overload
+def explain(
+    what: str | Statement, *operands: Any, out_format: Any = None, **named: Any
+) -> Explanation | Explanations: ...
+
+
+@overload
+def explain(what: Callable[..., Any], *operands: Any, **named: Any) -> Compiled: ...
 
 
 def explain(what: Any, *operands: Any, out_format: Any = None, **named: Any) -> Explanation | Explanations | Compiled:
@@ -118,14 +141,15 @@ def explain(what: Any, *operands: Any, out_format: Any = None, **named: Any) -> 
     <lambda>, as it is written
     ...
     """
-    if not callable(what):
+    if isinstance(what, Statement) or not callable(what):
         return api.explain(what, *operands, out_format=out_format, **named)
     if out_format is not None:
         named["out_format"] = out_format
     function, bound = _written(what)
     notes = Notes()
     run_recorded(function, True, (*bound, *operands), named, notes)
-    return Compiled(getattr(what, "__name__", type(what).__name__), tuple(notes.original), notes.parts)
+    name = getattr(what, "__name__", type(what).__name__)
+    return Compiled(name, tuple(notes.original), notes.parts, why_eager(function))
 
 
 def _written(what: Callable[..., Any]) -> tuple[Callable[..., Any], tuple[Any, ...]]:
@@ -149,7 +173,7 @@ class Notes:
     @property
     def parts(self) -> tuple[Part, ...]:
         """The steps, with the kernels that they have by now."""
-        return tuple(Part(part.calls, part.statements, part.orders, tuple(kernels)) for part, kernels in self.steps)
+        return tuple(replace(part, kernels=tuple(kernels)) for part, kernels in self.steps)
 
     def put_off(self, node: Node) -> None:
         """A call is put off."""
@@ -176,6 +200,11 @@ class Notes:
             kernels.append(Explanation.of(program, storages, statements))
 
         return note
+
+    def refused(self, error: ScorchError) -> None:
+        """The statements of the last step were refused."""
+        part, _ = self.steps.pop()
+        self.steps.append((replace(part, refused=str(error)), []))
 
     def _named(self, x: Any) -> str:
         """The name of a value: %1, %2, ... as they come."""
@@ -221,4 +250,3 @@ def _counted(kernels: Sequence[Explanation]) -> str:
 
 def _indented(text: str) -> str:
     return text.replace("\n", "\n      ")
-

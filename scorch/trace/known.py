@@ -246,7 +246,9 @@ def _einsum(equation: str, *operands: Any, out_format: Any = None, out: Any = No
 def _product(form: Contract, *operands: Any) -> Draft | None:
     """A contraction; torch's own sparse tensors take part if one of them is multiplied to a dense result."""
     theirs = [x for x in operands if isinstance(x, torch.Tensor) and is_sparse(x)]
-    if theirs and (len(theirs) > 1 or theirs[0].requires_grad or any(is_sparse(x) for x in operands if x is not theirs[0])):
+    if theirs and (
+        len(theirs) > 1 or theirs[0].requires_grad or any(is_sparse(x) for x in operands if x is not theirs[0])
+    ):
         return None
     if theirs and set(form.terms[[x is theirs[0] for x in operands].index(True)]) <= set(form.out):
         return None

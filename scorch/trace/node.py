@@ -9,8 +9,10 @@ from typing import Any, TypeAlias
 
 import torch
 
-from scorch.formats import Storage, dtypes
+from scorch.errors import ShapeError
+from scorch.formats import Format, Storage, dense, dtypes
 from scorch.formats.storage import dense_pattern
+from scorch.functions.statement import broadcast
 from scorch.ir.absence import absent_value
 from scorch.ir.einsum import operand_names
 from scorch.ir.notation import Access, Apply, Assign, Expr
@@ -18,8 +20,23 @@ from scorch.ir.statement import ABSENT
 from scorch.operand import Stored, as_storage
 from scorch.schedule.problem import Operand, Problem
 from scorch.schedule.result import is_sparse_result
+from scorch.schedule.statistics import Statistics
 
-__all__ = ["Call", "Contract", "Draft", "Form", "Map", "Node", "Softmax", "Sum", "contraction", "described", "is_sparse", "letters", "node_of"]
+__all__ = [
+    "Call",
+    "Contract",
+    "Draft",
+    "Form",
+    "Map",
+    "Node",
+    "Softmax",
+    "Sum",
+    "contraction",
+    "described",
+    "is_sparse",
+    "letters",
+    "node_of",
+]
 
 FLOATS = (torch.float32, torch.float64)
 LETTERS = "abcdefgh"
@@ -161,8 +178,8 @@ def _shape(draft: Draft) -> tuple[int, ...] | None:
     match draft.form:
         case Map():
             try:
-                return tuple(torch.broadcast_shapes(*(tuple(x.shape) for x in draft.operands)))
-            except RuntimeError:
+                return broadcast(*(x.shape for x in draft.operands))
+            except ShapeError:
                 return None
         case Contract(terms=terms, out=out):
             extents: dict[str, int] = {}
@@ -204,7 +221,7 @@ def _structure(draft: Draft, shape: tuple[int, ...]) -> tuple[bool, Storage | No
 
 
 def _fill(x: Any) -> Any:
-    return x.fill if isinstance(x, Stored) else 0
+    return x._storage.fill if isinstance(x, Stored) else 0
 
 
 def _mapped(expr: Expr, operands: Sequence[Any], likes: Sequence[Storage | None]) -> tuple[bool, Storage | None] | None:
@@ -227,12 +244,25 @@ def _contracted(draft: Draft, likes: Sequence[Storage | None]) -> tuple[bool, St
     assert isinstance(draft.form, Contract)
     if any(like is None for like in likes):
         return None
-    problem = contraction(draft.form, list(map(described, draft.operands)), draft.operands[0].dtype)
     sparse = [n for n, x in enumerate(draft.operands) if is_sparse(x)]
-    if not is_sparse_result(problem):
+    formats = dict(zip(sparse, (like.pattern.format for like in likes if like is not None), strict=True))
+    if not _is_sparse_product(draft.form, tuple(formats.get(n) for n in range(len(draft.operands)))):
         return False, None
-    same = len(sparse) == 1 and set(draft.form.terms[sparse[0]]) == set(draft.form.out)
-    return True, likes[0] if same and draft.form.terms[sparse[0]] == draft.form.out else None
+    same = len(sparse) == 1 and draft.form.terms[sparse[0]] == draft.form.out
+    return True, likes[0] if same else None
+
+
+@lru_cache(maxsize=1024)
+def _is_sparse_product(form: Contract, formats: tuple[Format | None, ...]) -> bool:
+    """Whether a contraction of operands in these formats, None for a dense one, is sparse: their entries play no
+    part in that."""
+    operands = [
+        Operand(
+            "", format or dense(len(term)), "float32", Statistics(0, (), (), 0.0, 0, 0.0, 0.0), (), (2,) * len(term)
+        )
+        for term, format in zip(form.terms, formats, strict=True)
+    ]
+    return is_sparse_result(contraction(form, operands, torch.float32))
 
 
 def contraction(form: Contract, operands: Sequence[Operand], dtype: torch.dtype, threads: int = 1) -> Problem:
@@ -250,6 +280,7 @@ def described(x: Any) -> Operand:
     """An operand as the schedule sees it; one that is not computed yet has the pattern of what it is like."""
     if is_sparse(x):
         storage = x.like if isinstance(x, Node) else as_storage(x)
+        assert storage is not None  # a node that is like nothing is not described
         return Operand.of("A", storage.pattern, storage.dtype)
     shape = tuple(x.shape)
     return Operand.of("A", dense_pattern(shape, tuple(range(len(shape)))), dtypes.name_of(x.dtype))

@@ -97,7 +97,7 @@ def _joins(graph: Graph, n: int, reader: int, leaders: Mapping[int, int], fuse: 
             return _is_chain(graph, n, reader)
         case _, Softmax() | Sum():
             return _is_rows(first)
-        case (Map() | Softmax()), Contract():
+        case ((Map() | Softmax()), Contract()):
             return fuse and not then.recorded and _is_rows(first)
         case Contract(), Map():
             if _is_sampled(graph, n, reader, leaders):

@@ -27,7 +27,8 @@ __all__ = ["Recorder", "recording"]
 class Recorder(TorchFunctionMode):
     """Sees every call of torch and Scorch that the thread makes within `with`.
 
-    Python itself runs as ever, with its conditions and loops: whoever looks at a value that was put off has it computed.
+    Python itself runs as ever, with its conditions and loops: whoever looks at a value that was put off has it
+    computed.
     """
 
     def __init__(self, fuse: bool = True, told: Told | None = None) -> None:
@@ -40,7 +41,7 @@ class Recorder(TorchFunctionMode):
         self._off = 0
 
     def __enter__(self) -> Recorder:
-        super().__enter__()
+        super().__enter__()  # type: ignore[no-untyped-call]
         self._token = registry.interception.set(self.take)
         _intercept_functions()
         return self
@@ -48,7 +49,7 @@ class Recorder(TorchFunctionMode):
     def __exit__(self, *problem: Any) -> None:
         _release_functions()
         registry.interception.reset(self._token)
-        super().__exit__(*problem)
+        super().__exit__(*problem)  # type: ignore[no-untyped-call]
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -94,7 +95,7 @@ class Recorder(TorchFunctionMode):
         return result
 
     def _renews(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-        """Whether a call changes in place what is put off still: then its stand-in stands for the result from now on."""
+        """Whether a call changes in place what is put off still: its stand-in stands for the result from now on."""
         base = in_place(name)
         if base is None or not args or not isinstance(args[0], DenseValue) or args[0]._node.is_done:
             return False

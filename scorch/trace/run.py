@@ -32,6 +32,9 @@ class Told(Protocol):
     def step(self, graph: Graph, step: Step) -> Observer:
         """A step is about to run; who observes its statements."""
 
+    def refused(self, error: ScorchError) -> None:
+        """The statements of that step were refused, so that its calls run as they are."""
+
 
 def evaluate(targets: Sequence[Node], looked_at: Set[Node], fuse: bool, told: Told | None = None) -> None:
     """Compute nodes, and with them those that they need and that may be looked at later, if computing them again would
@@ -65,9 +68,9 @@ def _run(step: Step, graph: Graph, made: dict[int, Any], told: Told | None) -> A
             return _as_is(step.node, graph, made)
         try:
             return _together(step, graph, made, observe)
-        except ScorchError:
+        except ScorchError as error:
             if told is not None:
-                raise
+                told.refused(error)
             return _one_by_one(step, graph, made)
 
 

@@ -174,8 +174,10 @@ def _take_methods() -> None:
     """Give DenseValue what torch.Tensor has and it lacks."""
     own = {name for kind in DenseValue.__mro__[:-1] for name in vars(kind)}
     for name in dir(torch.Tensor):
-        if name in own - {"__eq__"} or name in _KEPT or isinstance(
-            inspect.getattr_static(torch.Tensor, name), classmethod | staticmethod
+        if (
+            name in own - {"__eq__"}
+            or name in _KEPT
+            or isinstance(inspect.getattr_static(torch.Tensor, name), classmethod | staticmethod)
         ):
             continue
         found = getattr(torch.Tensor, name)

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from scorch.ir.einsum import operand_names
-from scorch.ir.notation import Access, Apply, Assign, Expr, Literal, accesses, substitute
 from scorch.ir.normalise import normalise
+from scorch.ir.notation import Access, Apply, Assign, Expr, Literal, accesses, substitute
 from scorch.ir.plan import Alternative, Split
 from scorch.ir.statement import ABSENT, Raw, apply
 from scorch.runtime import threads
@@ -26,7 +26,7 @@ Names = tuple[str | None, ...]
 def written(
     graph: Graph, leader: int, members: frozenset[int]
 ) -> tuple[tuple[Assign, ...], tuple[tuple[str, Ref], ...], tuple[Alternative, ...]]:
-    """The statements of some nodes, what their names stand for, and the orders of multiplication that were looked at."""
+    """The statements of some nodes, what their names stand for, and the orders of multiplication that were priced."""
     writer = _Writer(graph, members)
     node = graph.nodes[leader]
     names = tuple(None if e == 1 else NAMES[d] for d, e in enumerate(node.shape))

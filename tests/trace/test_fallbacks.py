@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 import torch
-from test_compile import same
 from torch.nn import functional as F
 
 import scorch
+from tests.trace.cases import same
 
 
 def test_control_flow_over_values(t: SimpleNamespace) -> None:
@@ -174,6 +174,9 @@ def test_a_function_that_cannot_be_recorded_runs_as_it_is(t: SimpleNamespace) ->
         assert len(calls) == 2
         same(compiled(t.Y), t.A @ t.Y)
     assert len(calls) == 3
+    explained = scorch.explain(compiled, t.X)
+    assert "TypeError" in str(explained)
+    assert "runs as it is written" in explained._repr_html_()
 
 
 def test_what_was_changed_is_not_changed_twice(t: SimpleNamespace) -> None:
@@ -197,6 +200,9 @@ def test_statements_that_are_refused_run_as_calls(t: SimpleNamespace, monkeypatc
     function = scorch.compile(lambda A, X, u: torch.relu(A @ X + u))
     monkeypatch.setattr(run.autograd, "compute", refuse)
     same(function(t.A, t.X, t.u), torch.relu(t.dense @ t.X + t.u))
+    explained = scorch.explain(function, t.A, t.X, t.u)
+    assert explained.eager is None
+    assert "one by one, as they are: no" in str(explained)
 
 
 def test_threads_do_not_see_each_other(t: SimpleNamespace) -> None:

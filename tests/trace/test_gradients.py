@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 import torch
-from test_compile import FUSED, LEFT_TO_TORCH, dense
 from torch.nn import functional as F
 
 import scorch
+from scorch.trace.compile import why_eager
+from tests.trace.cases import FUSED, LEFT_TO_TORCH, dense
 
 DIFFERENTIABLE = [
     *FUSED,
@@ -40,6 +41,7 @@ def test_gradients_are_those_of_the_function(name: str, fuse: bool, t: SimpleNam
     function = (FUSED | LEFT_TO_TORCH)[name]
     found, wanted = gradients(scorch.compile(function, fuse=fuse), t), gradients(function, t)
     assert any(gradient is not None for gradient in wanted.values())
+    assert why_eager(function) is None
     for letter, gradient in wanted.items():
         if gradient is None:
             assert found[letter] is None, letter
