@@ -14,6 +14,7 @@ from torch.autograd.function import Function
 from torch.overrides import TorchFunctionMode
 
 from scorch import autograd, exchange
+from scorch.errors import UnsupportedError
 from scorch.functions import registry
 from scorch.operand import Stored
 from scorch.trace.known import draft_of, in_place, is_known, known_name, outside
@@ -64,8 +65,10 @@ class Recorder(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if torch.compiler.is_compiling():  # a function of torch.compile is called within: it runs as it is written
+            raise UnsupportedError("torch.compile does not trace what scorch.compile records")
         if self._off:
-            return func(*args, **kwargs)
+            return func(*resolved(args), **resolved(kwargs))
         return self.take(_name(func), func, args, kwargs)
 
     def take(self, name: str, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -3,14 +3,13 @@ at."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
 import torch
 
+from scorch.errors import UnsupportedError
 from scorch.formats import Storage
-from scorch.functions import registry
 from scorch.operand import Stored, as_storage
 from scorch.tensor import Tensor
 from scorch.trace.node import Node
@@ -79,6 +78,18 @@ class Deferred:
         """Scorch computes on CPUs."""
         return torch.device("cpu")
 
+    def size(self, dim: int | None = None) -> Any:
+        """torch.Tensor.size."""
+        return self.shape if dim is None else self.shape[dim]
+
+    def dim(self) -> int:
+        """torch.Tensor.dim."""
+        return self.ndim
+
+    def numel(self) -> int:
+        """torch.Tensor.numel."""
+        return self.shape.numel()
+
     def __len__(self) -> int:
         return self._node.shape[0]
 
@@ -108,12 +119,13 @@ class SparseValue(Deferred, Tensor):
         return found
 
 
-class DenseValue(Deferred, Stored):
-    """In place of a torch.Tensor, whose methods it has; `isinstance` says so too."""
+class DenseValue(Deferred, Stored, torch.Tensor):
+    """In place of a torch.Tensor: a tensor without memory, whose every use comes to `__torch_function__`."""
 
-    @property  # type: ignore[misc]
-    def __class__(self) -> Any:
-        return torch.Tensor
+    @staticmethod
+    def __new__(cls, node: Node, compute: Callable[[Node], None]) -> DenseValue:
+        made: DenseValue = torch.Tensor._make_wrapper_subclass(cls, node.shape, dtype=node.dtype)  # type: ignore[attr-defined]
+        return made
 
     @property
     def _storage(self) -> Storage:  # type: ignore[override]
@@ -124,65 +136,7 @@ class DenseValue(Deferred, Stored):
         """Its result is dense."""
         return torch.strided
 
-    def size(self, dim: int | None = None) -> Any:
-        """torch.Tensor.size."""
-        return self.shape if dim is None else self.shape[dim]
-
-    def dim(self) -> int:
-        """torch.Tensor.dim."""
-        return self.ndim
-
-    def numel(self) -> int:
-        """torch.Tensor.numel."""
-        return self.shape.numel()
-
-
-def _call(name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """The function, by whoever records the calls of this thread, or as it is."""
-    taker = registry.taker()
-    if taker is None:
-        return function(*resolved(args), **resolved(kwargs))
-    return taker(name, function, args, kwargs)
-
-
-def _method(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return _call(name, function, self, *args, **kwargs)
-
-    method.__name__ = name
-    return method
-
-
-def _attribute(name: str) -> property:
-    def get(self: Any) -> Any:
-        return getattr(self._force(), name)
-
-    def put(self: Any, value: Any) -> None:
-        setattr(self._force(), name, resolved(value))
-
-    return property(get, put)
-
-
-_KEPT = {"__class__", "__doc__", "__module__", "__dict__", "__weakref__", "__slots__", "__torch_dispatch__"} | {
-    name
-    for name in dir(object)
-    if name not in ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__hash__", "__format__")
-}
-
-
-def _take_methods() -> None:
-    """Give DenseValue what torch.Tensor has and it lacks."""
-    own = {name for kind in DenseValue.__mro__[:-1] for name in vars(kind)}
-    for name in dir(torch.Tensor):
-        if (
-            name in own - {"__eq__"}
-            or name in _KEPT
-            or isinstance(inspect.getattr_static(torch.Tensor, name), classmethod | staticmethod)
-        ):
-            continue
-        found = getattr(torch.Tensor, name)
-        setattr(DenseValue, name, _method(name, found) if callable(found) else _attribute(name))
-    DenseValue.__hash__ = object.__hash__  # type: ignore[method-assign]
-
-
-_take_methods()
+    @classmethod
+    def __torch_dispatch__(cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        """Whoever comes here has passed by `__torch_function__`, so that gradients would be lost."""
+        raise UnsupportedError(f"{func} reached a value that is put off; pass x.clone()")

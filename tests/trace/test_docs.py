@@ -12,4 +12,4 @@ def test_the_snippets_run_one_after_the_other() -> None:
     for snippet in snippets:
         exec(compile(snippet, PAGE.name, "exec"), names)
     assert len(snippets) == 4
-    assert len(names["e"].kernels) == 1  # type: ignore[attr-defined]
+    assert len(names["e"].parts) == 1  # type: ignore[attr-defined]

@@ -198,7 +198,7 @@ def test_statements_that_are_refused_run_as_calls(t: SimpleNamespace, monkeypatc
         raise scorch.UnsupportedError("no")
 
     function = scorch.compile(lambda A, X, u: torch.relu(A @ X + u))
-    monkeypatch.setattr(run.autograd, "compute", refuse)
+    monkeypatch.setattr(run, "_together", refuse)
     same(function(t.A, t.X, t.u), torch.relu(t.dense @ t.X + t.u))
     explained = scorch.explain(function, t.A, t.X, t.u)
     assert explained.eager is None
