@@ -93,7 +93,8 @@ class Chain:
         bound = zip(self.patterns, vals, self.dtypes, strict=True)
         storages = [Storage(pattern(), dtypes.tensor_of(val, dtype)) for pattern, val, dtype in bound]
         left, right = self.plan.pair
-        product = evaluate(self.plan.first, [storages[left], storages[right]], dtype=dtypes.computed(self.plan.dtype))
+        dtype = dtypes.computed(self.plan.dtype)
+        product = evaluate(self.plan.first, [storages[left], storages[right]], self.plan.format, dtype)
         if isinstance(product, torch.Tensor):
             product = Storage.from_dense(product)
         others = [storage for n, storage in enumerate(storages) if n not in self.plan.pair]

@@ -274,7 +274,10 @@ class Alternative:
 @dataclass(frozen=True, slots=True)
 class Split:
     """Two operands are multiplied first, and their product with the others after that, planned from its true
-    statistics."""
+    statistics.
+
+    `format` is the product's where its order does not matter to the others.
+    """
 
     statement: Assign
     pair: tuple[int, int]
@@ -283,9 +286,11 @@ class Split:
     dtype: str
     cost: float
     alternatives: tuple[Alternative, ...] = ()
+    format: Format | None = None
 
     def __str__(self) -> str:
-        steps = [f"first     {self.first}", f"then      {self.rest}", f"in        {self.dtype}"]
+        made = "" if self.format is None else f", as {self.format}"
+        steps = [f"first     {self.first}{made}", f"then      {self.rest}", f"in        {self.dtype}"]
         return "\n".join([str(self.statement), *steps])
 
 

@@ -34,8 +34,9 @@ class Prices:
     far: float = 8.0  # random access beyond it
     line: float = 1.6  # stream one cache line from beyond the second cache
     scatter: float = 2.0  # add to a sparse row accumulator
-    sort: float = 2.5  # times log2 of the row length, an entry
-    word: float = 1.0  # test one word of a bitmap
+    sort: float = 3.5  # times log2 of the row length, an entry
+    word: float = 0.6  # test one word of a bitmap
+    visit: float = 4.0  # read the bits of a word that has some, mispredicted end included
     append: float = 1.5  # write one coordinate and value of a sparse result
     move: float = 0.5  # one coordinate and value of a result, to close a gap
     room: float = 0.05  # an entry of room that stays empty
@@ -128,14 +129,18 @@ def _row_cost(problem: Problem, order: tuple[str, ...], tiled: str, formats: dic
     return total
 
 
-def scatter_cost(kind: str, products: float, entries: float, rows: float, width: float) -> float:
-    """A sparse row accumulator: products added, entries read back in order."""
+def scatter_cost(kind: str, products: float, entries: float, rows: float, width: float, ordered: bool) -> float:
+    """A sparse row accumulator: products added, entries read back, in order if that is wanted."""
     per_row = entries / max(1.0, rows)
     if kind == "bitmap":
-        return products * PRICES.scatter + rows * PRICES.word * width / 4096 + entries * PRICES.append
-    sorting = entries * PRICES.sort * math.log2(max(2.0, per_row))
-    probe = 2.0 if kind == "hash" else 0.6
-    return products * (PRICES.scatter + probe) + entries * (PRICES.append + probe) + sorting
+        words = max(1.0, width / 64)
+        held = -words * math.expm1(-per_row / words)  # words with a bit, if entries were spread evenly
+        reading = PRICES.word * words / 64 + PRICES.visit * held
+        return products * PRICES.scatter + rows * reading + entries * PRICES.append
+    sorting = entries * PRICES.sort * math.log2(max(2.0, per_row)) if ordered else 0.0
+    probe = 2.0 if kind == "hash" else 0.1  # of a key, or of a mark beside the value
+    listed = 2.0 if kind == "hash" else 0.5
+    return products * (PRICES.scatter + probe) + entries * (PRICES.append + listed) + sorting
 
 
 def count_cost(kind: str, products: float, rows: float, width: float) -> float:

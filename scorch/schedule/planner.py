@@ -298,7 +298,8 @@ def _accumulator(problem: Problem, writing: Writing) -> tuple[str, float]:
     width = problem.extents[writing.scatter]
     entries = problem.entries(problem.statement.target.indices)
     kinds = ["bitmap", "list", "hash"] if width * 8 <= DENSE_ROW_BYTES else ["hash"]
-    prices = {kind: scatter_cost(kind, problem.products, entries, rows, width) for kind in kinds}
+    ordered = writing.format.is_ordered
+    prices = {kind: scatter_cost(kind, problem.products, entries, rows, width, ordered) for kind in kinds}
     kind = min(prices, key=lambda k: prices[k])
     return kind, prices[kind]
 
