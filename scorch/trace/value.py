@@ -119,12 +119,12 @@ class SparseValue(Deferred, Tensor):
         return found
 
 
-class DenseValue(Deferred, Stored, torch.Tensor):
+class DenseValue(Deferred, Stored, torch.Tensor):  # type: ignore[misc, override]
     """In place of a torch.Tensor: a tensor without memory, whose every use comes to `__torch_function__`."""
 
     @staticmethod
     def __new__(cls, node: Node, compute: Callable[[Node], None]) -> DenseValue:
-        made: DenseValue = torch.Tensor._make_wrapper_subclass(cls, node.shape, dtype=node.dtype)  # type: ignore[attr-defined]
+        made: DenseValue = torch.Tensor._make_wrapper_subclass(cls, node.shape, dtype=node.dtype)
         return made
 
     @property
@@ -132,11 +132,13 @@ class DenseValue(Deferred, Stored, torch.Tensor):
         return as_storage(self._force())
 
     @property
-    def layout(self) -> torch.layout:
+    def layout(self) -> torch.layout:  # type: ignore[override]
         """Its result is dense."""
         return torch.strided
 
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(  # type: ignore[override]
+        cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
         """Whoever comes here has passed by `__torch_function__`, so that gradients would be lost."""
         raise UnsupportedError(f"{func} reached a value that is put off; pass x.clone()")
