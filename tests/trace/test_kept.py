@@ -6,12 +6,13 @@ import gc
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 import torch
 
 import scorch
 from scorch.emit import jit
 from scorch.trace import run
-from tests.trace.cases import same
+from tests.trace.cases import FUSED, same
 
 
 def compilations() -> int:
@@ -84,3 +85,11 @@ def test_programs_go_with_their_patterns(t: SimpleNamespace) -> None:
     del B
     gc.collect()
     assert of_trace() == before
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("name", ["gcn layer", "attention"])
+def test_machine_code_gives_the_same(name: str, t: SimpleNamespace) -> None:
+    with scorch.config.using(jit=True):
+        found = scorch.compile(FUSED[name])(t)
+    same(found, FUSED[name](t))
