@@ -420,7 +420,7 @@ _PRODUCTS = {(2, 2): "ij,jk->ik", (2, 1): "ij,j->i", (1, 2): "i,ij->j", (1, 1): 
 
 def _matmul(a: Any, b: Any) -> Any:
     notation = _PRODUCTS.get((getattr(a, "ndim", 0), getattr(b, "ndim", 0)))
-    if notation is None:
+    if notation is None or registry.taker() is not None:
         return registry.call("matmul", a, b)
     if torch.compiler.is_compiling():
         from scorch.ops import traced_einsum
