@@ -68,7 +68,8 @@ def reference(statements: Sequence[Assign], operands: Mapping[str, Tensor]) -> E
     """The result of normalised statements over tensors.
 
     A place is not certain where number types of another precision give something else, so that rounding or an overflow
-    between decides, nor where the result depends on whether a temporary stores some place, which is the schedule's to choose.
+    between decides, nor where the result depends on whether a temporary stores some place, which is the schedule's to
+    choose.
 
     >>> import scorch
     >>> from scorch.ir.normalise import normalise
@@ -89,8 +90,8 @@ def reference(statements: Sequence[Assign], operands: Mapping[str, Tensor]) -> E
 
 
 def close(left: torch.Tensor, right: torch.Tensor, tolerance: float) -> torch.Tensor:
-    """Where two tensors agree up to a tolerance, absolute for small values, or integers modulo the type of the left ones;
-    NaN agrees with NaN."""
+    """Where two tensors agree up to a tolerance, absolute for small values; NaN agrees with NaN, and integers modulo what
+    the left ones' type holds."""
     wide = torch.complex128 if left.is_complex() or right.is_complex() else torch.float64
     if not any(x.is_floating_point() or x.is_complex() for x in (left, right)):
         return left == right.to(left.dtype)
