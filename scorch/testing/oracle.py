@@ -90,8 +90,8 @@ def reference(statements: Sequence[Assign], operands: Mapping[str, Tensor]) -> E
 
 
 def close(left: torch.Tensor, right: torch.Tensor, tolerance: float) -> torch.Tensor:
-    """Where two tensors agree up to a tolerance, absolute for small values; NaN agrees with NaN, and integers modulo what
-    the left ones' type holds."""
+    """Where two tensors agree up to a tolerance, absolute for small values; NaN agrees with NaN. Integers agree
+    modulo what the type of the left ones holds."""
     wide = torch.complex128 if left.is_complex() or right.is_complex() else torch.float64
     if not any(x.is_floating_point() or x.is_complex() for x in (left, right)):
         return left == right.to(left.dtype)

@@ -92,9 +92,9 @@ class Summary:
 
     def __str__(self) -> str:
         total = sum(self.kinds.values())
-        last = self.search.seed + self.search.cases - 1
+        first, last = self.search.seed, self.search.seed + self.search.cases - 1
         lines = [
-            f"{total:,} random cases, seeds {self.search.seed} to {last}, {self.compiled} compiled, {self.seconds:.0f} s",
+            f"{total:,} random cases of seeds {first} to {last}: {self.compiled} compiled, {self.seconds:.0f} s",
             f"  agree with the oracle   {self.kinds['agrees']:,}",
             f"  refused, with a reason  {self.kinds['refused']:,}{_listed(self.refused)}",
             f"  wrong                   {self.kinds['wrong']:,}",

@@ -33,7 +33,7 @@ def formats(draw: st.DrawFn, rank: int) -> Format:
 
     >>> from hypothesis import find
     >>> find(formats(2), lambda format: not format.is_dense)
-    Format('dense, compressed')
+    Format('compressed, dense')
     """
     levels: list[Level] = []
     while len(levels) < rank:

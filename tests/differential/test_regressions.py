@@ -7,6 +7,10 @@ import torch
 
 import scorch
 from scorch.errors import DtypeError
+from scorch.ir.narrow import narrowed
+from scorch.ir.normalise import normalise
+from scorch.ir.parse import parse_statements
+from scorch.ir.reduction import with_absent_entries
 from scorch.tensor import Tensor
 
 INF = float("inf")
@@ -57,3 +61,13 @@ def test_truth_values_are_not_subtracted(text: str) -> None:
     operands = {"A": sparse(True, False), "x": torch.ones(2)}
     with pytest.raises(DtypeError, match="truth values"):
         result(text, **{name: x for name, x in operands.items() if f"{name}[" in text})
+
+
+def test_what_is_counted_as_stored_is_narrowed_as_well() -> None:
+    text = "C[i,j] max= max(A[i,j,k], B[i,j,k]) - max(D[i,j,k] * E[i,j,k], F[i,j,k])"
+    fills = dict.fromkeys("ABDEF", 0)
+    (statement,) = normalise(parse_statements(text))
+    _, count, _ = with_absent_entries(statement, fills, {"i": 2, "j": 2, "k": 2})
+    *parts, last = narrowed(count, fills)
+    assert len(parts) == 3
+    assert str(last) == "C.count[i,j] += where(stored(C.count.part0[i,j,k] - C.count.part2[i,j,k]), 1, 0)"

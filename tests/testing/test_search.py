@@ -25,7 +25,7 @@ def test_summary_of_cases_that_agree(capsys: pytest.CaptureFixture[str]) -> None
     assert main(["--cases", "4", "--seed", "3"]) == 0
     printed = capsys.readouterr().out
     assert "4 of 4 cases, 0 failed" in printed
-    assert "4 random cases, seeds 3 to 6, 0 compiled" in printed
+    assert "4 random cases of seeds 3 to 6: 0 compiled" in printed
     assert "wrong                   0" in printed
 
 
