@@ -27,7 +27,7 @@ from scorch.ir.einsum import operand_names
 from scorch.ir.narrow import narrowed
 from scorch.ir.notation import Assign, Expr, Literal, accesses, check_extents
 from scorch.ir.reduction import with_absent_entries
-from scorch.ir.statement import ABSENT
+from scorch.ir.statement import ABSENT, is_masked
 from scorch.runtime import threads
 from scorch.schedule import fuse
 from scorch.schedule.problem import Operand
@@ -72,7 +72,7 @@ def _temporary(statement: Assign, result: Result, known: Mapping[str, Storage]) 
         return Storage.from_dense(result)
     read = {access.tensor: known[access.tensor] for access in statement.accesses if access.tensor in known}
     fills = tuple((name, s.fill) for name, s in read.items() if not s.pattern.format.is_dense)
-    masked = not statement.reduced and _absent_value(statement.expr, fills) == ABSENT
+    masked = (not statement.reduced or is_masked(statement)) and _absent_value(statement.expr, fills) == ABSENT
     return Storage(result.pattern, result.values, ABSENT.value) if masked else result
 
 

@@ -16,7 +16,7 @@ import torch
 from scorch.formats import dtypes
 from scorch.ir.notation import Access, Assign, Expr, Literal
 from scorch.ir.operators import identity
-from scorch.ir.statement import ABSENT
+from scorch.ir.statement import ABSENT, is_masked
 from scorch.tensor import Tensor
 from scorch.testing.functions import annihilated, applied, common
 
@@ -144,7 +144,7 @@ class _Space:
         )
         if self.statement.reduced:
             value = _reduced(self.statement.reduce, value, gone, keep)
-            known, gone = known.all(-1), torch.zeros_like(gone.all(-1))  # of no values: the identity
+            known, gone = known.all(-1), gone.all(-1) & is_masked(self.statement)  # else of no values: the identity
         elif len(shape) > rank:
             value, known, gone = (x[..., 0] for x in (value, known, gone))
         value = torch.where(gone, torch.zeros((), dtype=value.dtype), value) if keep else value

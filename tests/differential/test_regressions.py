@@ -53,7 +53,6 @@ def test_reduction_of_no_value_is_the_identity(op: str, empty: float) -> None:
     direct = f"X[j] {op} where(stored(B[j]), A[k], absent)"
     assert result(direct, A=A, B=B) == [empty, 3.0, empty]
     assert result(f"T[j,k] = where(stored(B[j]), A[k], absent); X[j] {op} T[j,k]", A=A, B=B) == [empty, 3.0, empty]
-    assert result(f"{direct}; C[j] = X[j] + 1", A=A, B=B) == [empty + 1, 4.0, empty + 1]
 
 
 @pytest.mark.parametrize("text", ["C[i] = -A[i]", "C[i] = A[i] - A[i]", "C[i] = x[i] + sign(A[i])"])
@@ -69,5 +68,16 @@ def test_what_is_counted_as_stored_is_narrowed_as_well() -> None:
     (statement,) = normalise(parse_statements(text))
     _, count, _ = with_absent_entries(statement, fills, {"i": 2, "j": 2, "k": 2})
     *parts, last = narrowed(count, fills)
-    assert len(parts) == 3
-    assert str(last) == "C.count[i,j] += where(stored(C.count.part0[i,j,k] - C.count.part2[i,j,k]), 1, 0)"
+    assert [part.target.tensor for part in parts] == [f"C.count.part{n}" for n in range(3)]
+    assert str(last) == "C.count[i,j] += where(stored(C.count.part2[i,j,k]), 1, 0)"
+
+
+def test_a_sampled_product_has_no_value_outside_its_mask() -> None:
+    M = scorch.from_coo([[0, 0, 1], [0, 2, 1]], [1.0, 1.0, 1.0], (2, 3))
+    Q, K = torch.tensor([[1.0, -2.0], [-3.0, -1.0]]), torch.tensor([[-1.0, 0.0], [0.0, 1.0], [-2.0, 1.0]])
+    scores = "S[i,j] = where(stored(M[i,j]), Q[i,d] * K[j,d], absent)"
+    product = torch.where(M.to_dense() != 0, Q @ K.T, torch.tensor(-INF))
+    assert result(f"{scores}; m[i] max= S[i,j]", M=M, Q=Q, K=K) == product.amax(1).tolist() == [-1.0, -1.0]
+    softmax = f"{scores}; m[i] max= S[i,j]; E[i,j] = exp(S[i,j] - m[i]); s[i] += E[i,j]; C[i,j] = E[i,j] / s[i]"
+    found = torch.tensor(result(softmax, M=M, Q=Q, K=K))
+    torch.testing.assert_close(found, torch.softmax(product, 1))
