@@ -150,7 +150,7 @@ def test_smtx(tmp_path: Path) -> None:
     assert A.to_torch().to_dense().tolist() == [[1, 0, 1], [0, 1, 0]]
     write(tmp_path / "y.smtx", A)
     assert (tmp_path / "y.smtx").read_text() == "2, 3, 3\n0 2 3\n0 2 1\n"
-    assert str(read(put(tmp_path / "z.smtx", "1, 3, 2\n0 2\n2 0\n")).format) == "csr(unsorted)"
+    assert str(read(put(tmp_path / "z.smtx", "1, 3, 2\n0 2\n2 0\n")).format) == "csr(unsorted, repeated)"
 
 
 def test_npz_of_older_kinds(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from scorch.errors import FormatError
@@ -153,6 +153,31 @@ class Format:
             )
             for depth, level in enumerate(self.levels)
         )
+        return Format(levels, self.order, self.blocks)
+
+    @cached_property
+    def unsorted(self) -> Format:
+        """The sorted format with coordinates in any order below their parent, as MKL's and scipy's products leave them.
+
+        Coordinate lists without an order may repeat themselves.
+
+        >>> Format("dense, compressed").unsorted.spelling
+        'dense, compressed(nonordered)'
+        """
+        lists = any(level.branchless for level in self.levels)
+        return self.repeated if lists else self._loosened(ordered=False)
+
+    @cached_property
+    def repeated(self) -> Format:
+        """The format with coordinates in any order, any of them any number of times.
+
+        >>> Format("dense, compressed").repeated.spelling
+        'dense, compressed(nonordered, nonunique)'
+        """
+        return self._loosened(ordered=False, unique=False)
+
+    def _loosened(self, **flags: bool) -> Format:
+        levels = tuple(level if level.full else replace(level, **flags) for level in self.sorted.levels)
         return Format(levels, self.order, self.blocks)
 
     def permuted(self, dims: tuple[int, ...]) -> Format:

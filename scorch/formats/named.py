@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from scorch.errors import FormatError
 from scorch.formats.format import Format
-from scorch.formats.levels import Bitmap, Compressed, Dense, Singleton
+from scorch.formats.levels import Bitmap, Compressed, Dense, Singleton, Strided
 
 __all__ = [
     "bitmap",
@@ -83,6 +83,7 @@ def bsc(blocks: tuple[int, int]) -> Format:
 _FIXED: dict[str, Format] = {"csr": csr, "csc": csc, "dcsr": dcsr, "dcsc": dcsc}
 _BY_RANK: dict[str, Callable[[int, Order], Format]] = {"dense": dense, "coo": coo, "csf": csf, "bitmap": bitmap}
 _BY_BLOCKS: dict[str, Callable[[tuple[int, int]], Format]] = {"bsr": bsr, "bsc": bsc}
+_UNSORTED = re.compile(r"(\w+(?:\([\d,]+\))?)\(unsorted(, repeated)?\)")
 _BLOCKED = re.compile(r"\s*(bsr|bsc)\s*\(\s*\(?\s*(\d+)\s*,\s*(\d+)\s*\)?\s*\)\s*")
 
 
@@ -91,6 +92,8 @@ def usual_name(format: Format) -> str | None:
     for name, fixed in _FIXED.items():
         if format == fixed:
             return name
+    if format.levels and all(isinstance(level, Strided) for level in format.levels):
+        return "view"
     if format.blocks:
         return _blocked_name(format)
     natural = tuple(range(format.ndim))
@@ -113,23 +116,32 @@ def _unsorted_name(format: Format) -> str | None:
     if format.is_ordered and format.is_unique:
         return None
     name = usual_name(format.sorted)
-    loosest = all(level.full or not (level.ordered or level.unique) for level in format.levels)
-    return f"{name}(unsorted)" if name is not None and loosest else None
+    if name is None:
+        return None
+    if format == format.sorted.unsorted:
+        return f"{name}(unsorted)"
+    return f"{name}(unsorted, repeated)" if format == format.sorted.repeated else None
 
 
 def resolve(format: Format | str, ndim: int) -> Format:
     """The format meant by a name, a spelling or a Format, for a tensor of `ndim` dimensions.
 
+    "csr(unsorted)" leaves the order of coordinates open, which is cheaper for a product of sparse matrices.
     FormatError if it is unknown or its rank differs.
 
     >>> resolve("coo", 3) == coo(3), resolve("bsr(2, 4)", 2) == bsr((2, 4))
     (True, True)
+    >>> resolve("csr(unsorted)", 2).spelling
+    'dense, compressed(nonordered)'
     """
     name = format if isinstance(format, str) else ""
     if isinstance(format, Format):
         found = format
     elif blocked := _BLOCKED.fullmatch(name):
         found = _BY_BLOCKS[blocked[1]]((int(blocked[2]), int(blocked[3])))
+    elif unsorted := _UNSORTED.fullmatch(name):
+        exact = resolve(unsorted[1], ndim)
+        found = exact.repeated if unsorted[2] else exact.unsorted
     elif name in _FIXED:
         found = _FIXED[name]
     elif name in _BY_RANK:

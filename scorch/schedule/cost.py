@@ -13,6 +13,7 @@ from itertools import takewhile
 from scorch.formats import Format, dtypes
 from scorch.ir.graph import level_indices, walks
 from scorch.ir.notation import Access
+from scorch.schedule.gallop import children, searched
 from scorch.schedule.problem import Problem
 from scorch.schedule.tile import vector_lanes
 
@@ -25,7 +26,9 @@ class Prices:
 
     loop: float = 0.6  # one more iteration of a plain loop
     sparse: float = 0.7  # fetch a coordinate and a value
+    enter: float = 3.0  # begin a loop over stored coordinates, whose end is mispredicted
     merge: float = 2.5  # one step of a merge, mispredicted branch included
+    search: float = 2.5  # halve or double a range, mispredicted branch included
     scalar: float = 0.4  # a multiply and an add
     vector: float = 0.45  # the same on a SIMD register, data in cache
     next: float = 0.2  # read the value after the last one
@@ -34,8 +37,9 @@ class Prices:
     far: float = 8.0  # random access beyond it
     line: float = 1.6  # stream one cache line from beyond the second cache
     scatter: float = 2.0  # add to a sparse row accumulator
-    sort: float = 2.5  # times log2 of the row length, an entry
-    word: float = 1.0  # test one word of a bitmap
+    sort: float = 3.5  # times log2 of the row length, an entry
+    word: float = 0.6  # test one word of a bitmap
+    visit: float = 4.0  # read the bits of a word that has some, mispredicted end included
     append: float = 1.5  # write one coordinate and value of a sparse result
     move: float = 0.5  # one coordinate and value of a result, to close a gap
     room: float = 0.05  # an entry of room that stays empty
@@ -70,10 +74,9 @@ def nest_cost(problem: Problem, order: tuple[str, ...], tiled: str | None, forma
         visits = problem.visits(order[: depth + 1])
         walkers = [a for a in problem.sparse if walks(a, index, formats[a.tensor])]
         total += visits * (PRICES.sparse if walkers else PRICES.loop)
+        total += problem.visits(order[:depth]) * PRICES.enter if walkers else 0.0
         if len(walkers) > 1:
-            total += (
-                problem.visits(order[:depth]) * PRICES.merge * sum(_children(problem, a, order, depth) for a in walkers)
-            )
+            total += problem.visits(order[:depth]) * _merging(problem, walkers, order, depth, formats)
     inner = problem.visits(order)
     if tiled is None:
         return total + inner * (PRICES.scalar + _access_cost(problem, order, formats))
@@ -82,11 +85,15 @@ def nest_cost(problem: Problem, order: tuple[str, ...], tiled: str | None, forma
     return total + inner * (vectors * PRICES.vector + _row_cost(problem, order, tiled, formats))
 
 
-def _children(problem: Problem, access: Access, order: tuple[str, ...], depth: int) -> float:
-    """Stored coordinates of an access at one loop, below one node of the loops outside it."""
-    inside = frozenset(order[: depth + 1]) & set(access.indices)
-    outside = frozenset(order[:depth]) & set(access.indices)
-    return problem.distinct(access, inside) / max(1.0, problem.distinct(access, outside))
+def _merging(
+    problem: Problem, walkers: list[Access], order: tuple[str, ...], depth: int, formats: dict[str, Format]
+) -> float:
+    """Walking several accesses at one loop: a step for each coordinate, or a search for each of the shortest."""
+    counts = [children(problem, a, order, depth) for a in walkers]
+    if not searched(problem, order, depth, formats):
+        return PRICES.merge * sum(counts)
+    lead, *others = sorted(counts)
+    return lead * (PRICES.merge + PRICES.search * sum(math.log2(max(2.0, n / max(1.0, lead))) for n in others))
 
 
 def _access_cost(problem: Problem, order: tuple[str, ...], formats: dict[str, Format]) -> float:
@@ -128,14 +135,18 @@ def _row_cost(problem: Problem, order: tuple[str, ...], tiled: str, formats: dic
     return total
 
 
-def scatter_cost(kind: str, products: float, entries: float, rows: float, width: float) -> float:
-    """A sparse row accumulator: products added, entries read back in order."""
+def scatter_cost(kind: str, products: float, entries: float, rows: float, width: float, ordered: bool) -> float:
+    """A sparse row accumulator: products added, entries read back, in order if that is wanted."""
     per_row = entries / max(1.0, rows)
     if kind == "bitmap":
-        return products * PRICES.scatter + rows * PRICES.word * width / 4096 + entries * PRICES.append
-    sorting = entries * PRICES.sort * math.log2(max(2.0, per_row))
-    probe = 2.0 if kind == "hash" else 0.6
-    return products * (PRICES.scatter + probe) + entries * (PRICES.append + probe) + sorting
+        words = max(1.0, width / 64)
+        held = -words * math.expm1(-per_row / words)  # words with a bit, if entries were spread evenly
+        reading = PRICES.word * words / 64 + PRICES.visit * held
+        return products * PRICES.scatter + rows * reading + entries * PRICES.append
+    sorting = entries * PRICES.sort * math.log2(max(2.0, per_row)) if ordered else 0.0
+    probe = 2.0 if kind == "hash" else 0.1  # of a key, or of a mark beside the value
+    listed = 2.0 if kind == "hash" else 0.5
+    return products * (PRICES.scatter + probe) + entries * (PRICES.append + listed) + sorting
 
 
 def count_cost(kind: str, products: float, rows: float, width: float) -> float:

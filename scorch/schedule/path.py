@@ -113,15 +113,28 @@ def _first(problem: Problem, factors: tuple[Access, ...], pair: tuple[int, int])
 
 
 def _split(problem: Problem, factors: tuple[Access, ...], pair: tuple[int, int]) -> Split:
+    """A pair first, its product sorted or not: dense factors take what they are multiplied with in any order."""
     others = [factor for n, factor in enumerate(factors) if n not in pair]
-    kept, pair_problem = _first(problem, factors, pair)
+    kept, first = _first(problem, factors, pair)
+    made = candidate_formats(first)[0]
+    ways = [first]
+    if made != made.unsorted and made.unsorted.is_unique and all(problem.format(factor).is_dense for factor in others):
+        ways.append(replace(first, wanted=made.unsorted))
+    return min((_priced(problem, others, pair, kept, way) for way in ways), key=lambda split: split.cost)
+
+
+def _priced(
+    problem: Problem, others: list[Access], pair: tuple[int, int], kept: tuple[str, ...], pair_problem: Problem
+) -> Split:
     rest = _product([kept, *(f.indices for f in others)], problem.statement.target.indices)
     product = estimated(pair_problem)
     rest_operands = [product, *(problem.by_name[f.tensor] for f in others)]
     onto = renamed(problem.onto, [f.tensor for f in others])
     rest_cost = contract(_sub(problem, rest, rest_operands, problem.wanted, onto)).cost
     cost = contract(pair_problem).cost + rest_cost
-    return Split(problem.statement, pair, pair_problem.statement, rest, problem.result_dtype, cost)
+    return Split(
+        problem.statement, pair, pair_problem.statement, rest, problem.result_dtype, cost, format=pair_problem.wanted
+    )
 
 
 def renamed(onto: str | None, others: list[str]) -> str | None:

@@ -13,6 +13,7 @@ import pytest
 from scorch import engine
 from scorch.emit import jit
 from scorch.emit.module import Phase
+from scorch.engine import expression, statements
 from scorch.ir.plan import Kernel, Loop, Plan, Where, walk
 from scorch.schedule import partition, planner, tile
 from scorch.schedule.machine import AVX512
@@ -47,7 +48,8 @@ class Chooser:
             patch.setattr(tile, name, -1)  # rows of any length are taken in vectors, or unrolled, or neither
         patch.setattr(planner, "position_lanes", self.position_lanes)
         patch.setattr(planner, "unrolling", lambda *a: tile.unrolling(*a) if self.toss() else 1)
-        patch.setattr(engine, "compile_kernel", self.compiled)
+        for made in (expression, statements):
+            patch.setattr(made, "compile_kernel", self.compiled)
 
     def position_lanes(self, problem: Any, *rest: Any) -> int:
         """Lanes that gather, as on a machine that does so well."""

@@ -103,7 +103,7 @@ def _operands(text: str, format: str, dtype: torch.dtype) -> dict[str, object]:
 
 def _one_by_one(monkeypatch: pytest.MonkeyPatch, call: Callable[[], object]) -> object:
     with monkeypatch.context() as patch:
-        patch.setattr(engine, "_fused", lambda *_: (None, 1))
+        patch.setattr(engine.statements, "fused", lambda *_: (None, 1))
         return call()
 
 

@@ -23,7 +23,9 @@ from scorch.formats import Format, coo, csc, csf, csr, dcsc, dcsr, dense, resolv
         (dense(2), "dense", "dense, dense"),
         (dense(2, (1, 0)), "dense(1,0)", "dense, dense; order=(1, 0)"),
         (dense(0), "dense", ""),
-        (Format("dense, compressed(nonordered, nonunique)"), "csr(unsorted)", None),
+        (Format("dense, compressed(nonordered, nonunique)"), "csr(unsorted, repeated)", None),
+        (csr.unsorted, "csr(unsorted)", "dense, compressed(nonordered)"),
+        (coo(3, (2, 0, 1)).unsorted, "coo(2,0,1)(unsorted)", None),
         (Format("dense, dense, compressed"), "dense, dense, compressed", "dense, dense, compressed"),
     ],
 )
@@ -81,3 +83,15 @@ def test_resolve_takes_spellings_and_formats() -> None:
 def test_mistakes(make: object, message: str) -> None:
     with pytest.raises(FormatError, match=re.escape(message)):
         make()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("name", ["csr(unsorted)", "csc(unsorted, repeated)", "dcsr(unsorted)"])
+def test_unsorted_names_are_found_again(name: str) -> None:
+    found = resolve(name, 2)
+    assert str(found) == name
+    assert not found.is_ordered
+    assert found.is_unique == ("repeated" not in name)
+
+
+def test_lists_without_an_order_may_repeat_themselves() -> None:
+    assert str(resolve("coo(unsorted, repeated)", 2)) == "coo(unsorted)"

@@ -10,7 +10,7 @@ import torch
 from scorch.engine import problem_of
 from scorch.ir.einsum import parse_einsum
 from scorch.ir.plan import Handover, Plan, Split
-from scorch.schedule.path import contract
+from scorch.schedule.path import _splits, contract
 from tests.schedule.problems import problem, sparse
 
 N = 200
@@ -53,3 +53,12 @@ def test_long_chains_are_planned(count: int) -> None:
     begin = time.perf_counter()
     contract(problem(notation, *[((9, 9), 20, "csr")] * count))
     assert time.perf_counter() - begin < 60  # following two choices at each step would take hours
+
+
+def test_a_product_for_dense_factors_may_be_unsorted() -> None:
+    wide = 20_000
+    square, tall = ((wide, wide), 20 * wide, "csr"), ((wide, 2), 0, "dense")
+    left_open = _splits(problem("ij,jk,kl->il", square, square, tall))
+    assert [str(split.format) for split in left_open if split.pair == (0, 1)] == ["csr(unsorted)"]
+    kept = _splits(problem("ij,jk,kl->il", square, square, square))
+    assert [split.format for split in kept if split.pair == (0, 1)] == [None]
