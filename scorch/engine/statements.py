@@ -17,7 +17,7 @@ from scorch.engine.kept import find, remember, settings
 from scorch.engine.problem import result_type
 from scorch.engine.program import Program, Result
 from scorch.errors import UnsupportedError
-from scorch.formats import Format, Storage, dtypes
+from scorch.formats import Format, Storage, csf, dtypes
 from scorch.formats.memory import bytes_text
 from scorch.formats.storage import Values, hold
 from scorch.ir.absence import absent_value
@@ -156,9 +156,17 @@ class _Step:
         sparse = [(name, s.fill) for name in names if not (s := self.known[name]).pattern.format.is_dense]
         *parts, rest = _narrowed(statement, tuple(sparse))
         for part in parts:
-            made = self._single(part, None, None)
-            self.known[part.target.tensor] = made if isinstance(made, Storage) else Storage.from_dense(made)
+            self.known[part.target.tensor] = self._part(part)
         return self._single(rest, wanted, dtype)
+
+    def _part(self, statement: Assign) -> Storage:
+        """A part of an expression, which must not store more than its operands do: what is absent annihilates."""
+        made = self._single(statement, None, None)
+        sparse = {a.tensor: s.fill for a in statement.accesses if not (s := self.known[a.tensor]).pattern.format.is_dense}
+        padded = isinstance(made, torch.Tensor) or made.pattern.format.levels[-1].full
+        if padded and statement.target.indices and absent_value(statement.expr, sparse) is not None:
+            made = self._single(statement, csf(len(statement.target.indices)), None)
+        return made if isinstance(made, Storage) else Storage.from_dense(made)
 
     def _single(self, statement: Assign, wanted: Format | None, dtype: str | None) -> Result:
         renamed, tensors = canonical(statement)

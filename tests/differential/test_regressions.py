@@ -81,3 +81,9 @@ def test_a_sampled_product_has_no_value_outside_its_mask() -> None:
     softmax = f"{scores}; m[i] max= S[i,j]; E[i,j] = exp(S[i,j] - m[i]); s[i] += E[i,j]; C[i,j] = E[i,j] / s[i]"
     found = torch.tensor(result(softmax, M=M, Q=Q, K=K))
     torch.testing.assert_close(found, torch.softmax(product, 1))
+
+
+def test_parts_of_wide_expressions_store_no_more_than_their_operands() -> None:
+    A, B = scorch.from_coo([[0]], [2.0], (2,)), scorch.from_coo([[0], [0]], [1.0], (2, 2))
+    G = scorch.from_coo([[0, 1], [0, 1]], [4.0, 0.0], (2, 2))
+    assert result("X[i] = where(B[i,i], A[i], A[i]) / G[i,i]", A=A, B=B, G=G) == [0.5, 0.0]
