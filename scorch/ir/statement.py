@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from scorch.errors import NotationError
-from scorch.ir.notation import Access, Apply, Expr, Literal, accesses
+from scorch.ir.notation import Access, Apply, Assign, Expr, Literal, accesses
 from scorch.ir.operators import operator
 from scorch.ir.tokens import fail_at
 from scorch.ir.views import View
 
-__all__ = ["ABSENT", "Absent", "Raw", "Source", "apply", "arity_problem", "check_depth"]
+__all__ = ["ABSENT", "Absent", "Raw", "Source", "apply", "arity_problem", "check_depth", "is_masked"]
 
 _DEEPEST = 100  # nested operators; every stage walks expressions recursively
 
@@ -126,3 +126,16 @@ def check_depth(expr: Expr) -> None:
             )
         level = list({id(arg): arg for e in level if isinstance(e, Apply) for arg in e.args}.values())
         depth += 1
+
+
+def is_masked(statement: Assign) -> bool:
+    """Whether a sum is under a mask of its target's places: where the mask has none, there is no sum, rather than 0.
+
+    >>> a, m = Access("A", ("i", "k")), Access("M", ("i",))
+    >>> is_masked(Assign(Access("C", ("i",)), Apply("where", (Apply("stored", (m,)), a, ABSENT))))
+    True
+    """
+    expr = statement.expr
+    if statement.reduce != "add" or not (isinstance(expr, Apply) and expr.op == "where" and expr.args[2] == ABSENT):
+        return False
+    return {v for access in accesses(expr.args[0]) for v in access.indices} <= set(statement.target.indices)

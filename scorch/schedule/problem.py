@@ -111,9 +111,11 @@ class Problem:
     @property
     def fill(self) -> Any:
         """The value of the result where nothing is stored: of a reduction that met nothing, its identity."""
-        if self.absent is None or self.absent == ABSENT:
+        if self.absent is None:
             return 0
-        return identity(self.statement.reduce, self.dtype) if self.statement.reduced else self.absent.value
+        if self.statement.reduced:
+            return identity(self.statement.reduce, self.dtype)
+        return 0 if self.absent == ABSENT else self.absent.value
 
     def lattice(self, index: str, formats: Mapping[str, Format]) -> Lattice:
         """What a loop over the index visits, the operands being in these formats."""
