@@ -26,6 +26,9 @@ from scorch.formats.named import dense
 __all__ = [
     "Pattern",
     "Storage",
+    "Values",
+    "as_array",
+    "as_tensor",
     "bindable",
     "checked_size",
     "dense_pattern",
@@ -36,6 +39,7 @@ __all__ = [
 ]
 
 Array: TypeAlias = np.ndarray[Any, Any]
+Values: TypeAlias = "Array | torch.Tensor"  # flat in stored order, or a tensor that is contiguous in that order
 
 _tokens = itertools.count()
 _patterns: weakref.WeakValueDictionary[str, Pattern] = weakref.WeakValueDictionary()
@@ -325,9 +329,9 @@ class Storage:
         return cls(dense_pattern(tuple(tensor.shape), order), tensor)
 
     @classmethod
-    def of_vals(cls, pattern: Pattern, vals: Array, dtype: str, fill: bool | int | float | complex = 0) -> Storage:
+    def of_vals(cls, pattern: Pattern, vals: Values, dtype: str, fill: bool | int | float | complex = 0) -> Storage:
         """The storage whose `vals` these are."""
-        values = dtypes.tensor_of(vals, dtype)
+        values = as_tensor(vals, dtype)
         if pattern.strides is not None:
             values = values.as_strided(pattern.shape, pattern.strides)
         return cls(pattern, values, fill)
@@ -351,6 +355,18 @@ def dense_order(tensor: torch.Tensor) -> tuple[int, ...] | None:
     strides = tensor.stride()
     order = tuple(sorted(natural, key=lambda d: (-strides[d], d)))
     return order if tensor.permute(order).is_contiguous() else None
+
+
+def as_array(values: Values) -> Array:
+    """Values as kernels take them, flat."""
+    if isinstance(values, np.ndarray):
+        return values
+    return dtypes.array_of(values.detach() if values.requires_grad else values).ravel()
+
+
+def as_tensor(values: Values, dtype: str) -> torch.Tensor:
+    """Values of a named number type as a tensor."""
+    return values.detach() if isinstance(values, torch.Tensor) else dtypes.tensor_of(values, dtype)
 
 
 def flat(values: torch.Tensor, pattern: Pattern) -> Array:
