@@ -20,6 +20,9 @@ from scorch.schedule.tile import vector_lanes
 __all__ = ["Prices", "bound_cost", "conversion_cost", "count_cost", "nest_cost", "scatter_cost"]
 
 
+LINE = 64  # bytes of a cache line
+
+
 @dataclass(frozen=True)
 class Prices:
     """Nanoseconds."""
@@ -107,7 +110,7 @@ def _access_cost(problem: Problem, order: tuple[str, ...], formats: dict[str, Fo
 
 def _jump(problem: Problem, access: Access, path: tuple[str, ...], order: tuple[str, ...]) -> float:
     """One scalar access: next to the last one if the innermost loop is dense and runs along the last level, else a
-    jump."""
+    jump, to cache lines that are used again where the last level is walked just outside the innermost loop."""
     innermost = order[-1] if order else None
     if innermost not in path:
         return 0.0
@@ -115,9 +118,13 @@ def _jump(problem: Problem, access: Access, path: tuple[str, ...], order: tuple[
     if path[-1] == innermost and not picked:
         return PRICES.next
     size = dtypes.itemsize(problem.dtype) * math.prod(problem.extents[v] for v in path)
-    if size > problem.machine.far_bytes:
-        return PRICES.far
-    return PRICES.near if size > problem.machine.near_bytes else PRICES.cached
+    if size <= problem.machine.near_bytes:
+        return PRICES.cached
+    jump = PRICES.far if size > problem.machine.far_bytes else PRICES.near
+    if path[-1] not in order[-2:-1]:
+        return jump
+    together = min(problem.extents[path[-1]], LINE // dtypes.itemsize(problem.dtype))
+    return PRICES.cached + (jump - PRICES.cached) / max(1, together)
 
 
 def _row_cost(problem: Problem, order: tuple[str, ...], tiled: str, formats: dict[str, Format]) -> float:
