@@ -239,6 +239,22 @@ def test_rounds_are_interleaved_and_the_hopeless_sit_out() -> None:
     assert "".join(order) == "bca" + "cab" + "abc" + "ba"
 
 
+def test_rounds_end_when_calls_leave_gigabytes_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = iter(range(0, 100 << 30, 1 << 30))
+    monkeypatch.setattr(timing, "_resident", lambda: next(sizes))
+    done: list[int] = []
+    runner: Any = SimpleNamespace(
+        call=lambda: lambda: None,
+        sample=lambda: done.append(1),
+        active=True,
+        outcome=outcome("a", None),
+        median=1.0,
+        close=lambda: None,
+    )
+    timing.interleave([runner], rounds=50, budget=60)
+    assert len(done) == 5  # three at least, then until 3 GiB are more than 2
+
+
 def test_every_layout_agrees_on_a_tiny_matrix() -> None:
     tiny = Matrix("tiny", "generated", lambda: sparse.csr_array(np.eye(6, dtype=np.float32)[::-1]))
     case = Case("spmm", "tiny", "", "spmm", lambda: (load(tiny), np.ones((6, 2), np.float32)), lambda a, b: a @ b)
