@@ -8,11 +8,14 @@ from itertools import takewhile
 from scorch.formats import Format, dtypes
 from scorch.ir.graph import level_indices, walks
 from scorch.ir.notation import Access
+from scorch.schedule.gallop import children, searched
 from scorch.schedule.prices import Prices
 from scorch.schedule.problem import Problem
 from scorch.schedule.tile import vector_lanes
 
 __all__ = ["bound_cost", "conversion_cost", "count_cost", "nest_cost", "scatter_cost"]
+
+LINE = 64  # bytes of a cache line
 
 
 def conversion_cost(problem: Problem, access: Access, format: Format) -> float:
@@ -40,12 +43,9 @@ def nest_cost(problem: Problem, order: tuple[str, ...], tiled: str | None, forma
         visits = problem.visits(order[: depth + 1])
         walkers = [a for a in problem.sparse if walks(a, index, formats[a.tensor])]
         total += visits * (problem.prices.sparse if walkers else problem.prices.loop)
+        total += problem.visits(order[:depth]) * problem.prices.enter if walkers else 0.0
         if len(walkers) > 1:
-            total += (
-                problem.visits(order[:depth])
-                * problem.prices.merge
-                * sum(_children(problem, a, order, depth) for a in walkers)
-            )
+            total += problem.visits(order[:depth]) * _merging(problem, walkers, order, depth, formats)
     inner = problem.visits(order)
     if tiled is None:
         return total + inner * (problem.prices.scalar + _access_cost(problem, order, formats))
@@ -54,11 +54,17 @@ def nest_cost(problem: Problem, order: tuple[str, ...], tiled: str | None, forma
     return total + inner * (vectors * problem.prices.vector + _row_cost(problem, order, tiled, formats))
 
 
-def _children(problem: Problem, access: Access, order: tuple[str, ...], depth: int) -> float:
-    """Stored coordinates of an access at one loop, below one node of the loops outside it."""
-    inside = frozenset(order[: depth + 1]) & set(access.indices)
-    outside = frozenset(order[:depth]) & set(access.indices)
-    return problem.distinct(access, inside) / max(1.0, problem.distinct(access, outside))
+def _merging(
+    problem: Problem, walkers: list[Access], order: tuple[str, ...], depth: int, formats: dict[str, Format]
+) -> float:
+    """Walking several accesses at one loop: a step for each coordinate, or a search for each of the shortest."""
+    counts = [children(problem, a, order, depth) for a in walkers]
+    if not searched(problem, order, depth, formats):
+        return problem.prices.merge * sum(counts)
+    lead, *others = sorted(counts)
+    return lead * (
+        problem.prices.merge + problem.prices.search * sum(math.log2(max(2.0, n / max(1.0, lead))) for n in others)
+    )
 
 
 def _access_cost(problem: Problem, order: tuple[str, ...], formats: dict[str, Format]) -> float:
@@ -72,7 +78,7 @@ def _access_cost(problem: Problem, order: tuple[str, ...], formats: dict[str, Fo
 
 def _jump(problem: Problem, access: Access, path: tuple[str, ...], order: tuple[str, ...]) -> float:
     """One scalar access: next to the last one if the innermost loop is dense and runs along the last level, else a
-    jump."""
+    jump, to cache lines that are used again where the last level is walked just outside the innermost loop."""
     innermost = order[-1] if order else None
     if innermost not in path:
         return 0.0
@@ -80,9 +86,13 @@ def _jump(problem: Problem, access: Access, path: tuple[str, ...], order: tuple[
     if path[-1] == innermost and not picked:
         return problem.prices.next
     size = dtypes.itemsize(problem.dtype) * math.prod(problem.extents[v] for v in path)
-    if size > problem.machine.far_bytes:
-        return problem.prices.far
-    return problem.prices.near if size > problem.machine.near_bytes else problem.prices.cached
+    if size <= problem.machine.near_bytes:
+        return problem.prices.cached
+    jump = problem.prices.far if size > problem.machine.far_bytes else problem.prices.near
+    if path[-1] not in order[-2:-1]:
+        return jump
+    together = min(problem.extents[path[-1]], LINE // dtypes.itemsize(problem.dtype))
+    return problem.prices.cached + (jump - problem.prices.cached) / max(1, together)
 
 
 def _row_cost(problem: Problem, order: tuple[str, ...], tiled: str, formats: dict[str, Format]) -> float:

@@ -9,11 +9,12 @@ from itertools import islice, permutations
 
 from scorch.errors import ScheduleError
 from scorch.formats import Compressed, Dense, Format, dtypes
-from scorch.ir.graph import level_indices, walks
+from scorch.ir.graph import build_graph, level_indices, walks
 from scorch.ir.notation import Access
 from scorch.ir.plan import Alternative, Assembly, Kernel, Partition, Plan, TensorSpec, Tile
 from scorch.schedule.assembly import Writing, choose_assembly
 from scorch.schedule.cost import bound_cost, conversion_cost, count_cost, nest_cost, scatter_cost
+from scorch.schedule.gallop import gallop, searched, told
 from scorch.schedule.nest import Nest, build_nest
 from scorch.schedule.partition import SERIAL_BELOW, choose_partition
 from scorch.schedule.problem import Problem, appended_bits
@@ -22,7 +23,8 @@ from scorch.schedule.tile import can_tile, choose_tile, position_lanes, position
 
 __all__ = ["alternatives", "schedule"]
 
-MOST_ORDERS = 5040  # of loop orders looked at: all of them for up to seven indices
+FEW_INDICES = 5  # of which every loop order is looked at, whatever has to be converted for it
+MOST_ORDERS = 5040  # of loop orders looked at
 ROOM_BYTES = 1 << 30  # that a result may be given room for, most of it never touched
 PARALLEL = 0.9  # of each further thread's time is work
 MOST_ROOM = 4  # places of room for each entry expected, from which on most of its pages stay untouched
@@ -121,8 +123,20 @@ def _with_other_rows(problem: Problem, cheapest: _Candidate) -> Iterator[_Candid
 
 
 def _candidates(problem: Problem) -> Iterator[_Candidate]:
+    """All loop orders of a few indices; of many those that need no conversion, unless there are none."""
+    indices = problem.statement.indices
+    if len(indices) > FEW_INDICES:
+        formats = {operand.name: operand.format for operand in problem.operands}
+        found = list(_in_orders(problem, build_graph(problem.statement, formats, problem.extents).orders()))
+        if found:
+            yield from found
+            return
+    yield from _in_orders(problem, permutations(indices))
+
+
+def _in_orders(problem: Problem, orders: Iterator[tuple[str, ...]]) -> Iterator[_Candidate]:
     results = candidate_formats(problem)
-    for order in islice(permutations(problem.statement.indices), MOST_ORDERS):
+    for order in islice(orders, MOST_ORDERS):
         if not _copies_follow(problem, order):
             continue
         for formats in _readings(problem, order):
@@ -385,14 +399,16 @@ def _plan(problem: Problem, best: _Candidate, alternatives: tuple[Alternative, .
         positions_beside(problem, layout.order, best.tile[0], layout.formats, assembly) if best.tile else 1,
         position_lanes(problem, str(last), layout.formats) if gathers else 0,
     )
+    choices = {
+        v: found for n, v in enumerate(layout.order) if (found := searched(problem, layout.order, n, layout.formats))
+    }
+    root = gallop(build_nest(nest), choices)
     specs = tuple(o.spec(layout.formats[o.name]) for o in problem.operands)
     divided = partition.weight if partition.unit == "merge-path" else None
     result = replace(_result_spec(problem, writing, partition), fill=problem.fill)
-    kernel = Kernel(
-        specs, result, statement, build_nest(nest), writing.assembly, partition.unit, partition.private, divided
-    )
+    kernel = Kernel(specs, result, statement, root, writing.assembly, partition.unit, partition.private, divided)
     extents = tuple(problem.extents.items())
-    reasons = _reasons(problem, best)
+    reasons = (*_reasons(problem, best), *told(problem, layout.order, choices))
     return Plan(
         kernel,
         layout.conversions,
@@ -403,7 +419,17 @@ def _plan(problem: Problem, best: _Candidate, alternatives: tuple[Alternative, .
         reasons,
         alternatives,
         layout.wanted,
+        _expected(problem, assembly, layout.wanted),
     )
+
+
+def _expected(problem: Problem, assembly: Assembly, wanted: Format) -> float | None:
+    """How many values a sparse result is expected to store: as many as the operand whose pattern it shares."""
+    if wanted.is_dense:
+        return None
+    if assembly.source is not None:
+        return float(problem.by_name[assembly.source.tensor].statistics.nnz)
+    return problem.entries(problem.statement.target.indices)
 
 
 def _result_spec(problem: Problem, writing: Writing, partition: Partition) -> TensorSpec:

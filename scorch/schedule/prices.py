@@ -24,7 +24,9 @@ class Prices:
 
     loop: float = 0.6  # one more iteration of a plain loop
     sparse: float = 0.7  # fetch a coordinate and a value
+    enter: float = 3.0  # begin a loop over stored coordinates, whose end is mispredicted
     merge: float = 2.5  # one step of a merge, mispredicted branch included
+    search: float = 2.5  # halve or double a range, mispredicted branch included
     scalar: float = 0.4  # a multiply and an add
     vector: float = 0.45  # the same on a SIMD register, data in cache
     next: float = 0.2  # read the value after the last one

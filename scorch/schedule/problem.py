@@ -161,19 +161,26 @@ class Problem:
         places = product(self.extents[v] for v in indices)
         return places * self._presence(self.statement.expr, frozenset(indices))
 
-    def _presence(self, expr: Expr, bound: frozenset[str]) -> float:
-        """The share of the places of some indices at which an expression is not just its absent value."""
+    def _presence(self, expr: Expr, bound: frozenset[str], stored: Access | None = None) -> float:
+        """The share of the places of some indices at which an expression is not just its absent value; `stored`: an
+        access that has an entry there."""
         if isinstance(expr, Access):
-            return self._density(expr, bound)
+            return 1.0 if expr == stored else self._density(expr, bound)
         if isinstance(expr, Literal):
             return 1.0
         if expr.op == "where":
-            condition, yes, no = (self._presence(arg, bound) for arg in expr.args)
+            match expr.args[0]:
+                case Apply("stored", (Access() as asked,)):
+                    stored = asked
+            condition, yes, no = (
+                self._presence(expr.args[0], bound),
+                *(self._presence(a, bound, stored) for a in expr.args[1:]),
+            )
             chosen = absent_value(expr.args[0], self.fills)
             return condition * yes if chosen is not None else max(yes, no)
         needed, other = 1.0, 1.0
         for place, arg in enumerate(expr.args):
-            here, value = self._presence(arg, bound), absent_value(arg, self.fills)
+            here, value = self._presence(arg, bound, stored), absent_value(arg, self.fills)
             if value is not None and annihilates(expr.op, place, value.value):
                 needed *= here
             elif not isinstance(arg, Literal):
