@@ -383,7 +383,7 @@ def _nest_cost(group: _Group, problem: Problem) -> float:
     read = {a.tensor for a in problem.accesses if order and order[-1] in a.indices}
     if lanes and read <= set(group.made):  # rows of this kernel, in the first cache, without coordinates
         rows = problem.visits((*group.prefix, *order[:-1]))
-        return rows * PRICES.loop + problem.visits((*group.prefix, *order)) / lanes * PRICES.vector
+        return rows * problem.prices.loop + problem.visits((*group.prefix, *order)) / lanes * problem.prices.vector
     return nest_cost(problem, (*group.prefix, *order), tiled, formats)
 
 
