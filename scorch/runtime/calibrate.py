@@ -120,9 +120,7 @@ def _prices(found: dict[str, float]) -> Prices:
         **{name: getattr(b, name) * core for name in ("loop", "sparse", "scalar", "next", "cached", "move", "room")},
         **{name: getattr(b, name) * collect for name in ("scatter", "append", "word")},
         **{name: getattr(b, name) * place for name in ("place", "convert", "gather")},
-        **{
-            name: getattr(b, name) * found["merge"] / b.merge for name in ("visit", "enter", "search")
-        },  # mispredicted too
+        **{name: getattr(b, name) * found["merge"] / b.merge for name in ("enter", "search", "visit")},  # mispredicted
         **{name: found[name] for name in ("merge", "vector", "sort", "launch")},
     }
     near = max(own["cached"], found["near"])
