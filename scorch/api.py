@@ -9,27 +9,22 @@ from typing import Any, TypeAlias
 import torch
 
 from scorch import autograd, engine
-from scorch.errors import DtypeError, FormatError, NotationError, ScorchError, ShapeError, UnsupportedError
+from scorch.contraction import contract, prepared
+from scorch.errors import NotationError, ScorchError
 from scorch.explain import Explanation, Explanations
 from scorch.formats import Format, Storage, resolve
 from scorch.indexing import Statement, collect
 from scorch.ir.check import operands_of
-from scorch.ir.einsum import operand_names, parse_einsum
 from scorch.ir.normalise import normalise
 from scorch.ir.notation import Assign
 from scorch.ir.parse import parse_statements
 from scorch.ir.statement import Raw
-from scorch.operand import as_storage, bind, is_recorded
+from scorch.operand import as_storage, bind
 from scorch.tensor import Tensor
 
 __all__ = ["compute", "einsum", "explain", "kernel"]
 
 Result: TypeAlias = "torch.Tensor | Tensor"
-
-
-@lru_cache(maxsize=4096)
-def _statement(notation: str, shapes: tuple[tuple[int, ...], ...]) -> Assign:
-    return parse_einsum(notation, shapes)
 
 
 def einsum(
@@ -52,17 +47,8 @@ def einsum(
     """
     if torch.compiler.is_compiling():
         return _traced(notation, operands, out_format)
-    if is_recorded(operands):
-        return _recorded(notation, operands, out_format, out)
     try:
-        bound = [bind(x) for x in operands]
-        key = (notation, out_format, tuple([part for part, _ in bound]), engine.settings())
-        program = engine.find(key)
-        if program is None:
-            program = _prepared(notation, operands, out_format, key)
-        result = program([vals for _, vals in bound])
-        if out is not None:
-            return _copied(result, out)
+        result = contract(notation, operands, out_format, out)
     except ScorchError as error:
         raise error.explain_with(_context(notation, operands)) from None
     return result if isinstance(result, torch.Tensor) else Tensor(result)
@@ -74,37 +60,6 @@ def _traced(notation: str, operands: tuple[Any, ...], out_format: Format | str |
 
     values, source = traced_einsum(notation, operands, out_format)
     return values if source < 0 else Tensor(Storage(operands[source]._storage.pattern, values))
-
-
-def _recorded(
-    notation: str, operands: tuple[Any, ...], out_format: Format | str | None, out: torch.Tensor | None
-) -> Result:
-    """An einsum that torch wants to differentiate or to transform."""
-    try:
-        if out is not None:
-            raise UnsupportedError("out= cannot be recorded for differentiation; drop it, or use torch.no_grad()")
-        storages, statement, wanted = _read_einsum(notation, operands, out_format)
-        if engine.are_filled(storages):
-            named = dict(zip(operand_names(len(storages)), storages, strict=False))
-            result = autograd.compute((statement,), named, wanted)
-        else:
-            result = autograd.evaluate(statement, storages, wanted)
-    except ScorchError as error:
-        raise error.explain_with(_context(notation, operands)) from None
-    return result if isinstance(result, torch.Tensor) else Tensor(result)
-
-
-def _copied(result: torch.Tensor | Storage, out: torch.Tensor) -> torch.Tensor:
-    """A dense result in memory that was given for it; ShapeError, DtypeError or FormatError where it doesn't fit."""
-    if not isinstance(out, torch.Tensor) or out.layout is not torch.strided:
-        raise FormatError("out= takes a dense torch.Tensor; ask for a sparse result with out_format=")
-    if not isinstance(result, torch.Tensor):
-        raise FormatError("the result is sparse and cannot go into out=; ask for a dense one with out_format='dense'")
-    if out.shape != result.shape:
-        raise ShapeError(f"out has the shape {tuple(out.shape)}, the result {tuple(result.shape)}")
-    if not torch.can_cast(result.dtype, out.dtype):
-        raise DtypeError(f"a result of {result.dtype} cannot be stored as {out.dtype}")
-    return out.copy_(result)
 
 
 def compute(*statements: str | Statement, out_format: Format | str | None = None, **operands: Any) -> Result:
@@ -141,18 +96,19 @@ def _repeated(text: str, out_format: Format | str | None, operands: dict[str, An
     """The result of a text that was computed before on operands like these and is one kernel; None if there is none."""
     if any(isinstance(x, float) for x in operands.values()):
         return None  # its number type depends on the other operands
-    if is_recorded(operands.values()):
-        return None
     try:
-        bound = [bind(x) for x in operands.values()]
+        bound = bind(operands.values())
     except ScorchError:
         return None  # told where the statements are known
-    key = (text, out_format, (*operands, *[part for part, _ in bound]), engine.settings())
+    if bound is None:
+        return None
+    keys, vals = bound
+    key = (text, out_format, tuple(operands), keys, engine.settings())
     found = engine.find(key)
     if found is None:
         return _remembered(key, text, out_format, operands)
     program, slots = found
-    result: Storage | torch.Tensor = program([bound[n][1] for n in slots])
+    result: Storage | torch.Tensor = program([vals[n] for n in slots])
     return result
 
 
@@ -233,29 +189,6 @@ def _named_context(written: tuple[Raw, ...], named: dict[str, Any]) -> str:
     return "\n".join([*lines, *(f"  operand {name}: {_described(x)}" for name, x in named.items())])
 
 
-def _prepared(
-    notation: str, operands: tuple[Any, ...], out_format: Format | str | None, key: object = None
-) -> engine.AnyProgram | engine.Filled:
-    """The program of an einsum, planned and compiled unless an equal one is kept; kept under `key` too."""
-    storages, statement, wanted = _read_einsum(notation, operands, out_format)
-    program = engine.prepare_product(statement, storages, wanted)
-    if key is not None:
-        engine.remember(key, program, storages)
-    return program
-
-
-def _read_einsum(
-    notation: str, operands: tuple[Any, ...], out_format: Format | str | None
-) -> tuple[list[Storage], Assign, Format | None]:
-    """The operands, the statement, and the format that is wanted."""
-    if not isinstance(notation, str):
-        kind = type(notation).__name__
-        raise NotationError(f"an einsum begins with a string such as 'ik,kj->ij', not with a {kind}")
-    storages = [as_storage(x) for x in operands]
-    statement = _statement(notation, tuple(s.pattern.shape for s in storages))
-    return storages, statement, None if out_format is None else resolve(out_format, len(statement.target.indices))
-
-
 def _context(notation: str, operands: tuple[Any, ...]) -> str:
     """The expression and a line for each operand."""
     lines = [f"  in einsum({notation!r})"]
@@ -295,8 +228,10 @@ def kernel(
         return StatementKernel(notation, out_format)
     try:
         _without_names(named)
-        program = _prepared(notation, operands, out_format)
-        return BoundKernel(notation, program, out_format, tuple([bind(x)[0] for x in operands]))
+        program = prepared(notation, operands, out_format)
+        with torch.no_grad():
+            bound = bind(operands)
+        return BoundKernel(notation, program, out_format, bound[0] if bound else None)
     except ScorchError as error:
         raise error.explain_with(_context(notation, operands)) from None
 
@@ -324,7 +259,7 @@ class BoundKernel:
         notation: str,
         program: engine.AnyProgram | engine.Filled,
         out_format: Format | str | None,
-        keys: tuple[object, ...],
+        keys: tuple[object, ...] | None,
     ) -> None:
         self.notation = notation
         self.program = program
@@ -332,15 +267,13 @@ class BoundKernel:
         self._out_format = out_format
 
     def __call__(self, *operands: Any) -> Result:
-        if is_recorded(operands):
-            return _recorded(self.notation, operands, self._out_format, None)
         try:
-            bound = [bind(x) for x in operands]
+            bound = bind(operands)
         except ScorchError as error:
             raise error.explain_with(_context(self.notation, operands)) from None
-        if tuple([part for part, _ in bound]) != self._keys:
+        if bound is None or bound[0] != self._keys:
             return einsum(self.notation, *operands, out_format=self._out_format)
-        result = self.program([vals for _, vals in bound])
+        result = self.program(bound[1])
         return result if isinstance(result, torch.Tensor) else Tensor(result)
 
     def __repr__(self) -> str:
@@ -378,7 +311,7 @@ def explain(
         return _explained((notation, *operands), out_format, named)
     try:
         _without_names(named)
-        program = _prepared(notation, operands, out_format)
+        program = prepared(notation, operands, out_format)
         storages = [as_storage(x) for x in operands]
         if isinstance(program, engine.Filled):
             return _observed(lambda note: program([storage.vals for storage in storages], note))

@@ -60,6 +60,9 @@ _SETTINGS: dict[str, tuple[Callable[[object], Any], object, str]] = {
 }
 
 
+_states: dict[tuple[object, ...], int] = {}
+
+
 class Config:
     """The settings, read from the environment when the process starts; assignment is validated.
 
@@ -81,7 +84,7 @@ class Config:
     check: bool
     jit: bool
     autotune: bool
-    state: tuple[object, ...]  # what compiled programs depend on, ready to be part of a key
+    state: int  # a number for what compiled programs depend on, ready to be part of a key
 
     def __init__(self, environ: dict[str, str] | None = None) -> None:
         source = os.environ if environ is None else environ
@@ -102,8 +105,8 @@ class Config:
             object.__setattr__(self, name, _SETTINGS[name][0](value))
         except (TypeError, ValueError) as error:
             raise ValueError(f"scorch.config.{name}: {error}") from None
-        state = tuple(self.__dict__.get(key) for key in ("jit", "check", "cache_dir", "autotune"))
-        object.__setattr__(self, "state", state)
+        settings = tuple(self.__dict__.get(key) for key in ("jit", "check", "cache_dir", "autotune"))
+        object.__setattr__(self, "state", _states.setdefault(settings, len(_states)))
 
     @contextmanager
     def using(self, **settings: object) -> Iterator[Config]:

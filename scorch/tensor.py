@@ -18,7 +18,6 @@ from scorch.formats.coordinates import coordinates, pack
 from scorch.formats.storage import Array, dense_pattern
 from scorch.functions import registry
 from scorch.functions.methods import Functions, is_operand
-from scorch.ir.einsum import parse_einsum
 from scorch.operand import Stored, as_storage
 
 if TYPE_CHECKING:
@@ -411,11 +410,10 @@ def _matmul(a: Any, b: Any) -> Any:
         from scorch.ops import traced_einsum
 
         return traced_einsum(notation, (a, b), None)[0]  # dense, or an error: a product has no operand's pattern
-    from scorch.autograd import evaluate  # the compiler, which most uses of a tensor don't need
+    from scorch.contraction import contract  # the compiler, which most uses of a tensor don't need
 
-    storages = [as_storage(a), as_storage(b)]
     try:
-        result = evaluate(parse_einsum(notation, tuple(s.pattern.shape for s in storages)), storages)
+        result = contract(notation, (a, b))
     except ScorchError as error:
         raise error.explain_with(f"  in a product of shapes {tuple(a.shape)} @ {tuple(b.shape)}") from None
     return result if isinstance(result, torch.Tensor) else Tensor(result)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from scorch.engine.problem import problem_of
 from scorch.engine.program import Program, Result, explained
 from scorch.formats import Format, Pattern, Storage, dense, dtypes
 from scorch.formats.memory import check_memory
-from scorch.formats.storage import hold
+from scorch.formats.storage import Values, as_tensor, hold
 from scorch.ir.einsum import operand_names
 from scorch.ir.entries import over_values
 from scorch.ir.notation import Assign, check_extents
@@ -89,9 +89,9 @@ class Chain:
         self.wanted = wanted
         self.source, self.path = str(plan), None
 
-    def __call__(self, vals: list[np.ndarray[Any, Any]]) -> Result:
+    def __call__(self, vals: list[Values]) -> Result:
         bound = zip(self.patterns, vals, self.dtypes, strict=True)
-        storages = [Storage(pattern(), dtypes.tensor_of(val, dtype)) for pattern, val, dtype in bound]
+        storages = [Storage(pattern(), as_tensor(val, dtype)) for pattern, val, dtype in bound]
         left, right = self.plan.pair
         dtype = dtypes.computed(self.plan.dtype)
         product = evaluate(self.plan.first, [storages[left], storages[right]], self.plan.format, dtype)
@@ -113,11 +113,11 @@ class Delegated:
         self.shape = tuple(extents[v] for v in plan.statement.target.indices)
         self.source, self.path = str(plan), None
 
-    def __call__(self, vals: list[np.ndarray[Any, Any]]) -> Result:
+    def __call__(self, vals: list[Values]) -> Result:
         dtype = dtypes.to_torch(self.plan.dtype)
         bound = zip(self.patterns, vals, self.dtypes, strict=True)
         check_memory(math.prod(self.shape) * dtype.itemsize, f"a dense result of shape {self.shape}")
-        dense = [_shaped(pattern(), dtypes.tensor_of(val, name)).to(dtype) for pattern, val, name in bound]
+        dense = [_shaped(pattern(), as_tensor(val, name)).to(dtype) for pattern, val, name in bound]
         try:
             return torch.einsum(self.plan.notation, *dense).contiguous()
         except (MemoryError, RuntimeError) as error:
@@ -142,7 +142,7 @@ class OverValues:
         self.source: str = program.source
         self.path: Path | None = program.path
 
-    def __call__(self, vals: list[np.ndarray[Any, Any]]) -> Result:
+    def __call__(self, vals: list[Values]) -> Result:
         values = self.program(vals)
         assert isinstance(values, torch.Tensor)
         return Storage(self.pattern(), values, self.fill)

@@ -23,9 +23,22 @@ from scorch.formats.levels import Arrays, Nodes
 from scorch.formats.memory import bytes_text
 from scorch.formats.named import dense
 
-__all__ = ["Pattern", "Storage", "bindable", "checked_size", "dense_pattern", "hold", "index_bits", "pattern_of"]
+__all__ = [
+    "Pattern",
+    "Storage",
+    "Values",
+    "as_array",
+    "as_tensor",
+    "bindable",
+    "checked_size",
+    "dense_pattern",
+    "hold",
+    "index_bits",
+    "pattern_of",
+]
 
 Array: TypeAlias = np.ndarray[Any, Any]
+Values: TypeAlias = "Array | torch.Tensor"  # flat in stored order, or a tensor that is contiguous in that order
 
 _tokens = itertools.count()
 _patterns: weakref.WeakValueDictionary[str, Pattern] = weakref.WeakValueDictionary()
@@ -297,6 +310,18 @@ def dense_order(tensor: torch.Tensor) -> tuple[int, ...] | None:
     strides = tensor.stride()
     order = tuple(sorted(natural, key=lambda d: (-strides[d], d)))
     return order if tensor.permute(order).is_contiguous() else None
+
+
+def as_array(values: Values) -> Array:
+    """Values as kernels take them, flat."""
+    if isinstance(values, np.ndarray):
+        return values
+    return dtypes.array_of(values.detach() if values.requires_grad else values).ravel()
+
+
+def as_tensor(values: Values, dtype: str) -> torch.Tensor:
+    """Values of a named number type as a tensor."""
+    return values.detach() if isinstance(values, torch.Tensor) else dtypes.tensor_of(values, dtype)
 
 
 def flat(values: torch.Tensor, pattern: Pattern) -> Array:

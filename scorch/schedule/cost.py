@@ -28,6 +28,7 @@ class Prices:
 
     loop: float = 0.6  # one more iteration of a plain loop
     sparse: float = 0.7  # fetch a coordinate and a value
+    enter: float = 3.0  # begin a loop over stored coordinates, whose end is mispredicted
     merge: float = 2.5  # one step of a merge, mispredicted branch included
     scalar: float = 0.4  # a multiply and an add
     vector: float = 0.45  # the same on a SIMD register, data in cache
@@ -74,6 +75,7 @@ def nest_cost(problem: Problem, order: tuple[str, ...], tiled: str | None, forma
         visits = problem.visits(order[: depth + 1])
         walkers = [a for a in problem.sparse if walks(a, index, formats[a.tensor])]
         total += visits * (PRICES.sparse if walkers else PRICES.loop)
+        total += problem.visits(order[:depth]) * PRICES.enter if walkers else 0.0
         if len(walkers) > 1:
             total += (
                 problem.visits(order[:depth]) * PRICES.merge * sum(_children(problem, a, order, depth) for a in walkers)

@@ -41,7 +41,7 @@ from scorch.schedule.nest import Nest, build_nest
 from scorch.schedule.partition import CHUNK, SERIAL_BELOW
 from scorch.schedule.problem import Operand, Problem, appended_bits
 from scorch.schedule.result import candidate_formats
-from scorch.schedule.tile import can_tile, choose_tile, in_flight, vector_lanes
+from scorch.schedule.tile import can_tile, choose_tile, grouped_positions, in_flight, vector_lanes
 
 __all__ = ["plan_rows"]
 
@@ -290,15 +290,21 @@ def _nest(group: _Group, problem: Problem) -> Stmt | None:
     lanes = _position_lanes(group, problem, order, walked) if tiled is None else 0
     if not statement.reduced and lanes:
         return Loop(order[-1], Compute(statement.target, None, statement.expr), Tile(lanes, 1, positions=True))
-    tile, unroll, register = None, 1, "acc"
+    tile, unroll, beside, register = None, 1, 1, "acc"
     if tiled is not None:
         register = f"acc_{tiled}"  # vectors of several widths stand in one kernel
         reduced = tiled not in kept
-        tile = choose_tile(problem, tiled, reduced, gathers=False)
-        if not reduced and order and order[-1] in walked:
-            unroll = in_flight(tile, _row_mean(group, walked[order[-1]]))
-    tiling = (tiled, tile) if tiled and tile else None
-    return build_nest(Nest(statement, order, problem.dtype, tiling, unroll=unroll, lanes=lanes, register=register))
+        walker = walked.get(order[-1]) if order else None
+        if reduced and walker is not None:
+            mean = _row_mean(group, walker)
+            beside = grouped_positions(problem, order, tiled, walker, _format(group, walker), mean)
+        tile = choose_tile(problem, tiled, reduced, gathers=False, beside=beside)
+        if not reduced and walker is not None:
+            unroll = in_flight(tile, _row_mean(group, walker))
+    shape = (tiled, tile) if tiled and tile else None
+    return build_nest(
+        Nest(statement, order, problem.dtype, shape, unroll=unroll, beside=beside, lanes=lanes, register=register)
+    )
 
 
 def _shortened(group: _Group, problem: Problem) -> Assign:
@@ -346,8 +352,15 @@ def _position_lanes(group: _Group, problem: Problem, order: tuple[str, ...], wal
 
 
 def _row_mean(group: _Group, access: Access) -> float:
-    operands: dict[str, Operand] = {o.name: o for p in group.problems for o in p.operands}
-    return operands[access.tensor].statistics.row_mean
+    return _operand(group, access).statistics.row_mean
+
+
+def _format(group: _Group, access: Access) -> Format:
+    return _operand(group, access).format
+
+
+def _operand(group: _Group, access: Access) -> Operand:
+    return next(o for p in group.problems for o in p.operands if o.name == access.tensor)
 
 
 # --- price and partition ------------------------------------------------------------------------------------

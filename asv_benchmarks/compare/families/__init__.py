@@ -17,6 +17,7 @@ FAMILIES: dict[str, Family] = {
         spmm.FAMILY,
         spmv.FAMILY,
         spmspm.FAMILY,
+        spmspm.UNSORTED,
         sddmm.FAMILY,
         convert.FAMILY,
         overhead.FAMILY,

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 import scorch
+from scorch.autograd import transforming
 from scorch.nn.functional.epilogue import Activation, epilogue
-from scorch.operand import is_recorded
 
 __all__ = ["is_plain_call", "product"]
 
@@ -29,7 +29,9 @@ def is_plain_call(*operands: Any) -> bool:
     >>> is_plain_call(torch.ones(2)), is_plain_call(torch.ones(2, requires_grad=True))
     (True, False)
     """
-    return not torch.compiler.is_compiling() and not is_recorded(operands)
+    if torch.compiler.is_compiling() or transforming():
+        return False
+    return not (torch.is_grad_enabled() and any(getattr(x, "requires_grad", False) for x in operands))
 
 
 def product(
