@@ -52,7 +52,7 @@ def product(
     >>> a = scorch.tensor([[0.0, 2.0], [1.0, 0.0]], "csr")
     >>> product(a, torch.eye(2), torch.tensor([0.5, -3.0]), "relu")
     tensor([[0.5000, 0.0000],
-            [1.0000, 0.0000]])
+            [1.5000, 0.0000]])
     """
     inside = activation if activation is None or isinstance(activation, str) else "torch"
     known = inside in _EXPRESSIONS
