@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
 from typing import Any, TypeAlias
 
 import torch
@@ -13,14 +13,16 @@ from scorch.contraction import contract, prepared
 from scorch.errors import NotationError, ScorchError
 from scorch.explain import Explanation, Explanations
 from scorch.formats import Format, Storage, resolve
+from scorch.functions import registry
 from scorch.indexing import Statement, collect
-from scorch.ir.check import operands_of
+from scorch.ir.check import check_statements, operands_of
 from scorch.ir.normalise import normalise
 from scorch.ir.notation import Assign
 from scorch.ir.parse import parse_statements
 from scorch.ir.statement import Raw
 from scorch.operand import as_storage, bind
 from scorch.tensor import Tensor
+from scorch.views import with_views
 
 __all__ = ["compute", "einsum", "explain", "kernel"]
 
@@ -47,6 +49,10 @@ def einsum(
     """
     if torch.compiler.is_compiling():
         return _traced(notation, operands, out_format)
+    take = registry.taker()
+    if take is not None:
+        taken: Result = take("einsum", einsum, (notation, *operands), {"out_format": out_format, "out": out})
+        return taken
     try:
         result = contract(notation, operands, out_format, out)
     except ScorchError as error:
@@ -62,7 +68,12 @@ def _traced(notation: str, operands: tuple[Any, ...], out_format: Format | str |
     return values if source < 0 else Tensor(Storage(operands[source]._storage.pattern, values))
 
 
-def compute(*statements: str | Statement, out_format: Format | str | None = None, **operands: Any) -> Result:
+def compute(
+    *statements: str | Statement,
+    out_format: Format | str | None = None,
+    extents: Mapping[str, int] | None = None,
+    **operands: Any,
+) -> Result:
     """Evaluate index notation: one statement or several, the last one's result.
 
     Either a text over named operands, or statements made of Python objects (`scorch.indices`), which know theirs.
@@ -70,7 +81,9 @@ def compute(*statements: str | Statement, out_format: Format | str | None = None
     the indices that the target lacks, `+= *= max= min= |= &=` reduce the whole right-hand side. Targets of earlier
     statements are temporaries. Operands may be anything that `einsum` takes, and numbers. Absent entries have their
     tensor's fill; one that is the annihilator of its operator decides the result (0 times infinity is 0 there).
-    `where(stored(M[i,j]), e, absent)` has M's entries only.
+    `where(stored(M[i,j]), e, absent)` has M's entries only. Indices may be computed, `x[2*i + r - 1]`, or held by an
+    integer tensor, `x[idx[i]]`: what is read outside of a tensor is absent. An index that stands nowhere else takes the
+    values with which all reads are inside, or as many as `extents` gives it.
 
     Raises NotationError with the column, ShapeError, FormatError, DtypeError, and UnsupportedError for a result that
     would have to be dense and was not asked for as that.
@@ -80,13 +93,17 @@ def compute(*statements: str | Statement, out_format: Format | str | None = None
     >>> compute("C[i] max= A[i,k]; D[i] = C[i] * 10 + x", A=A, x=0.5)
     tensor([20.5000, 10.5000])
     """
-    if len(statements) == 1 and isinstance(statements[0], str):
+    take = registry.taker()
+    if take is not None:
+        taken: Result = take("compute", compute, statements, {"out_format": out_format, "extents": extents, **operands})
+        return taken
+    if len(statements) == 1 and isinstance(statements[0], str) and extents is None:
         result = _repeated(statements[0], out_format, operands)
         if result is not None:
             return result if isinstance(result, torch.Tensor) else Tensor(result)
     written, named = _read(statements, operands)
     try:
-        result = _computed(written, named, out_format)
+        result = _computed(written, named, out_format, extents=extents)
     except ScorchError as error:
         raise error.explain_with(_named_context(written, named)) from None
     return result if isinstance(result, torch.Tensor) else Tensor(result)
@@ -117,6 +134,8 @@ def _remembered(
 ) -> Storage | torch.Tensor | None:
     """The result, computed in full; if it is one kernel over the operands, that is kept under the key."""
     written, named = _read((text,), operands)
+    if any(raw.views for raw in written):
+        return None  # whose operands are made anew at each call
     storages = {name: as_storage(x) for name, x in named.items()}
     steps: list[tuple[engine.AnyProgram, Sequence[Storage]]] = []
     try:
@@ -167,10 +186,26 @@ def _computed(
     named: dict[str, Any],
     out_format: Format | str | None,
     observe: engine.Observer | None = None,
+    extents: Mapping[str, int] | None = None,
 ) -> Storage | torch.Tensor:
+    check_statements(written)
+    storages = _storages(named)
+    if extents or any(raw.views for raw in written):
+        written, storages = with_views(written, storages, _by_name(extents), partial(_temporary, observe))
     statements = _normalised(written)
     wanted = None if out_format is None else resolve(out_format, len(statements[-1].target.indices))
-    return autograd.compute(statements, _storages(named), wanted, observe=observe)
+    return autograd.compute(statements, storages, wanted, observe=observe)
+
+
+def _by_name(extents: Mapping[Any, int] | None) -> dict[str, int]:
+    """Extents that may be given by Index objects."""
+    return {str(index): extent for index, extent in (extents or {}).items()}
+
+
+def _temporary(observe: engine.Observer | None, written: tuple[Raw, ...], storages: Mapping[str, Storage]) -> Storage:
+    """The result of the last statement, for others to view."""
+    made = autograd.compute(_normalised(written), storages, observe=observe)
+    return made if isinstance(made, Storage) else Storage.from_dense(made)
 
 
 def _storages(named: dict[str, Any]) -> dict[str, Storage]:
@@ -206,7 +241,11 @@ def _described(x: Any) -> str:
 
 
 def kernel(
-    notation: str, *operands: Any, out_format: Format | str | None = None, **named: Any
+    notation: str,
+    *operands: Any,
+    out_format: Format | str | None = None,
+    extents: Mapping[str, int] | None = None,
+    **named: Any,
 ) -> Callable[..., Result]:
     """Plan and compile once for operands like these; the function that is returned is the cheapest call there is.
 
@@ -224,8 +263,8 @@ def kernel(
     """
     if _is_statement(notation):
         _without_positions(operands)
-        compute(notation, out_format=out_format, **named)
-        return StatementKernel(notation, out_format)
+        compute(notation, out_format=out_format, extents=extents, **named)
+        return StatementKernel(notation, out_format, extents)
     try:
         _without_names(named)
         program = prepared(notation, operands, out_format)
@@ -284,23 +323,31 @@ class BoundKernel:
 class StatementKernel:
     """What `scorch.kernel` returns for statements; its programs are compiled already."""
 
-    def __init__(self, notation: str, out_format: Format | str | None) -> None:
+    def __init__(
+        self, notation: str, out_format: Format | str | None, extents: Mapping[str, int] | None = None
+    ) -> None:
         self.notation = notation
         self._out_format = out_format
+        self._extents = extents
 
     def __call__(self, **operands: Any) -> Result:
-        return compute(self.notation, out_format=self._out_format, **operands)
+        return compute(self.notation, out_format=self._out_format, extents=self._extents, **operands)
 
     def __repr__(self) -> str:
         return f"kernel({self.notation!r})"
 
 
 def explain(
-    notation: str | Statement, *operands: Any, out_format: Format | str | None = None, **named: Any
+    notation: str | Statement,
+    *operands: Any,
+    out_format: Format | str | None = None,
+    extents: Mapping[str, int] | None = None,
+    **named: Any,
 ) -> Explanation | Explanations:
     """What `einsum` or `compute` would do with these operands, and why: plans, alternatives with their costs, sources.
 
-    Statements are computed for it, since each is planned when the temporaries that it reads are there.
+    Statements are computed for it, since each is planned when the temporaries that it reads are there; an einsum is
+    only planned. Of a sparse result the expected number of stored values is told, and that of the last run, if any.
 
     >>> import torch
     >>> e = explain("ik,k->i", torch.eye(3).to_sparse_csr(), torch.ones(3))
@@ -308,7 +355,7 @@ def explain(
     C[i] += A[i,k] * B[k]
     """
     if isinstance(notation, Statement) or _is_statement(notation):
-        return _explained((notation, *operands), out_format, named)
+        return _explained((notation, *operands), out_format, extents, named)
     try:
         _without_names(named)
         program = prepared(notation, operands, out_format)
@@ -321,24 +368,24 @@ def explain(
 
 
 def _explained(
-    statements: tuple[str | Statement, ...], out_format: Format | str | None, operands: dict[str, Any]
+    statements: tuple[str | Statement, ...],
+    out_format: Format | str | None,
+    extents: Mapping[str, int] | None,
+    operands: dict[str, Any],
 ) -> Explanation | Explanations:
     """One explanation for each kernel that statements come to."""
     if isinstance(statements[0], str):
         _without_positions(statements[1:])
     written, named = _read(statements, operands)
     try:
-        return _observed(lambda note: _computed(written, named, out_format, note))
+        return _observed(lambda note: _computed(written, named, out_format, note, extents))
     except ScorchError as error:
         raise error.explain_with(_named_context(written, named)) from None
 
 
 def _observed(run: Callable[[engine.Observer], object]) -> Explanation | Explanations:
     """What a run of several statements does."""
-    parts: list[Explanation] = []
-
-    def note(statements: tuple[Assign, ...], program: engine.AnyProgram, storages: Sequence[Storage]) -> None:
-        parts.append(Explanation.of(program, storages, statements))
-
-    run(note)
+    seen: list[tuple[engine.AnyProgram, Sequence[Storage], tuple[Assign, ...]]] = []
+    run(lambda statements, program, storages: seen.append((program, storages, statements)))
+    parts = [Explanation.of(*each) for each in seen]  # when all is done: they tell what the results came to
     return parts[0] if len(parts) == 1 else Explanations(tuple(parts))

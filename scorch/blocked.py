@@ -306,6 +306,8 @@ def _seen(ways: Sequence[tuple[int, ...]], operands: Sequence[Storage]) -> list[
 
 def _stored(storage: Storage, blocks: tuple[int, ...]) -> Storage:
     """An operand with a dimension for the coordinates of blocks, and one for those inside."""
+    if storage.pattern.strides is not None:  # of a view, whose dimensions are not divided in place
+        storage = Storage.from_dense(storage.values.contiguous())
     pattern = storage.pattern.plain
     values = dtypes.tensor_of(storage.vals, storage.dtype)
     if not pattern.format.is_dense:

@@ -31,7 +31,7 @@ class Address(types.Array):
 register_model(Address)(models.ArrayModel)
 
 
-@unbox(Address)  # type: ignore[untyped-decorator]
+@unbox(Address)
 def _unbox_address(typ: Address, number: Any, c: Any) -> Any:
     array = make_array(typ)(c.context, c.builder)
     data = c.builder.bitcast(c.pyapi.long_as_voidptr(number), array.data.type)

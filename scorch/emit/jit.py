@@ -115,7 +115,7 @@ def _numba() -> Any:
         import numba
 
         # Imports numpy.ma, which a call would do otherwise, outside the locks that `_before_fork` waits for.
-        numba.typeof(np.empty(0))  # type: ignore[no-untyped-call]
+        numba.typeof(np.empty(0))
     return numba
 
 

@@ -30,7 +30,8 @@ def print_expr(expr: ir.Expr, outer: int = 0) -> str:
             return f"({made})" if outer and (" " in text or text.startswith("-")) else made
         case ir.Binary(op, left, right):
             level = _BINDING[op]
-            text = f"{print_expr(left, level)} {op} {print_expr(right, level + 1)}"
+            chained = level == _BINDING["=="]  # a == b == c says something else in Python than (a == b) == c
+            text = f"{print_expr(left, level + chained)} {op} {print_expr(right, level + 1)}"
             return f"({text})" if level < outer or (outer and op in _MIXED) else text
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from scorch.errors import UnsupportedError
 from scorch.formats import dtypes
@@ -55,15 +56,16 @@ def combine(op: str, left: ir.Expr, right: ir.Expr, dtype: str) -> ir.Expr:
 def value_of(expr: Expr, dtype: str, kind: Callable[[Access], Kind], read: Callable[[Access], ir.Expr]) -> ir.Expr:
     """The value of an expression in a number type.
 
-    `kind` gives an access's number type, `read` its value. The outermost operator computes in `dtype` if that holds its
-    arguments' types, every other one in its own. Scalars are multiplied before vectors.
+    `kind` gives an access's number type, `read` its value. An operator computes in `dtype` if that holds its
+    arguments' types, and so do those inside it, which may spare an overflow between; else in its own. Scalars are
+    multiplied before vectors.
     """
     if isinstance(expr, Literal):
-        return ir.Const(expr.value, dtype)
+        return _constant(expr.value, dtype)
     if isinstance(expr, Access):
         return as_dtype(read(expr), dtype)
     if expr.op == "stored":
-        return ir.Const(True, dtype)  # a loop that gets here has met an entry
+        return _constant(True, dtype)  # a loop that gets here has met an entry
     rule = operator(expr.op)
     natural = argument_type(expr, tuple(kind_of(arg, kind) for arg in expr.args)).dtype
     bits = rule.gives_bool or rule.name in ("and", "or")  # whose result may be wanted as a number
@@ -74,6 +76,10 @@ def value_of(expr: Expr, dtype: str, kind: Callable[[Access], Kind], read: Calla
         return as_dtype(_select(condition, yes, no, inside), dtype)
     args = [value_of(arg, inside, kind, read) for arg in expr.args]
     return as_dtype(_applied(expr, args, inside), dtype)
+
+
+def _constant(value: Any, dtype: str) -> ir.Const:
+    return ir.Const(int(value) if isinstance(value, bool) and dtype != "bool" else value, dtype)
 
 
 def _holds(dtype: str, other: str) -> bool:

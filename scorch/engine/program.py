@@ -45,6 +45,7 @@ class Program:
         wanted = plan.wanted
         self.wanted = wanted if wanted is not None and wanted != plan.kernel.result.format else None
         self.rounded = dtypes.to_torch(plan.dtype) if plan.dtype != plan.kernel.result.dtype else None
+        self.stored: int | None = None  # values that the last sparse result stored
         self.source = compiled.module.source
         self.path: Path | None = compiled.path
         simple = not self.reorderings and self.wanted is None and self.rounded is None and self.launch.is_natural
@@ -68,6 +69,8 @@ class Program:
         if self.wanted is not None:
             assert isinstance(result, Storage)
             result = reorder.reformat(result, self.wanted)
+        if isinstance(result, Storage):
+            self.stored = result.pattern.nnz
         return result if self.rounded is None else _rounded(result, self.rounded)
 
 

@@ -17,16 +17,16 @@ from scorch.engine.kept import find, remember, settings
 from scorch.engine.problem import result_type
 from scorch.engine.program import Program, Result
 from scorch.errors import UnsupportedError
-from scorch.formats import Format, Storage, dtypes
+from scorch.formats import Format, Storage, csf, dtypes
 from scorch.formats.memory import bytes_text
-from scorch.formats.storage import Values, as_tensor, hold
+from scorch.formats.storage import Values, hold
 from scorch.ir.absence import absent_value
 from scorch.ir.canonical import canonical, canonical_run
 from scorch.ir.einsum import operand_names
 from scorch.ir.narrow import narrowed
 from scorch.ir.notation import Assign, Expr, Literal, accesses, check_extents
 from scorch.ir.reduction import with_absent_entries
-from scorch.ir.statement import ABSENT
+from scorch.ir.statement import ABSENT, is_masked
 from scorch.runtime import threads
 from scorch.schedule import fuse
 from scorch.schedule.problem import Operand
@@ -71,7 +71,7 @@ def _temporary(statement: Assign, result: Result, known: Mapping[str, Storage]) 
         return Storage.from_dense(result)
     read = {access.tensor: known[access.tensor] for access in statement.accesses if access.tensor in known}
     fills = tuple((name, s.fill) for name, s in read.items() if not s.pattern.format.is_dense)
-    masked = not statement.reduced and _absent_value(statement.expr, fills) == ABSENT
+    masked = (not statement.reduced or is_masked(statement)) and _absent_value(statement.expr, fills) == ABSENT
     return Storage(result.pattern, result.values, ABSENT.value) if masked else result
 
 
@@ -156,9 +156,17 @@ class _Step:
         sparse = [(name, s.fill) for name in names if not (s := self.known[name]).pattern.format.is_dense]
         *parts, rest = _narrowed(statement, tuple(sparse))
         for part in parts:
-            made = self._single(part, None, None)
-            self.known[part.target.tensor] = made if isinstance(made, Storage) else Storage.from_dense(made)
+            self.known[part.target.tensor] = self._part(part)
         return self._single(rest, wanted, dtype)
+
+    def _part(self, statement: Assign) -> Storage:
+        """A part of an expression, which must not store more than its operands do: what is absent annihilates."""
+        made = self._single(statement, None, None)
+        sparse = {a.tensor: s.fill for a in statement.accesses if not (s := self.known[a.tensor]).pattern.format.is_dense}
+        padded = isinstance(made, torch.Tensor) or made.pattern.format.levels[-1].full
+        if padded and statement.target.indices and absent_value(statement.expr, sparse) is not None:
+            made = self._single(statement, csf(len(statement.target.indices)), None)
+        return made if isinstance(made, Storage) else Storage.from_dense(made)
 
     def _single(self, statement: Assign, wanted: Format | None, dtype: str | None) -> Result:
         renamed, tensors = canonical(statement)
@@ -214,7 +222,7 @@ class Filled:
 
     def __call__(self, vals: list[Values], observe: Observer | None = None) -> Result:
         bound = zip(self.operands, vals, strict=True)
-        storages = [Storage(pattern(), as_tensor(val, dtype), fill) for (pattern, dtype, fill), val in bound]
+        storages = [Storage.of_vals(pattern(), val, dtype, fill) for (pattern, dtype, fill), val in bound]
         return compute((self.statement,), dict(zip(self.names, storages, strict=False)), self.wanted, observe=observe)
 
 

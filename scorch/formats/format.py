@@ -165,7 +165,7 @@ class Format:
         'dense, compressed(nonordered)'
         """
         lists = any(level.branchless for level in self.levels)
-        return self.repeated if lists else self._loosened(ordered=False)
+        return self.repeated if lists else self._loosened()
 
     @cached_property
     def repeated(self) -> Format:
@@ -174,11 +174,15 @@ class Format:
         >>> Format("dense, compressed").repeated.spelling
         'dense, compressed(nonordered, nonunique)'
         """
-        return self._loosened(ordered=False, unique=False)
+        return self._loosened(repeats=True)
 
-    def _loosened(self, **flags: bool) -> Format:
-        levels = tuple(level if level.full else replace(level, **flags) for level in self.sorted.levels)
-        return Format(levels, self.order, self.blocks)
+    def _loosened(self, repeats: bool = False) -> Format:
+        levels = list(self.sorted.levels)
+        for depth, level in enumerate(levels):
+            if not level.full:
+                ends = depth == len(levels) - 1 or levels[depth + 1].branchless  # only such a level may repeat itself
+                levels[depth] = replace(level, ordered=False, unique=level.unique and not (repeats and ends))
+        return Format(tuple(levels), self.order, self.blocks)
 
     def permuted(self, dims: tuple[int, ...]) -> Format:
         """The format of the same levels where dimension dims[d] has become the d-th.

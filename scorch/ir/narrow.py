@@ -57,7 +57,7 @@ class _Parts:
 
     def narrow(self, expr: Expr) -> Expr:
         """The expression with few cases: `WIDEST`, or `DEEPEST` in deep loops; its arguments narrowed first."""
-        if not isinstance(expr, Apply) or expr.op == "stored":
+        if not isinstance(expr, Apply):
             return expr
         made = Apply(expr.op, tuple(map(self.narrow, expr.args)))
         limit = WIDEST if len(self.statement.indices) < 3 else DEEPEST

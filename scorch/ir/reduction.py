@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import cmath
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -52,10 +53,13 @@ def with_absent_entries(statement: Assign, fills: Mapping[str, Any], extents: Ma
 def _completed(reduce: str, met: Access, count: Access, value: Literal, places: int) -> Expr:
     """What was met, with the value of every other place reduced into it."""
     left = Apply("sub", (Literal(places), count))
+    all_of_them: Expr
     if reduce == "add":
-        return Apply("add", (met, Apply("mul", (left, value))))
-    if reduce == "mul":
-        all_of_them: Expr = Apply("mul", (met, Apply("pow", (value, left))))
+        all_of_them = Apply("add", (met, Apply("mul", (left, value))))
+        if cmath.isfinite(value.value):
+            return all_of_them
+    elif reduce == "mul":
+        all_of_them = Apply("mul", (met, Apply("pow", (value, left))))
     else:
         all_of_them = Apply(reduce, (met, value))
     return Apply("where", (Apply("lt", (count, Literal(places))), all_of_them, met))

@@ -11,11 +11,20 @@ from dataclasses import dataclass
 
 import torch
 
+from scorch.errors import DtypeError
 from scorch.formats import dtypes
 from scorch.ir.notation import Access, Apply, Assign, Expr, Literal
 from scorch.ir.operators import operator
 
 __all__ = ["Kind", "argument_type", "kind_of", "promoted", "type_of"]
+
+
+_NUMERIC = {
+    "neg": "use not(...), or where(..., -1, 0) for a number",
+    "sub": "use != for exclusive or, or where(..., 1, 0) for numbers",
+    "sign": "a truth value is its own sign",
+}
+"""Operators that truth values lack, and what to write instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +43,8 @@ def kind_of(expr: Expr, kind: Callable[[Access], Kind]) -> Kind:
     'float32'
     >>> kind_of(Apply("gt", (a, Literal(0))), lambda _: Kind("float64")).dtype
     'bool'
+
+    DtypeError for a difference, negation or sign of truth values.
     """
     if isinstance(expr, Access):
         return kind(expr)
@@ -43,6 +54,8 @@ def kind_of(expr: Expr, kind: Callable[[Access], Kind]) -> Kind:
         return Kind("bool")
     args = tuple(kind_of(arg, kind) for arg in expr.args)
     made = argument_type(expr, args)
+    if made.dtype == "bool" and expr.op in _NUMERIC:
+        raise DtypeError(f"{expr} is of truth values, which have no {expr.op}: {_NUMERIC[expr.op]}")
     return Kind("bool" if operator(expr.op).gives_bool else made.dtype, made.weight)
 
 

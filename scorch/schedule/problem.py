@@ -17,6 +17,7 @@ from scorch.ir.operators import identity
 from scorch.ir.plan import TensorSpec
 from scorch.ir.statement import ABSENT
 from scorch.schedule.machine import Machine, host
+from scorch.schedule.prices import Prices, in_force
 from scorch.schedule.statistics import Statistics, expected_distinct, product, statistics
 
 __all__ = ["Operand", "Problem"]
@@ -35,14 +36,16 @@ class Operand:
     shape: tuple[int, ...]
     converted: frozenset[Format] = frozenset()  # formats into which the pattern was reordered before
     fill: Any = 0
+    packing: str = ""  # how its index arrays were packed, if they were
 
     @classmethod
     def of(cls, name: str, pattern: Pattern, dtype: str, fill: Any = 0) -> Operand:
         """An operand that is there."""
-        levels = zip(pattern.format.levels, pattern.arrays, strict=True)
+        levels = zip(pattern.format.levels, pattern.packed.arrays, strict=True)
         bits = tuple(tuple(arrays[part].itemsize * 8 for part in level.arrays) for level, arrays in levels)
         converted = frozenset(key[1] for key in list(pattern.cache) if key[0] == "reorder")
-        return cls(name, pattern.format, dtype, statistics(pattern), bits, pattern.shape, converted, fill)
+        found = statistics(pattern)
+        return cls(name, pattern.format, dtype, found, bits, pattern.shape, converted, fill, pattern.packing)
 
     def spec(self, format: Format | None = None) -> TensorSpec:
         """The operand as a kernel sees it, as it is or converted to another format."""
@@ -66,6 +69,7 @@ class Problem:
 
     `dtype` is the number type of all arithmetic, `rounded` that of the result if it is another: a half type.
     `onto` names an operand whose very pattern the result takes, zeros included where other operands have nothing.
+    `choice` asks for the plan that an alternative describes, whatever it is expected to cost.
     """
 
     statement: Assign
@@ -78,6 +82,8 @@ class Problem:
     rounded: str | None = None
     onto: str | None = None
     machine: Machine = field(default_factory=host)
+    prices: Prices = field(default_factory=in_force)
+    choice: str | None = None
     by_name: dict[str, Operand] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -105,9 +111,11 @@ class Problem:
     @property
     def fill(self) -> Any:
         """The value of the result where nothing is stored: of a reduction that met nothing, its identity."""
-        if self.absent is None or self.absent == ABSENT:
+        if self.absent is None:
             return 0
-        return identity(self.statement.reduce, self.dtype) if self.statement.reduced else self.absent.value
+        if self.statement.reduced:
+            return identity(self.statement.reduce, self.dtype)
+        return 0 if self.absent == ABSENT else self.absent.value
 
     def lattice(self, index: str, formats: Mapping[str, Format]) -> Lattice:
         """What a loop over the index visits, the operands being in these formats."""

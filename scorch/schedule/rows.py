@@ -36,7 +36,7 @@ from scorch.ir.plan import (
     Where,
     Workspace,
 )
-from scorch.schedule.cost import PRICES, nest_cost
+from scorch.schedule.cost import nest_cost
 from scorch.schedule.nest import Nest, build_nest
 from scorch.schedule.partition import CHUNK, SERIAL_BELOW
 from scorch.schedule.problem import Operand, Problem, appended_bits
@@ -97,7 +97,7 @@ def plan_rows(problems: Sequence[Problem]) -> Plan | None:
     outermost, work = group.prefix[0], _cost(group)
     partition = _partition(group, outermost, work)
     share = 1.0 if partition.unit == "serial" else 1.0 / (last.threads * PARALLEL)
-    cost = work * share + (PRICES.launch if partition.unit != "serial" else 0.0)
+    cost = work * share + (last.prices.launch if partition.unit != "serial" else 0.0)
     made = group.made
     operands = {o.name: o for p in problems for o in p.operands if o.name not in made}
     kernel = Kernel(
@@ -112,11 +112,13 @@ def plan_rows(problems: Sequence[Problem]) -> Plan | None:
     extents = {v: e for p in problems for v, e in p.extents.items()}
     reasons = (
         *(f"{o.name}: {o.statistics}" for o in operands.values() if not o.format.is_dense),
-        f"estimated loops {work * share / 1000:.4g} us",
+        f"estimated loops {work * share / 1000:.4g} us, by {last.prices.origin}",
     )
     shown = (Alternative(f"one kernel, rows of {' '.join(group.prefix)}", cost / 1000),)
     wanted = kernel.result.format
-    return Plan(kernel, (), partition, tuple(extents.items()), cost / 1000, last.result_dtype, reasons, shown, wanted)
+    shared = operands[assembly.source.tensor].statistics.nnz if assembly.source else None
+    time, dtype = cost / 1000, last.result_dtype
+    return Plan(kernel, (), partition, tuple(extents.items()), time, dtype, reasons, shown, wanted, shared)
 
 
 def _grouped(problems: Sequence[Problem]) -> _Group | None:
@@ -302,9 +304,8 @@ def _nest(group: _Group, problem: Problem) -> Stmt | None:
         if not reduced and walker is not None:
             unroll = in_flight(tile, _row_mean(group, walker))
     shape = (tiled, tile) if tiled and tile else None
-    return build_nest(
-        Nest(statement, order, problem.dtype, shape, unroll=unroll, beside=beside, lanes=lanes, register=register)
-    )
+    how = Nest(statement, order, problem.dtype, shape, unroll=unroll, beside=beside, lanes=lanes, register=register)
+    return build_nest(how)
 
 
 def _shortened(group: _Group, problem: Problem) -> Assign:
@@ -382,7 +383,7 @@ def _nest_cost(group: _Group, problem: Problem) -> float:
     read = {a.tensor for a in problem.accesses if order and order[-1] in a.indices}
     if lanes and read <= set(group.made):  # rows of this kernel, in the first cache, without coordinates
         rows = problem.visits((*group.prefix, *order[:-1]))
-        return rows * PRICES.loop + problem.visits((*group.prefix, *order)) / lanes * PRICES.vector
+        return rows * problem.prices.loop + problem.visits((*group.prefix, *order)) / lanes * problem.prices.vector
     return nest_cost(problem, (*group.prefix, *order), tiled, formats)
 
 

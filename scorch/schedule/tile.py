@@ -59,7 +59,7 @@ def can_tile(problem: Problem, index: str, formats: Mapping[str, Format]) -> boo
         format = formats[access.tensor]
         path = level_indices(access, format)
         seen = True
-        if path[-1] != index or not format.levels[-1].full:
+        if path[-1] != index or not format.levels[-1].contiguous:
             return False
         if dtypes.computed(problem.by_name[access.tensor].dtype) != problem.dtype:
             return False  # vectors of another number type would need another number of registers each
@@ -146,6 +146,8 @@ def position_lanes(problem: Problem, index: str, formats: Mapping[str, Format]) 
         path = level_indices(access, format)
         if path[-1] != index or problem.by_name[access.tensor].dtype != problem.dtype:
             return 0  # lanes of another number type are gathered one by one
+        if format.levels[-1].full and not format.levels[-1].contiguous:
+            return 0
         if not format.levels[-1].full:
             walkers.append(access)
     if len(walkers) != 1 or not problem.is_linear:

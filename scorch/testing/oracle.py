@@ -16,7 +16,7 @@ import torch
 from scorch.formats import dtypes
 from scorch.ir.notation import Access, Assign, Expr, Literal
 from scorch.ir.operators import identity
-from scorch.ir.statement import ABSENT
+from scorch.ir.statement import ABSENT, is_masked
 from scorch.tensor import Tensor
 from scorch.testing.functions import annihilated, applied, common
 
@@ -29,6 +29,7 @@ _OTHER = {
     torch.float64: torch.float32,
     torch.complex64: torch.complex128,
     torch.complex128: torch.complex64,
+    **dict.fromkeys((torch.uint8, torch.int8, torch.int16, torch.int32), torch.int64),
 }
 _TOLERANCE = {torch.float16: 2e-2, torch.bfloat16: 5e-2}
 Scalar: TypeAlias = "bool | int | float | complex"
@@ -66,8 +67,9 @@ class Expected:
 def reference(statements: Sequence[Assign], operands: Mapping[str, Tensor]) -> Expected:
     """The result of normalised statements over tensors.
 
-    A place is not certain where number types of another precision give something else, so that rounding decides, nor
-    where the result depends on whether a temporary stores some place, which is the schedule's to choose.
+    A place is not certain where number types of another precision give something else, so that rounding or an overflow
+    between decides, nor where the result depends on whether a temporary stores some place, which is the schedule's to
+    choose.
 
     >>> import scorch
     >>> from scorch.ir.normalise import normalise
@@ -83,15 +85,16 @@ def reference(statements: Sequence[Assign], operands: Mapping[str, Tensor]) -> E
     tolerance = max(_TOLERANCE.get(kind, 1e-4) for kind in kinds)
     certain = torch.ones(runs[0].shape, dtype=torch.bool)
     for run in runs[1:]:
-        certain &= close(run, runs[0], tolerance)
+        certain &= close(runs[0], run, tolerance)
     return Expected(runs[0], certain, tolerance)
 
 
 def close(left: torch.Tensor, right: torch.Tensor, tolerance: float) -> torch.Tensor:
-    """Where two tensors agree up to a tolerance, absolute for small values; NaN agrees with NaN."""
+    """Where two tensors agree up to a tolerance, absolute for small values; NaN agrees with NaN. Integers agree
+    modulo what the type of the left ones holds."""
     wide = torch.complex128 if left.is_complex() or right.is_complex() else torch.float64
-    if not left.is_floating_point() and not left.is_complex() and left.dtype == right.dtype:
-        return left == right
+    if not any(x.is_floating_point() or x.is_complex() for x in (left, right)):
+        return left == right.to(left.dtype)
     return torch.isclose(left.to(wide), right.to(wide), rtol=tolerance, atol=tolerance, equal_nan=True)
 
 
@@ -141,7 +144,7 @@ class _Space:
         )
         if self.statement.reduced:
             value = _reduced(self.statement.reduce, value, gone, keep)
-            known, gone = known.all(-1), gone.all(-1)
+            known, gone = known.all(-1), gone.all(-1) & is_masked(self.statement)  # else of no values: the identity
         elif len(shape) > rank:
             value, known, gone = (x[..., 0] for x in (value, known, gone))
         value = torch.where(gone, torch.zeros((), dtype=value.dtype), value) if keep else value

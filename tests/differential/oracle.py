@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 import scorch
+from scorch import testing
 from scorch.formats import Format, dtypes, resolve
 
 Array = np.ndarray[Any, Any]
@@ -36,68 +37,8 @@ def random_array(
 
 
 def build(array: Array, format: Format | str, rng: np.random.Generator | None = None) -> scorch.Tensor:
-    """A Tensor whose level arrays are made here, not by the library.
-
-    Where the format allows it and `rng` is given, coordinates are shuffled and some are stored twice.
-    """
-    format = resolve(format, array.ndim)
-    coords = np.stack(np.nonzero(array)) if array.ndim else np.zeros((0, int(array != 0)), dtype=np.int64)
-    values = array[tuple(coords)] if array.ndim else array.reshape(1)
-    coords = coords[list(format.order)]
-    if rng is not None and not format.is_unique:
-        coords, values = _doubled(coords, values, rng)
-    if array.ndim:
-        keys = _keys(coords, format, rng)
-        sort = np.lexsort(keys[::-1])
-        coords, values = coords[:, sort], values[sort]
-    arrays, slots, count = _levels(format, coords, array.shape)
-    stored = np.zeros(count, dtype=array.dtype)
-    stored[slots] = values
-    if format.is_dense:
-        in_order = torch.from_numpy(array.transpose(format.order).copy())
-        return scorch.tensor(in_order.permute(tuple(np.argsort(format.order).tolist())))
-    return scorch.Tensor.from_levels(array.shape, format, arrays, torch.from_numpy(stored))
-
-
-def _doubled(coords: Array, values: Array, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Some entries stored twice: the value and a zero, so that neither sums nor bool values change."""
-    again = np.flatnonzero(rng.random(len(values)) < 0.4)
-    zeros = np.zeros(len(again), dtype=values.dtype)
-    return np.concatenate([coords, coords[:, again]], axis=1), np.concatenate([values, zeros])
-
-
-def _keys(coords: Array, format: Format, rng: np.random.Generator | None) -> list[Array]:
-    """What to sort by: the coordinates, and at random from the first unordered level on."""
-    ordered = next((n for n, level in enumerate(format.levels) if not level.ordered), format.ndim)
-    if rng is None or ordered == format.ndim:
-        return list(coords)
-    return [*coords[:ordered], rng.random(coords.shape[1])]
-
-
-def _levels(format: Format, coords: Array, shape: tuple[int, ...]) -> tuple[list[dict[str, Array]], Array, int]:
-    """Level arrays for coordinates that are sorted as they shall be stored, and the position of each."""
-    parents, count = np.zeros(coords.shape[1], dtype=np.int64), 1
-    arrays: list[dict[str, Array]] = []
-    for depth, level in enumerate(format.levels):
-        if level.full:
-            extent = shape[format.order[depth]]
-            arrays.append({})
-            parents, count = parents * extent + coords[depth], count * extent
-        elif not level.branchless:
-            group = coords[depth : _group_end(format, depth)]
-            new = np.ones(len(parents), dtype=bool)
-            if format.levels[depth + len(group) - 1].unique:
-                new[1:] = (parents[1:] != parents[:-1]) | (group[:, 1:] != group[:, :-1]).any(axis=0)
-            pos = np.searchsorted(parents[new], np.arange(count + 1))
-            arrays += [{"crd": column[new]} for column in group]
-            arrays[depth]["pos"] = pos
-            parents, count = np.cumsum(new) - 1, int(new.sum())
-    return arrays, parents, count
-
-
-def _group_end(format: Format, depth: int) -> int:
-    """Behind the last of the singleton levels that share the positions of the level at `depth`."""
-    return next((n for n in range(depth + 1, format.ndim) if not format.levels[n].branchless), format.ndim)
+    """A Tensor with entries where the array is not 0, whose level arrays are made by `scorch.testing`."""
+    return testing.build(array, resolve(format, array.ndim), rng=rng)
 
 
 def reference(notation: str, arrays: list[Array]) -> Array:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scorch.formats import Compressed, Dense, Format, Level, Singleton
+from scorch.formats import Format
+from scorch.testing.strategies import formats
 from tests.differential.chooser import Chooser
 from tests.differential.expressions import DEEP
 from tests.differential.oracle import build, check, random_array, reference
@@ -22,24 +23,6 @@ search = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-
-
-@st.composite
-def formats(draw: st.DrawFn, rank: int) -> Format:
-    """Any legal format of a rank: dense, compressed and coordinate lists in any order; the last may be unordered."""
-    levels: list[Level] = []
-    while len(levels) < rank:
-        depth = draw(st.integers(0, rank - len(levels)))
-        if depth == 0:
-            levels.append(Dense())
-            continue
-        ordered, unique = True, True
-        if depth == rank - len(levels):
-            ordered, unique = draw(st.sampled_from(((True, True), (True, True), (True, False), (False, False))))
-        for n in range(depth):
-            kind = Singleton if n else Compressed
-            levels.append(kind(ordered=ordered, unique=unique and n == depth - 1))
-    return Format(tuple(levels), tuple(draw(st.permutations(range(rank)))))
 
 
 @dataclass(frozen=True)

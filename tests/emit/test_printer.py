@@ -25,6 +25,8 @@ def binary(op: str, left: ir.Expr, right: ir.Expr) -> ir.Binary:
         (binary("-", i, binary("-", j, n)), "i - (j - n)"),
         (binary("-", binary("-", i, j), n), "i - j - n"),
         (binary("and", binary("<", i, j), binary("==", i, n)), "i < j and i == n"),
+        (binary("==", binary("!=", i, j), n), "(i != j) == n"),
+        (binary("==", i, binary("<", j, n)), "i == (j < n)"),
         (binary("&", binary(">>", i, j), n), "(i >> j) & n"),
         (ir.Load(a, i), "a[at(i)]"),
         (ir.Load(a, ir.Const(3)), "a[3]"),

@@ -95,3 +95,12 @@ def test_unsorted_names_are_found_again(name: str) -> None:
 
 def test_lists_without_an_order_may_repeat_themselves() -> None:
     assert str(resolve("coo(unsorted, repeated)", 2)) == "coo(unsorted)"
+
+
+def test_any_unordered_format_has_a_text() -> None:
+    loose = Format("compressed, compressed(nonordered, nonunique)")
+    assert resolve(str(loose), 2) == loose
+    assert (
+        Format("compressed, compressed").repeated.spelling
+        == "compressed(nonordered), compressed(nonordered, nonunique)"
+    )

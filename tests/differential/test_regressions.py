@@ -1,0 +1,89 @@
+"""Statements that random cases have found wrong, each small enough to be checked by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import scorch
+from scorch.errors import DtypeError
+from scorch.ir.narrow import narrowed
+from scorch.ir.normalise import normalise
+from scorch.ir.parse import parse_statements
+from scorch.ir.reduction import with_absent_entries
+from scorch.tensor import Tensor
+
+INF = float("inf")
+pytestmark = pytest.mark.usefixtures("plain")
+
+
+def sparse(*values: float | bool, fill: float = 0) -> Tensor:
+    """A vector whose entries are those that differ from its fill."""
+    kept = [n for n, value in enumerate(values) if value != fill]
+    return scorch.from_coo([kept], torch.tensor([values[n] for n in kept]), (len(values),), fill=fill)
+
+
+def result(text: str, **operands: Tensor | torch.Tensor) -> list[float]:
+    made = scorch.compute(text, out_format="dense", **operands)
+    assert isinstance(made, torch.Tensor)
+    return made.tolist()  # type: ignore[no-any-return]
+
+
+def test_comparison_of_a_comparison_is_no_chain() -> None:
+    A, B, D = torch.tensor([1, 1, 0]), torch.tensor([0, 1, 0]), torch.tensor([True, True, True])
+    assert result("C[i] = (A[i] != B[i]) == D[i]", A=A, B=B, D=D) == [True, False, False]
+    assert result("C = (False == A) == False", A=torch.tensor(0)) is False
+
+
+def test_a_sum_counts_absent_truth_values_in_lanes_of_integers() -> None:
+    A = scorch.from_coo([[0, 1], [1, 2]], torch.tensor([True, True]), (2, 3))
+    assert result("C[i] += A[i,k] != True", A=A) == [2, 2]
+    X = torch.tensor([1.0, 2.0])
+    assert result("T[i] += not(A[i,k]); C[i] = X[i] + T[i]", A=A, X=X) == [3.0, 4.0]
+
+
+def test_no_infinity_is_added_where_no_entry_is_absent() -> None:
+    A = scorch.from_coo([[0, 0, 1], [0, 1, 0]], [1.0, 2.0, 3.0], (2, 2), fill=INF)
+    assert result("c[i] += A[i,k]", A=A) == [3.0, INF]
+
+
+@pytest.mark.parametrize(("op", "empty"), [("+=", 0.0), ("*=", 1.0), ("max=", -INF), ("min=", INF)])
+def test_reduction_of_no_value_is_the_identity(op: str, empty: float) -> None:
+    B, A = sparse(0.0, 2.0, 0.0), torch.tensor([3.0])
+    direct = f"X[j] {op} where(stored(B[j]), A[k], absent)"
+    assert result(direct, A=A, B=B) == [empty, 3.0, empty]
+    assert result(f"T[j,k] = where(stored(B[j]), A[k], absent); X[j] {op} T[j,k]", A=A, B=B) == [empty, 3.0, empty]
+
+
+@pytest.mark.parametrize("text", ["C[i] = -A[i]", "C[i] = A[i] - A[i]", "C[i] = x[i] + sign(A[i])"])
+def test_truth_values_are_not_subtracted(text: str) -> None:
+    operands = {"A": sparse(True, False), "x": torch.ones(2)}
+    with pytest.raises(DtypeError, match="truth values"):
+        result(text, **{name: x for name, x in operands.items() if f"{name}[" in text})
+
+
+def test_what_is_counted_as_stored_is_narrowed_as_well() -> None:
+    text = "C[i,j] max= max(A[i,j,k], B[i,j,k]) - max(D[i,j,k] * E[i,j,k], F[i,j,k])"
+    fills = dict.fromkeys("ABDEF", 0)
+    (statement,) = normalise(parse_statements(text))
+    _, count, _ = with_absent_entries(statement, fills, {"i": 2, "j": 2, "k": 2})
+    *parts, last = narrowed(count, fills)
+    assert [part.target.tensor for part in parts] == [f"C.count.part{n}" for n in range(3)]
+    assert str(last) == "C.count[i,j] += where(stored(C.count.part2[i,j,k]), 1, 0)"
+
+
+def test_a_sampled_product_has_no_value_outside_its_mask() -> None:
+    M = scorch.from_coo([[0, 0, 1], [0, 2, 1]], [1.0, 1.0, 1.0], (2, 3))
+    Q, K = torch.tensor([[1.0, -2.0], [-3.0, -1.0]]), torch.tensor([[-1.0, 0.0], [0.0, 1.0], [-2.0, 1.0]])
+    scores = "S[i,j] = where(stored(M[i,j]), Q[i,d] * K[j,d], absent)"
+    product = torch.where(M.to_dense() != 0, Q @ K.T, torch.tensor(-INF))
+    assert result(f"{scores}; m[i] max= S[i,j]", M=M, Q=Q, K=K) == product.amax(1).tolist() == [-1.0, -1.0]
+    softmax = f"{scores}; m[i] max= S[i,j]; E[i,j] = exp(S[i,j] - m[i]); s[i] += E[i,j]; C[i,j] = E[i,j] / s[i]"
+    found = torch.tensor(result(softmax, M=M, Q=Q, K=K))
+    torch.testing.assert_close(found, torch.softmax(product, 1))
+
+
+def test_parts_of_wide_expressions_store_no_more_than_their_operands() -> None:
+    A, B = scorch.from_coo([[0]], [2.0], (2,)), scorch.from_coo([[0], [0]], [1.0], (2, 2))
+    G = scorch.from_coo([[0, 1], [0, 1]], [4.0, 0.0], (2, 2))
+    assert result("X[i] = where(B[i,i], A[i], A[i]) / G[i,i]", A=A, B=B, G=G) == [0.5, 0.0]
