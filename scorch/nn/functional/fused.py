@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 import scorch
+from scorch.autograd import transforming
 from scorch.nn.functional.epilogue import Activation, epilogue
-from scorch.operand import bind
 
 __all__ = ["is_plain_call", "product"]
 
@@ -29,7 +29,9 @@ def is_plain_call(*operands: Any) -> bool:
     >>> is_plain_call(torch.ones(2)), is_plain_call(torch.ones(2, requires_grad=True))
     (True, False)
     """
-    return not torch.compiler.is_compiling() and bind([x for x in operands if x is not None]) is not None
+    if torch.compiler.is_compiling() or transforming():
+        return False
+    return not (torch.is_grad_enabled() and any(getattr(x, "requires_grad", False) for x in operands))
 
 
 def product(
@@ -50,12 +52,12 @@ def product(
     >>> a = scorch.tensor([[0.0, 2.0], [1.0, 0.0]], "csr")
     >>> product(a, torch.eye(2), torch.tensor([0.5, -3.0]), "relu")
     tensor([[0.5000, 0.0000],
-            [1.0000, 0.0000]])
+            [1.5000, 0.0000]])
     """
     inside = activation if activation is None or isinstance(activation, str) else "torch"
     known = inside in _EXPRESSIONS
     given = {"b": bias, "D": added, "s": scale}
-    operands: dict[str, Any] = {name: tensor for name, tensor in given.items() if tensor is not None}
+    operands = {name: tensor for name, tensor in given.items() if tensor is not None}
     text = _text(inside if known else None, tuple(operands), by_row, b.ndim)
     result = scorch.compute(text, out_format="dense", A=a, B=b, **operands)
     assert isinstance(result, torch.Tensor)
