@@ -66,6 +66,13 @@ def _parser() -> argparse.ArgumentParser:
         help="whole models: the same as --family end-to-end",
     )
     add(
+        "--algebra",
+        dest="family",
+        action="store_const",
+        const=("algebra",),
+        help="whole expressions: the same as --family algebra",
+    )
+    add(
         "--case",
         default="*",
         metavar="GLOB",

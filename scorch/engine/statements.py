@@ -162,7 +162,9 @@ class _Step:
     def _part(self, statement: Assign) -> Storage:
         """A part of an expression, which must not store more than its operands do: what is absent annihilates."""
         made = self._single(statement, None, None)
-        sparse = {a.tensor: s.fill for a in statement.accesses if not (s := self.known[a.tensor]).pattern.format.is_dense}
+        sparse = {
+            a.tensor: s.fill for a in statement.accesses if not (s := self.known[a.tensor]).pattern.format.is_dense
+        }
         padded = isinstance(made, torch.Tensor) or made.pattern.format.levels[-1].full
         if padded and statement.target.indices and absent_value(statement.expr, sparse) is not None:
             made = self._single(statement, csf(len(statement.target.indices)), None)
