@@ -85,6 +85,13 @@ def _parser() -> argparse.ArgumentParser:
         help=f"every family and the roofline; the tables go to {DOCUMENT} unless --markdown names another file",
     )
     add(
+        "--algebra",
+        dest="family",
+        action="store_const",
+        const=("algebra",),
+        help="whole expressions: the same as --family algebra",
+    )
+    add(
         "--case",
         default="*",
         metavar="GLOB",

@@ -16,6 +16,7 @@ _EXACT = ("neg", "abs", "square", "relu", "sign")
 _SMOOTH = ("exp", "sin", "cos", "tanh", "sigmoid", "erf", "expm1", "atan", "asinh", "floor", "ceil", "round", "trunc")
 _COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
 _REDUCTIONS = ("add", "add", "mul", "max", "min")
+_NAMES = "ABDEFGHMNPQRSUVW"
 _EXTENTS = (3, 4, 2, 5, 1, 0)
 
 
@@ -45,7 +46,8 @@ class Vocabulary:
         known = [name for name, other in self.shapes.items() if other == shape]
         if known and self.rng.random() < 0.4:
             return Access(self.rng.choice(known), tuple(indices))
-        name = "ABDEFGHMNPQRSUVW"[len(self.shapes)]
+        count = len(self.shapes)
+        name = _NAMES[count] if count < len(_NAMES) else f"A{count}"
         self.shapes[name] = shape
         return Access(name, tuple(indices))
 

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 from asv_benchmarks.compare.model import Case, Family, Options
 
-from . import convert, end_to_end, latency, memory, overhead, schedules, sddmm, spmm, spmspm, spmv
+from . import algebra, convert, end_to_end, latency, memory, overhead, schedules, sddmm, spmm, spmspm, spmv
 
 __all__ = ["FAMILIES", "find", "select", "usual"]
 
@@ -20,6 +20,7 @@ FAMILIES: dict[str, Family] = {
         spmspm.UNSORTED,
         sddmm.FAMILY,
         convert.FAMILY,
+        algebra.FAMILY,
         overhead.FAMILY,
         latency.FAMILY,
         memory.FAMILY,

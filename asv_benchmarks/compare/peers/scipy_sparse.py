@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from asv_benchmarks.compare.model import Contender, LeftOut, Peer
+from asv_benchmarks.compare.tasks import algebra
 
 from .blocks import block_size
 
@@ -92,6 +93,7 @@ PEER = Peer(
         "add": _add,
         "multiply": _multiply,
         "small": _times,
+        **algebra.SCIPY,
     },
     modules=("scipy", "numpy"),
 )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from . import attention, connected, graphs
+from . import algebra, attention, connected, graphs
 from .common import Operations
 
 __all__ = ["DENSE", "SCORCH", "SPARSE"]
 
-SCORCH: Operations = {**graphs.SCORCH, **connected.SCORCH, **attention.SCORCH}
+SCORCH: Operations = {**graphs.SCORCH, **connected.SCORCH, **attention.SCORCH, **algebra.SCORCH}
 SPARSE: Operations = {**graphs.SPARSE, **connected.SPARSE, **attention.SPARSE}
 DENSE: Operations = {**graphs.DENSE, **connected.DENSE, **attention.DENSE}

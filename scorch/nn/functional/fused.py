@@ -57,7 +57,7 @@ def product(
     inside = activation if activation is None or isinstance(activation, str) else "torch"
     known = inside in _EXPRESSIONS
     given = {"b": bias, "D": added, "s": scale}
-    operands = {name: tensor for name, tensor in given.items() if tensor is not None}
+    operands: dict[str, Any] = {name: tensor for name, tensor in given.items() if tensor is not None}
     text = _text(inside if known else None, tuple(operands), by_row, b.ndim)
     result = scorch.compute(text, out_format="dense", A=a, B=b, **operands)
     assert isinstance(result, torch.Tensor)
