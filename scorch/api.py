@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
 from typing import Any, TypeAlias
 
 import torch
 
 from scorch import autograd, engine
-from scorch.errors import DtypeError, FormatError, NotationError, ScorchError, ShapeError, UnsupportedError
+from scorch.contraction import contract, prepared
+from scorch.errors import NotationError, ScorchError
 from scorch.explain import Explanation, Explanations
 from scorch.formats import Format, Storage, resolve
 from scorch.functions import registry
 from scorch.indexing import Statement, collect
-from scorch.ir.check import operands_of
-from scorch.ir.einsum import operand_names, parse_einsum
+from scorch.ir.check import check_statements, operands_of
 from scorch.ir.normalise import normalise
 from scorch.ir.notation import Assign
 from scorch.ir.parse import parse_statements
 from scorch.ir.statement import Raw
-from scorch.operand import as_storage, bind, is_recorded
+from scorch.operand import as_storage, bind
 from scorch.tensor import Tensor
+from scorch.views import with_views
 
 __all__ = ["compute", "einsum", "explain", "kernel"]
 
 Result: TypeAlias = "torch.Tensor | Tensor"
-
-
-@lru_cache(maxsize=4096)
-def _statement(notation: str, shapes: tuple[tuple[int, ...], ...]) -> Assign:
-    return parse_einsum(notation, shapes)
 
 
 def einsum(
@@ -57,17 +53,8 @@ def einsum(
     if take is not None:
         taken: Result = take("einsum", einsum, (notation, *operands), {"out_format": out_format, "out": out})
         return taken
-    if is_recorded(operands):
-        return _recorded(notation, operands, out_format, out)
     try:
-        bound = [bind(x) for x in operands]
-        key = (notation, out_format, tuple([part for part, _ in bound]), engine.settings())
-        program = engine.find(key)
-        if program is None:
-            program = _prepared(notation, operands, out_format, key)
-        result = program([vals for _, vals in bound])
-        if out is not None:
-            return _copied(result, out)
+        result = contract(notation, operands, out_format, out)
     except ScorchError as error:
         raise error.explain_with(_context(notation, operands)) from None
     return result if isinstance(result, torch.Tensor) else Tensor(result)
@@ -81,38 +68,12 @@ def _traced(notation: str, operands: tuple[Any, ...], out_format: Format | str |
     return values if source < 0 else Tensor(Storage(operands[source]._storage.pattern, values))
 
 
-def _recorded(
-    notation: str, operands: tuple[Any, ...], out_format: Format | str | None, out: torch.Tensor | None
+def compute(
+    *statements: str | Statement,
+    out_format: Format | str | None = None,
+    extents: Mapping[str, int] | None = None,
+    **operands: Any,
 ) -> Result:
-    """An einsum that torch wants to differentiate or to transform."""
-    try:
-        if out is not None:
-            raise UnsupportedError("out= cannot be recorded for differentiation; drop it, or use torch.no_grad()")
-        storages, statement, wanted = _read_einsum(notation, operands, out_format)
-        if engine.are_filled(storages):
-            named = dict(zip(operand_names(len(storages)), storages, strict=False))
-            result = autograd.compute((statement,), named, wanted)
-        else:
-            result = autograd.evaluate(statement, storages, wanted)
-    except ScorchError as error:
-        raise error.explain_with(_context(notation, operands)) from None
-    return result if isinstance(result, torch.Tensor) else Tensor(result)
-
-
-def _copied(result: torch.Tensor | Storage, out: torch.Tensor) -> torch.Tensor:
-    """A dense result in memory that was given for it; ShapeError, DtypeError or FormatError where it doesn't fit."""
-    if not isinstance(out, torch.Tensor) or out.layout is not torch.strided:
-        raise FormatError("out= takes a dense torch.Tensor; ask for a sparse result with out_format=")
-    if not isinstance(result, torch.Tensor):
-        raise FormatError("the result is sparse and cannot go into out=; ask for a dense one with out_format='dense'")
-    if out.shape != result.shape:
-        raise ShapeError(f"out has the shape {tuple(out.shape)}, the result {tuple(result.shape)}")
-    if not torch.can_cast(result.dtype, out.dtype):
-        raise DtypeError(f"a result of {result.dtype} cannot be stored as {out.dtype}")
-    return out.copy_(result)
-
-
-def compute(*statements: str | Statement, out_format: Format | str | None = None, **operands: Any) -> Result:
     """Evaluate index notation: one statement or several, the last one's result.
 
     Either a text over named operands, or statements made of Python objects (`scorch.indices`), which know theirs.
@@ -120,7 +81,9 @@ def compute(*statements: str | Statement, out_format: Format | str | None = None
     the indices that the target lacks, `+= *= max= min= |= &=` reduce the whole right-hand side. Targets of earlier
     statements are temporaries. Operands may be anything that `einsum` takes, and numbers. Absent entries have their
     tensor's fill; one that is the annihilator of its operator decides the result (0 times infinity is 0 there).
-    `where(stored(M[i,j]), e, absent)` has M's entries only.
+    `where(stored(M[i,j]), e, absent)` has M's entries only. Indices may be computed, `x[2*i + r - 1]`, or held by an
+    integer tensor, `x[idx[i]]`: what is read outside of a tensor is absent. An index that stands nowhere else takes the
+    values with which all reads are inside, or as many as `extents` gives it.
 
     Raises NotationError with the column, ShapeError, FormatError, DtypeError, and UnsupportedError for a result that
     would have to be dense and was not asked for as that.
@@ -132,15 +95,16 @@ def compute(*statements: str | Statement, out_format: Format | str | None = None
     """
     take = registry.taker()
     if take is not None:
-        taken: Result = take("compute", compute, statements, {"out_format": out_format, **operands})
+        options = {"out_format": out_format, "extents": extents}
+        taken: Result = take("compute", compute, statements, {**options, **operands})
         return taken
-    if len(statements) == 1 and isinstance(statements[0], str):
+    if len(statements) == 1 and isinstance(statements[0], str) and extents is None:
         result = _repeated(statements[0], out_format, operands)
         if result is not None:
             return result if isinstance(result, torch.Tensor) else Tensor(result)
     written, named = _read(statements, operands)
     try:
-        result = _computed(written, named, out_format)
+        result = _computed(written, named, out_format, extents=extents)
     except ScorchError as error:
         raise error.explain_with(_named_context(written, named)) from None
     return result if isinstance(result, torch.Tensor) else Tensor(result)
@@ -150,18 +114,19 @@ def _repeated(text: str, out_format: Format | str | None, operands: dict[str, An
     """The result of a text that was computed before on operands like these and is one kernel; None if there is none."""
     if any(isinstance(x, float) for x in operands.values()):
         return None  # its number type depends on the other operands
-    if is_recorded(operands.values()):
-        return None
     try:
-        bound = [bind(x) for x in operands.values()]
+        bound = bind(operands.values())
     except ScorchError:
         return None  # told where the statements are known
-    key = (text, out_format, (*operands, *[part for part, _ in bound]), engine.settings())
+    if bound is None:
+        return None
+    keys, vals = bound
+    key = (text, out_format, tuple(operands), keys, engine.settings())
     found = engine.find(key)
     if found is None:
         return _remembered(key, text, out_format, operands)
     program, slots = found
-    result: Storage | torch.Tensor = program([bound[n][1] for n in slots])
+    result: Storage | torch.Tensor = program([vals[n] for n in slots])
     return result
 
 
@@ -170,6 +135,8 @@ def _remembered(
 ) -> Storage | torch.Tensor | None:
     """The result, computed in full; if it is one kernel over the operands, that is kept under the key."""
     written, named = _read((text,), operands)
+    if any(raw.views for raw in written):
+        return None  # whose operands are made anew at each call
     storages = {name: as_storage(x) for name, x in named.items()}
     steps: list[tuple[engine.AnyProgram, Sequence[Storage]]] = []
     try:
@@ -220,10 +187,26 @@ def _computed(
     named: dict[str, Any],
     out_format: Format | str | None,
     observe: engine.Observer | None = None,
+    extents: Mapping[str, int] | None = None,
 ) -> Storage | torch.Tensor:
+    check_statements(written)
+    storages = _storages(named)
+    if extents or any(raw.views for raw in written):
+        written, storages = with_views(written, storages, _by_name(extents), partial(_temporary, observe))
     statements = _normalised(written)
     wanted = None if out_format is None else resolve(out_format, len(statements[-1].target.indices))
-    return autograd.compute(statements, _storages(named), wanted, observe=observe)
+    return autograd.compute(statements, storages, wanted, observe=observe)
+
+
+def _by_name(extents: Mapping[Any, int] | None) -> dict[str, int]:
+    """Extents that may be given by Index objects."""
+    return {str(index): extent for index, extent in (extents or {}).items()}
+
+
+def _temporary(observe: engine.Observer | None, written: tuple[Raw, ...], storages: Mapping[str, Storage]) -> Storage:
+    """The result of the last statement, for others to view."""
+    made = autograd.compute(_normalised(written), storages, observe=observe)
+    return made if isinstance(made, Storage) else Storage.from_dense(made)
 
 
 def _storages(named: dict[str, Any]) -> dict[str, Storage]:
@@ -240,29 +223,6 @@ def _named_context(written: tuple[Raw, ...], named: dict[str, Any]) -> str:
     """The statements and a line for each operand."""
     lines = [f"  in compute: {statement}" for statement in written]
     return "\n".join([*lines, *(f"  operand {name}: {_described(x)}" for name, x in named.items())])
-
-
-def _prepared(
-    notation: str, operands: tuple[Any, ...], out_format: Format | str | None, key: object = None
-) -> engine.AnyProgram | engine.Filled:
-    """The program of an einsum, planned and compiled unless an equal one is kept; kept under `key` too."""
-    storages, statement, wanted = _read_einsum(notation, operands, out_format)
-    program = engine.prepare_product(statement, storages, wanted)
-    if key is not None:
-        engine.remember(key, program, storages)
-    return program
-
-
-def _read_einsum(
-    notation: str, operands: tuple[Any, ...], out_format: Format | str | None
-) -> tuple[list[Storage], Assign, Format | None]:
-    """The operands, the statement, and the format that is wanted."""
-    if not isinstance(notation, str):
-        kind = type(notation).__name__
-        raise NotationError(f"an einsum begins with a string such as 'ik,kj->ij', not with a {kind}")
-    storages = [as_storage(x) for x in operands]
-    statement = _statement(notation, tuple(s.pattern.shape for s in storages))
-    return storages, statement, None if out_format is None else resolve(out_format, len(statement.target.indices))
 
 
 def _context(notation: str, operands: tuple[Any, ...]) -> str:
@@ -282,7 +242,11 @@ def _described(x: Any) -> str:
 
 
 def kernel(
-    notation: str, *operands: Any, out_format: Format | str | None = None, **named: Any
+    notation: str,
+    *operands: Any,
+    out_format: Format | str | None = None,
+    extents: Mapping[str, int] | None = None,
+    **named: Any,
 ) -> Callable[..., Result]:
     """Plan and compile once for operands like these; the function that is returned is the cheapest call there is.
 
@@ -300,12 +264,14 @@ def kernel(
     """
     if _is_statement(notation):
         _without_positions(operands)
-        compute(notation, out_format=out_format, **named)
-        return StatementKernel(notation, out_format)
+        compute(notation, out_format=out_format, extents=extents, **named)
+        return StatementKernel(notation, out_format, extents)
     try:
         _without_names(named)
-        program = _prepared(notation, operands, out_format)
-        return BoundKernel(notation, program, out_format, tuple([bind(x)[0] for x in operands]))
+        program = prepared(notation, operands, out_format)
+        with torch.no_grad():
+            bound = bind(operands)
+        return BoundKernel(notation, program, out_format, bound[0] if bound else None)
     except ScorchError as error:
         raise error.explain_with(_context(notation, operands)) from None
 
@@ -333,7 +299,7 @@ class BoundKernel:
         notation: str,
         program: engine.AnyProgram | engine.Filled,
         out_format: Format | str | None,
-        keys: tuple[object, ...],
+        keys: tuple[object, ...] | None,
     ) -> None:
         self.notation = notation
         self.program = program
@@ -341,15 +307,13 @@ class BoundKernel:
         self._out_format = out_format
 
     def __call__(self, *operands: Any) -> Result:
-        if is_recorded(operands):
-            return _recorded(self.notation, operands, self._out_format, None)
         try:
-            bound = [bind(x) for x in operands]
+            bound = bind(operands)
         except ScorchError as error:
             raise error.explain_with(_context(self.notation, operands)) from None
-        if tuple([part for part, _ in bound]) != self._keys:
+        if bound is None or bound[0] != self._keys:
             return einsum(self.notation, *operands, out_format=self._out_format)
-        result = self.program([vals for _, vals in bound])
+        result = self.program(bound[1])
         return result if isinstance(result, torch.Tensor) else Tensor(result)
 
     def __repr__(self) -> str:
@@ -360,23 +324,31 @@ class BoundKernel:
 class StatementKernel:
     """What `scorch.kernel` returns for statements; its programs are compiled already."""
 
-    def __init__(self, notation: str, out_format: Format | str | None) -> None:
+    def __init__(
+        self, notation: str, out_format: Format | str | None, extents: Mapping[str, int] | None = None
+    ) -> None:
         self.notation = notation
         self._out_format = out_format
+        self._extents = extents
 
     def __call__(self, **operands: Any) -> Result:
-        return compute(self.notation, out_format=self._out_format, **operands)
+        return compute(self.notation, out_format=self._out_format, extents=self._extents, **operands)
 
     def __repr__(self) -> str:
         return f"kernel({self.notation!r})"
 
 
 def explain(
-    notation: str | Statement, *operands: Any, out_format: Format | str | None = None, **named: Any
+    notation: str | Statement,
+    *operands: Any,
+    out_format: Format | str | None = None,
+    extents: Mapping[str, int] | None = None,
+    **named: Any,
 ) -> Explanation | Explanations:
     """What `einsum` or `compute` would do with these operands, and why: plans, alternatives with their costs, sources.
 
-    Statements are computed for it, since each is planned when the temporaries that it reads are there.
+    Statements are computed for it, since each is planned when the temporaries that it reads are there; an einsum is
+    only planned. Of a sparse result the expected number of stored values is told, and that of the last run, if any.
 
     >>> import torch
     >>> e = explain("ik,k->i", torch.eye(3).to_sparse_csr(), torch.ones(3))
@@ -384,10 +356,10 @@ def explain(
     C[i] += A[i,k] * B[k]
     """
     if isinstance(notation, Statement) or _is_statement(notation):
-        return _explained((notation, *operands), out_format, named)
+        return _explained((notation, *operands), out_format, extents, named)
     try:
         _without_names(named)
-        program = _prepared(notation, operands, out_format)
+        program = prepared(notation, operands, out_format)
         storages = [as_storage(x) for x in operands]
         if isinstance(program, engine.Filled):
             return _observed(lambda note: program([storage.vals for storage in storages], note))
@@ -397,24 +369,24 @@ def explain(
 
 
 def _explained(
-    statements: tuple[str | Statement, ...], out_format: Format | str | None, operands: dict[str, Any]
+    statements: tuple[str | Statement, ...],
+    out_format: Format | str | None,
+    extents: Mapping[str, int] | None,
+    operands: dict[str, Any],
 ) -> Explanation | Explanations:
     """One explanation for each kernel that statements come to."""
     if isinstance(statements[0], str):
         _without_positions(statements[1:])
     written, named = _read(statements, operands)
     try:
-        return _observed(lambda note: _computed(written, named, out_format, note))
+        return _observed(lambda note: _computed(written, named, out_format, note, extents))
     except ScorchError as error:
         raise error.explain_with(_named_context(written, named)) from None
 
 
 def _observed(run: Callable[[engine.Observer], object]) -> Explanation | Explanations:
     """What a run of several statements does."""
-    parts: list[Explanation] = []
-
-    def note(statements: tuple[Assign, ...], program: engine.AnyProgram, storages: Sequence[Storage]) -> None:
-        parts.append(Explanation.of(program, storages, statements))
-
-    run(note)
+    seen: list[tuple[engine.AnyProgram, Sequence[Storage], tuple[Assign, ...]]] = []
+    run(lambda statements, program, storages: seen.append((program, storages, statements)))
+    parts = [Explanation.of(*each) for each in seen]  # when all is done: they tell what the results came to
     return parts[0] if len(parts) == 1 else Explanations(tuple(parts))

@@ -143,7 +143,7 @@ class Call:
     def storage(self, number: int, values: torch.Tensor) -> Storage:
         """An operand with these values."""
         pattern, fill = self.parts[number]
-        return Storage.from_dense(values) if pattern.format.is_dense else Storage(pattern, values, fill)
+        return Storage.like(pattern, values) if pattern.format.is_dense else Storage(pattern, values, fill)
 
     @property
     def is_linear(self) -> bool:

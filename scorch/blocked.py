@@ -20,7 +20,7 @@ from scorch import engine, reorder  # mutual: conversions and programs are made 
 from scorch.formats import Format, Pattern, Storage, coo, csr, dense, dtypes
 from scorch.formats.blocks import divided, joined, split, stored_shape
 from scorch.formats.coordinates import coordinates, pack
-from scorch.formats.storage import dense_pattern, index_bits
+from scorch.formats.storage import Values, as_tensor, dense_pattern, index_bits
 from scorch.ir.einsum import operand_names
 from scorch.ir.notation import Access, Apply, Assign, Expr, accesses, check_extents
 from scorch.ir.plan import Entrywise, Handover, Plan, Split
@@ -126,9 +126,9 @@ class Recast:
         self.source: str = inner.source
         self.path: Path | None = inner.path
 
-    def __call__(self, vals: list[np.ndarray[Any, Any]]) -> Result:
+    def __call__(self, vals: list[Values]) -> Result:
         for made in self.conversions:
-            vals[made.operand] = dtypes.array_of(made.values(dtypes.tensor_of(vals[made.operand], made.dtype)))
+            vals[made.operand] = dtypes.array_of(made.values(as_tensor(vals[made.operand], made.dtype)))
         return self.recast(self.inner(vals))
 
 
@@ -306,6 +306,8 @@ def _seen(ways: Sequence[tuple[int, ...]], operands: Sequence[Storage]) -> list[
 
 def _stored(storage: Storage, blocks: tuple[int, ...]) -> Storage:
     """An operand with a dimension for the coordinates of blocks, and one for those inside."""
+    if storage.pattern.strides is not None:  # of a view, whose dimensions are not divided in place
+        storage = Storage.from_dense(storage.values.contiguous())
     pattern = storage.pattern.plain
     values = dtypes.tensor_of(storage.vals, storage.dtype)
     if not pattern.format.is_dense:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from html import escape
@@ -33,8 +34,9 @@ class Explanation:
     """The statement, the plan with its alternatives, each operand's statistics, the source and its file.
 
     `tensors` says of each operand and of the result: name, format, number type, shape, what is stored.
-    `before` are statements that the same kernel computes on the way. `path` is None where the work is left to several
-    kernels or to torch. As text, and in a notebook as HTML.
+    `before` are statements that the same kernel computes on the way. Of a sparse result `expected` is how many values
+    the schedule thought that it would store, `stored` how many the last run did; None if there was none. `path` is None
+    where the work is left to several kernels or to torch. As text, and in a notebook as HTML.
     """
 
     notation: Assign
@@ -44,6 +46,8 @@ class Explanation:
     path: Path | None
     tensors: tuple[Row, ...] = ()
     before: tuple[Assign, ...] = ()
+    expected: float | None = None
+    stored: int | None = None
 
     @classmethod
     def of(cls, program: AnyProgram, operands: Sequence[Storage], statements: tuple[Assign, ...] = ()) -> Explanation:
@@ -59,10 +63,11 @@ class Explanation:
             _operand_row(name if name == user else f"{name} ({user})", storage, measured[name])
             for (name, storage), user in zip(named.items(), given, strict=False)
         ]
-        rows.append(_result_row(program.plan, named))
+        expected, stored = _expected(program.plan, measured), program.stored
+        rows.append(_result_row(program.plan, named, expected, stored))
         *before, last = statements or (program.plan.statement,)
         plan, source, path = program.plan, program.source, program.path
-        return cls(last, plan, measured, source, path, tuple(rows), tuple(before))
+        return cls(last, plan, measured, source, path, tuple(rows), tuple(before), expected, stored)
 
     def __str__(self) -> str:
         sections = [
@@ -147,7 +152,19 @@ def _operand_row(name: str, storage: Storage, found: Statistics) -> Row:
     return name, _named(pattern.format), storage.dtype, _shape(pattern.shape), _structure(storage, found)
 
 
-def _result_row(plan: AnyPlan, operands: dict[str, Storage]) -> Row:
+def _expected(plan: AnyPlan, operands: dict[str, Statistics]) -> float | None:
+    """How many values a sparse result is expected to store; None for a dense one, and for one that is planned later."""
+    if isinstance(plan, Plan):
+        return plan.expected
+    if isinstance(plan, Entrywise):
+        shared = next(a for a in accesses(plan.statement.expr) if set(a.indices) == set(plan.statement.target.indices))
+        return float(operands[shared.tensor].nnz)
+    return None
+
+
+def _result_row(
+    plan: AnyPlan, operands: dict[str, Storage], expected: float | None = None, stored: int | None = None
+) -> Row:
     extents: dict[str, int] = {}
     read = plan.kernel.accesses if isinstance(plan, Plan) else plan.statement.accesses
     for access in read:
@@ -163,7 +180,15 @@ def _result_row(plan: AnyPlan, operands: dict[str, Storage]) -> Row:
             format, dtype = _named(shared), dtypes.promote(*(storage.dtype for storage in operands.values()))
         case _:
             format, dtype = "chosen last", dtypes.promote(*(storage.dtype for storage in operands.values()))
-    return target.tensor, format, dtype, shape, "the result"
+    places = math.prod(extents[index] for index in target.indices)
+    said = [f"about {_share(expected, places)} expected"] if expected is not None else []
+    said += [f"{_share(stored, places)} stored"] if stored is not None else []
+    return target.tensor, format, dtype, shape, ": ".join(["the result", *[", ".join(said)] * bool(said)])
+
+
+def _share(count: float, places: int) -> str:
+    """A number of stored values, and what share of all places that is."""
+    return f"{count:,.0f}" + (f" ({100 * count / places:.2g} %)" if places else "")
 
 
 def _named(format: Format) -> str:
@@ -179,8 +204,7 @@ def _structure(storage: Storage, found: Statistics) -> str:
     pattern = storage.pattern
     if pattern.format.is_dense:
         return ""
-    density = f" ({100 * found.nnz / pattern.size:.2g} %)" if pattern.size else ""
-    text = f"{found.nnz:,} stored{density}"
+    text = f"{found.nnz:,} stored" + (f" ({100 * found.nnz / pattern.size:.2g} %)" if pattern.size else "")
     if pattern.format.ndim > 1 and "pos" in pattern.arrays[-1]:
         text += f"; a row: mean {found.row_mean:.3g}, most {found.row_max:,}, deviation {found.row_deviation:.3g}"
     if pattern.format.ndim > 2:

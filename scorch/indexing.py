@@ -17,17 +17,20 @@ from functools import partial
 from itertools import chain, count
 from typing import Any, NoReturn
 
-from scorch.errors import NotationError, UnsupportedError
+from scorch.errors import NotationError
 from scorch.ir.check import operands_of
 from scorch.ir.notation import Access, Apply, Expr, Literal, accesses
 from scorch.ir.operators import OPERATORS
 from scorch.ir.parse import ASSIGNMENTS
 from scorch.ir.statement import ABSENT, Raw, apply, arity_problem, check_depth
 from scorch.ir.tokens import is_name
+from scorch.ir.views import Place, View
+from scorch.subscripts import Index, IndexSum, Subscript, indices, is_symbolic, refuse_assignment
 
 __all__ = [
     "Collected",
     "Index",
+    "IndexSum",
     "Result",
     "Statement",
     "Term",
@@ -61,67 +64,11 @@ _TORCH_NAMES = {
 # --- indices and accesses -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
-    """An index variable; `A[i, k]` with two of them is a Term. Indices of one name are the same index."""
-
-    name: str
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not is_name(self.name):
-            raise NotationError(f"an index is named by a word such as i, not {self.name!r}")
-
-    def __str__(self) -> str:
-        return self.name
-
-    def _affine(self, other: object) -> NoReturn:
-        raise UnsupportedError(f"index arithmetic ({self} with {other}) is not available; shift or slice the tensor")
-
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __mod__ = __floordiv__ = _affine
-
-    @classmethod
-    def __torch_function__(
-        cls, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Term:
-        """What `tensor[i, k]` of a torch tensor gives."""
-        name = getattr(func, "__name__", str(func))
-        if name == "__getitem__":
-            return access(*args)
-        if name == "__setitem__":
-            _refuse_assignment()
-        raise NotationError(f"an index has no value, so torch's {name} can't take one; use it in brackets")
-
-
-def indices(names: str) -> tuple[Index, ...]:
-    """Index variables, one for each name; names are separated by spaces or commas.
-
-    Raises NotationError for a name that is none, or that stands twice.
-
-    >>> i, j = indices("i j")
-    >>> j
-    Index(name='j')
-    """
-    split = names.replace(",", " ").split()
-    if len(set(split)) < len(split):
-        raise NotationError(f"{names!r} has a duplicate index")
-    if not split:
-        raise NotationError("expected the names of indices, as in indices('i j k')")
-    return tuple(map(Index, split))
-
-
-def is_symbolic(key: object) -> bool:
-    """Whether a key in brackets holds an Index, so that it is notation and selects nothing.
-
-    >>> is_symbolic(Index("i")), is_symbolic((Index("i"), 0)), is_symbolic((0, 1))
-    (True, True, False)
-    """
-    return isinstance(key, Index) or (isinstance(key, tuple) and any(isinstance(part, Index) for part in key))
-
-
 def access(tensor: Any, key: Any) -> Term:
     """The Term of a tensor and its indices; for operands that have no `[i, k]` of this kind, such as numpy's arrays.
 
-    Raises NotationError if the key has anything but indices, or another number of them than the tensor has dimensions.
+    A dimension is indexed by an Index, a sum of their multiples, or an integer tensor that is indexed itself. Raises
+    NotationError for anything else, or another number of them than the tensor has dimensions.
 
     >>> import numpy
     >>> i, k = indices("i k")
@@ -129,17 +76,42 @@ def access(tensor: Any, key: Any) -> Term:
     A[i,k]
     """
     parts = key if isinstance(key, tuple) else (key,)
-    for part in parts:
-        if not isinstance(part, Index):
-            raise NotationError(
-                f"notation indexes every dimension by an Index, not by {part!r}; slice the tensor first"
-            )
     rank = getattr(tensor, "ndim", None)
     if rank is not None and rank != len(parts):
         given = f"{len(parts)} {'index' if len(parts) == 1 else 'indices'}"
         raise NotationError(f"a tensor of {rank} dimension{'s'[: rank != 1]} is given {given}")
-    name = f"#{id(tensor)}"
-    return Term(Access(name, tuple(part.name for part in parts)), {name: tensor})
+    return _accessed(f"#{id(tensor)}", tensor, parts)
+
+
+def _accessed(name: str, tensor: Any, parts: tuple[Any, ...]) -> Term:
+    """The Term of a named tensor; of a view of it where indices are computed."""
+    view = View(name, tuple(map(_place, parts)))
+    owners = {name: tensor}
+    for part in parts:
+        owners |= part._owners if isinstance(part, Term) else {}
+    if view.is_plain:
+        return Term(Access(name, tuple(index for place in view.places for index in place.indices)), owners)
+    return Term(view.access, {**owners, str(view): view})
+
+
+def _place(part: object) -> Place:
+    """Where one dimension is read."""
+    if isinstance(part, Subscript) and part.place.terms:
+        return part.place
+    if isinstance(part, Term):
+        return _held(part)
+    raise NotationError(f"notation indexes every dimension by an Index, not by {part!r}; slice the tensor first")
+
+
+def _held(part: Term) -> Access:
+    """The access to a tensor that holds coordinates."""
+    held = part._expr
+    is_view = isinstance(held, Access) and isinstance(part._owners.get(held.tensor), View)
+    if not isinstance(held, Access) or is_view or not held.indices or len(set(held.indices)) < len(held.indices):
+        raise NotationError(
+            f"coordinates are read from a tensor by different indices alone, not from {part}; compute it first"
+        )
+    return held
 
 
 def result(name: str) -> Result:
@@ -222,7 +194,7 @@ class Term:
         """What a function of torch gives for Terms: the operator of that name."""
         name = getattr(func, "__name__", str(func)).strip("_")
         if name == "getitem":
-            raise UnsupportedError("a tensor can't be indexed by the values of another; gather it first")
+            return access(*args)
         op = _TORCH_NAMES.get(name, name)
         if op not in OPERATORS or any(value not in (None, False) for value in (kwargs or {}).values()):
             raise NotationError(
@@ -267,12 +239,10 @@ class Result(Term):
 
     def __getitem__(self, key: Any) -> Term:
         (name,) = self._owners
-        found = access(None, key)._expr
-        assert isinstance(found, Access)
-        return Term(Access(name, found.indices), self._owners)
+        return _accessed(name, None, key if isinstance(key, tuple) else (key,))
 
     def __setitem__(self, key: Any, value: object) -> NoReturn:
-        _refuse_assignment()
+        refuse_assignment()
 
     __iter__ = None  # or Python would try C[0], C[1] ...
 
@@ -321,7 +291,7 @@ def _lift(value: Any) -> Term:
         raise NotationError(
             "<< binds more tightly than comparisons, & and |: put the right-hand side in parentheses, C[i] << (a < b)"
         )
-    if isinstance(value, Index):
+    if isinstance(value, Subscript):
         raise NotationError(f"index {value} has no value; use it in brackets")
     rank = getattr(value, "ndim", None)
     if rank is None:
@@ -347,6 +317,10 @@ class Statement:
         """A statement of what may be assigned to; NotationError otherwise."""
         if not isinstance(target._expr, Access):
             raise NotationError(f"only an indexed tensor can be assigned to, not {target}")
+        if isinstance(target._owners.get(target._expr.tensor), View):
+            raise NotationError(
+                f"a result is indexed by names alone, not as {target}; compute coordinates on the right"
+            )
         made = cls(target, op, _lift(value))
         check_depth(made.value._expr)
         return made
@@ -384,36 +358,41 @@ def collect(*statements: Statement, complete: bool = True) -> Collected:
     owners = dict(chain.from_iterable(part._owners.items() for s in statements for part in (s.value, s.target)))
     order = [part._expr for s in statements for part in (s.value, s.target)]
     names = _names(order, owners)
+    views = {key: owner.renamed(names) for key, owner in owners.items() if isinstance(owner, View)}
     written = []
     for s in statements:
         target = _renamed(s.target._expr, names)
         assert isinstance(target, Access)
-        written.append(Raw(target, s.op, _renamed(s.value._expr, names)))
-    tensors = {names[key]: owner for key, owner in owners.items() if key.startswith("#")}
-    read = operands_of(written)
-    if complete and (missing := [name for name in read if name not in tensors]):
+        read = dict.fromkeys(a.tensor for a in accesses(s.value._expr))
+        seen = tuple(views[name] for name in read if name in views)
+        written.append(Raw(target, s.op, _renamed(s.value._expr, names), views=seen))
+    tensors = {names[key]: owner for key, owner in owners.items() if key.startswith("#") and key not in views}
+    needed = operands_of(written)
+    if complete and (missing := [name for name in needed if name not in tensors]):
         raise NotationError(f"result {missing[0]} is read, but no statement assigns it")
     assigned = [raw.target.tensor for raw in written]
     return Collected(
         tuple(written),
-        {name: tensors[name] for name in read if name in tensors},
+        {name: tensors[name] for name in needed if name in tensors},
         {name: tensors[name] for name in assigned if name in tensors},
     )
 
 
 def _names(exprs: list[Expr], owners: Mapping[str, Any]) -> dict[str, str]:
-    """A name for each tensor of the expressions, in order of appearance; results have theirs."""
+    """A name for each tensor of the expressions, in order of appearance; results have theirs, views those of what they
+    read."""
     read = [a for expr in exprs for a in accesses(expr)]
-    used = {name for name in owners if not name.startswith("#")} | {v for a in read for v in a.indices}
+    views = {key: owner for key, owner in owners.items() if isinstance(owner, View)}
+    used = {name for name in owners if is_name(name)} | {v for a in read for v in a.indices}
     letters = (name for name in chain(_LETTERS, (f"A{n}" for n in count())) if name not in used)
-    return {key: next(letters) if key.startswith("#") else key for key in dict.fromkeys(a.tensor for a in read)}
+    sources = dict.fromkeys(
+        name for a in read for name in (views[a.tensor].sources if a.tensor in views else (a.tensor,))
+    )
+    names = {key: next(letters) if key.startswith("#") else key for key in sources}
+    return names | {key: str(view.renamed(names)) for key, view in views.items() if names.keys() >= set(view.sources)}
 
 
 def _renamed(expr: Expr, names: Mapping[str, str]) -> Expr:
     if isinstance(expr, Access):
         return Access(names[expr.tensor], expr.indices)
     return expr if isinstance(expr, Literal) else Apply(expr.op, tuple(_renamed(arg, names) for arg in expr.args))
-
-
-def _refuse_assignment() -> NoReturn:
-    raise NotationError("a statement is written C[i, j] << value, or C[i, j].reduce('add', value) for C[i,j] += value")

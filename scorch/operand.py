@@ -16,9 +16,9 @@ from scorch.errors import DtypeError, FormatError, ShapeError, UnsupportedError
 from scorch.formats import Format, Pattern, Storage, bsr, coo, csc, csr, dtypes
 from scorch.formats.coordinates import Packing, pack
 from scorch.formats.levels import Compressed, Dense
-from scorch.formats.storage import Array, bindable
+from scorch.formats.storage import Array, Values, bindable
 
-__all__ = ["Stored", "as_storage", "bind", "dense_from_numpy", "is_recorded"]
+__all__ = ["Stored", "as_storage", "bind", "dense_from_numpy"]
 
 _CPU = 1  # kDLCPU of the DLPack specification
 _ROW_MAJOR = {torch.sparse_csr: True, torch.sparse_csc: False, torch.sparse_bsr: True, torch.sparse_bsc: False}
@@ -62,39 +62,35 @@ def as_storage(x: object) -> Storage:
     return _from_other(x)
 
 
-def bind(x: object) -> tuple[object, Array]:
-    """What a program's key needs of an operand, and its flat values: the short way on every call.
+def bind(operands: Iterable[Any]) -> tuple[tuple[object, ...], list[Values]] | None:
+    """What a program's key needs of each operand, and their values: the short way on every call. None if torch
+    wants the operation recorded, to differentiate or to transform it.
 
     Operands with equal keys have the same shape, structure and number type.
     """
-    if type(x) is torch.Tensor and x.layout is torch.strided and x.is_contiguous() and _is_plain(x):
-        plain = x.detach() if x.requires_grad else x
-        try:
-            array = plain.numpy()
-            return (x.shape, x.dtype), array if array.ndim == 1 else array.reshape(-1)
-        except RuntimeError:  # torch has yet to negate it, or is tracing: the long way mends that, or says why not
-            pass
-    storage = as_storage(x)
-    return storage.key, storage.vals
+    if autograd.transforming() and any(isinstance(x, Stored | torch.Tensor) for x in operands):
+        return None
+    recording = torch.is_grad_enabled()
+    keys: list[object] = []
+    vals: list[Values] = []
+    for x in operands:
+        if type(x) in _DENSE and x.layout is _STRIDED:
+            if recording and x.requires_grad:
+                return None
+            if x.dtype in _PLAIN and x.is_contiguous() and x.is_cpu and not x.is_neg():
+                keys.append((x.shape, x.dtype))
+                vals.append(x)
+                continue
+        storage = x._storage if isinstance(x, Stored) else as_storage(x)
+        if recording and storage.values.requires_grad:
+            return None
+        keys.append(storage.key)
+        vals.append(storage.vals)
+    return tuple(keys), vals
 
 
-def is_recorded(operands: Iterable[object]) -> bool:
-    """Whether torch wants an operation on these recorded: to differentiate or to transform it."""
-    if autograd.transforming():
-        return any(isinstance(x, Stored | torch.Tensor) for x in operands)
-    return torch.is_grad_enabled() and any(map(_requires_grad, operands))
-
-
-def _requires_grad(x: object) -> bool:
-    if isinstance(x, Stored):
-        return x._storage.values.requires_grad
-    return isinstance(x, torch.Tensor) and x.requires_grad
-
-
-def _is_plain(x: torch.Tensor) -> bool:
-    return x.is_cpu and x.dtype in _PLAIN
-
-
+_STRIDED = torch.strided
+_DENSE = frozenset({torch.Tensor, torch.nn.Parameter})
 _PLAIN = frozenset(
     map(
         dtypes.to_torch, (name for name in dtypes.NAMES if not name.startswith("complex") and name not in dtypes.HALVES)

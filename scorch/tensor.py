@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import torch
 
-from scorch import exchange, tensor_repr
+from scorch import exchange, frozen, tensor_repr
 from scorch.arguments import Fill, as_indices, as_values, checked_fill, index_array, values_for
 from scorch.errors import DtypeError, FormatError, ScorchError, ShapeError, UnsupportedError
 from scorch.formats import Format, Pattern, Storage, dtypes, resolve
@@ -18,7 +18,6 @@ from scorch.formats.coordinates import coordinates, pack
 from scorch.formats.storage import Array, dense_pattern
 from scorch.functions import registry
 from scorch.functions.methods import Functions, is_operand
-from scorch.ir.einsum import parse_einsum
 from scorch.operand import Stored, as_storage
 
 if TYPE_CHECKING:
@@ -183,6 +182,22 @@ class Tensor(Functions):
 
     def _with(self, values: torch.Tensor) -> Tensor:
         return Tensor(Storage(self._storage.pattern, values, self._storage.fill))
+
+    def freeze(self) -> Tensor:
+        """The same tensor for use as it is: its structure is packed once, so that kernels read less memory.
+
+        Shares the values, which have no gradient then. Changing them in place through torch makes the next use raise
+        ScorchError; writes through numpy or `.data` can't be seen. Without memory for packing, a RuntimeWarning.
+
+        >>> A = from_coo([[0, 1]], [1.0, 2.0], (5,)).freeze()
+        >>> A.values.mul_(2)
+        tensor([2., 4.])
+        >>> A.sum()
+        Traceback (most recent call last):
+          ...
+        scorch.errors.ScorchError: the values of a frozen tensor were changed in place; ...
+        """
+        return Tensor(frozen.freeze(self._storage))
 
     def clone(self) -> Tensor:
         """The same pattern with a copy of the values, differentiable."""
@@ -411,11 +426,10 @@ def _matmul(a: Any, b: Any) -> Any:
         from scorch.ops import traced_einsum
 
         return traced_einsum(notation, (a, b), None)[0]  # dense, or an error: a product has no operand's pattern
-    from scorch.autograd import evaluate  # the compiler, which most uses of a tensor don't need
+    from scorch.contraction import contract  # the compiler, which most uses of a tensor don't need
 
-    storages = [as_storage(a), as_storage(b)]
     try:
-        result = evaluate(parse_einsum(notation, tuple(s.pattern.shape for s in storages)), storages)
+        result = contract(notation, (a, b))
     except ScorchError as error:
         raise error.explain_with(f"  in a product of shapes {tuple(a.shape)} @ {tuple(b.shape)}") from None
     return result if isinstance(result, torch.Tensor) else Tensor(result)

@@ -131,3 +131,35 @@ def test_html_is_escaped(matrix):
     page = scorch.explain("ijk->", torch.ones(2, 2, 2).to_sparse())._repr_html_()
     assert "&gt;" in page
     assert "levels 2 > " not in page
+
+
+def test_what_a_sparse_result_stores_is_estimated_and_then_known(matrix):
+    other = matrix.T.to("csr")
+    before = scorch.explain("ik,kj->ij", matrix, other)
+    assert before.expected > 0
+    assert before.stored is None
+    assert re.search(r"the result: about [\d,]+ \([\d.e+]+ %\) expected$", before.tensors[-1][-1])
+    made = scorch.einsum("ik,kj->ij", matrix, other)
+    after = scorch.explain("ik,kj->ij", matrix, other)
+    assert after.stored == made.nnz
+    assert before.expected == pytest.approx(made.nnz, rel=0.2)
+    assert f"expected, {made.nnz:,} (" in str(after)
+
+
+def test_a_shared_pattern_is_known_beforehand(matrix):
+    for text in ("C[i,j] = A[i,j] * x[j]", "C[i,j] = A[i,j] * A[i,j]"):
+        read = {"A": matrix, "x": torch.ones(100)} if "x" in text else {"A": matrix}
+        explained = scorch.explain(text, **read)
+        assert explained.expected == explained.stored == 2000
+
+
+def test_of_a_dense_result_nothing_is_counted(spmm):
+    assert spmm.expected is spmm.stored is None
+    assert spmm.tensors[-1][-1] == "the result"
+
+
+def test_what_is_planned_later_is_counted_once_it_ran():
+    rng = np.random.default_rng(1)
+    chain = [scorch.tensor(scipy.sparse.random_array((60, 60), density=0.05, format="csr", rng=rng)) for _ in range(3)]
+    made = scorch.einsum("ij,jk,kl->il", *chain)
+    assert scorch.explain("ij,jk,kl->il", *chain).stored == made.nnz

@@ -20,9 +20,11 @@ from scorch.ir.einsum import parse_einsum
 from scorch.ir.graph import build_graph, walks
 from scorch.ir.lattice import build_lattice
 from scorch.ir.plan import Plan
+from scorch.ir.views import Affine, View
 from scorch.operand import as_storage
 from scorch.schedule.machine import AVX512
 from scorch.schedule.planner import schedule
+from scorch.views import view
 
 Golden = Callable[[str, str], None]
 
@@ -47,6 +49,15 @@ def dense(*shape: int) -> Storage:
     return Storage.from_dense(torch.ones(shape))
 
 
+def windows(*shape: int) -> Storage:
+    """The 3 x 3 windows of an image: x[n,c,i+r,j+s]."""
+    n, c, i, r, j, s = map(Affine.of, "ncirjs")
+    read = View("x", (n, c, i + r, j + s))
+    image = {"x": dense(*shape)}
+    extents = {"n": shape[0], "c": shape[1], "i": shape[2] - 2, "r": 3, "j": shape[3] - 2, "s": 3}
+    return view(read, image, extents, ("n", "o", "i", "j"))
+
+
 N = 2000
 KERNELS: dict[str, tuple[str, Callable[[], Sequence[Storage]], str | Format | None]] = {
     "spmv_csr": ("ik,k->i", lambda: [sparse((N, N), 20 * N, "csr"), dense(N)], None),
@@ -61,6 +72,12 @@ KERNELS: dict[str, tuple[str, Callable[[], Sequence[Storage]], str | Format | No
     "elementwise_csr_coo": ("ij,ij->ij", lambda: [sparse((50, 40), 300, "csr"), sparse((50, 40), 300, "coo")], "csr"),
     "trace_csr": ("ii->", lambda: [sparse((50, 50), 300, "csr")], None),
     "mttkrp_csf": ("ijk,jl,kl->il", lambda: [sparse((60, 50, 40), 5000, csf(3)), dense(50, 16), dense(40, 16)], None),
+    "convolution_csf": (
+        "ncirjs,ocrs->noij",
+        lambda: [windows(4, 16, 34, 34), sparse((16, 16, 3, 3), 300, csf(4))],
+        None,
+    ),
+    "galloping_csr": ("ij,ij->i", lambda: [sparse((90, N), 300, "csr"), sparse((90, N), 9 * N, "csr")], None),
     "ttv_coo": ("ijk,k->ij", lambda: [sparse((60, 50, 40), 5000, coo(3)), dense(40)], None),
     "dense_to_csr": ("ij->ij", lambda: [dense(30, 20)], "csr"),
     "csr_to_dense_transposed": ("ij->ji", lambda: [sparse((30, 20), 100, "csr")], "dense"),

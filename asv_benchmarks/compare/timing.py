@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from time import perf_counter, perf_counter_ns
 from typing import Any
 
-from . import check, peers
+from . import check, peers, roofline
 from .model import Case, CaseResult, Contender, LeftOut, Options, Outcome, Peer
 
 __all__ = ["Runner", "describe", "interleave", "measure", "reason"]
@@ -100,6 +100,8 @@ def measure(case: Case, options: Options) -> CaseResult:
     operands = case.load()
     result = CaseResult(case.id, case.family, case.matrix, case.variant, case.real, describe(operands))
     expected = check.expect(case.reference, operands, case.by_largest) if case.reference else None
+    if options.roofline and expected is not None:
+        result.work = roofline.work_of(case.operation, operands, expected[0])
     runners = []
     for peer, contender in peers.contenders(case.operation, operands):
         outcome = Outcome(contender.label, peer.name, peer.counted)

@@ -181,12 +181,12 @@ def diff(
 
 
 def sort(x: Array, /, *, axis: int = -1, descending: builtins.bool = False, stable: builtins.bool = True) -> Array:
-    """The values of a dense array in order along a dimension."""
+    """The values in order along a dimension; those of a sparse array stay sparse."""
     return call("sort", x, dim=axis, descending=descending, stable=stable)[0]  # type: ignore[no-any-return]
 
 
 def argsort(x: Array, /, *, axis: int = -1, descending: builtins.bool = False, stable: builtins.bool = True) -> Array:
-    """The order that sorts a dense array along a dimension."""
+    """The order that sorts an array along a dimension, dense."""
     return call("argsort", x, dim=axis, descending=descending, stable=stable)  # type: ignore[no-any-return]
 
 

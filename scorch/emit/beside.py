@@ -66,7 +66,7 @@ class Beside:
             self.low.lanes = Lanes(node.index, p, 1, node.unroll)
             self.low.cursors[cursor.access] = cursor.at(p, ir.add(p, 1))
             self.low.loaded[access] = [sums]
-            self.low.result.write(consumer.reduce, lambda t: self.low.value(consumer, t))
+            self.low.compute(consumer)
         self.b.emit(*body)
         del self.low.loaded[access]
 

@@ -18,14 +18,15 @@ __all__ = ["Builder", "Param"]
 class Param:
     """What the launcher must bind to one parameter of a kernel.
 
-    `kind` "level" is array `part` of level `depth` of `owner`, "vals" the values of `owner`, "extent" the size of index
+    `kind` "level" is array `part` of level `depth` of `owner`, "number" such a number,
+    "vals" the values of `owner`, "extent" the size of index
     `owner`, "workspace" array `part` of workspace `owner` (one row a thread), "begin" and "count" the first position
     and the number of positions that each chunk appends to each level group of the result, "rows" the coordinate of
     `owner` at which each chunk of a merge path begins.
     """
 
     name: str
-    kind: OneOf["level", "vals", "extent", "workspace", "begin", "count", "rows"]
+    kind: OneOf["level", "number", "vals", "extent", "workspace", "begin", "count", "rows"]
     owner: str
     depth: int = 0
     part: str = ""
@@ -33,7 +34,7 @@ class Param:
 
     @property
     def is_array(self) -> bool:
-        return self.kind != "extent"
+        return self.kind not in ("extent", "number")
 
     @property
     def var(self) -> ir.Var:

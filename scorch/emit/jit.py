@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -19,7 +19,7 @@ from scorch.emit import cache as disk
 from scorch.emit.module import Module, Phase, emit
 from scorch.ir.plan import Kernel
 
-__all__ = ["Compiled", "compile_kernel"]
+__all__ = ["Compiled", "compile_kernel", "entry_point"]
 
 # Not all of fastmath: NaN and infinity must survive. Reassociation lets a reduction use several accumulators.
 FASTMATH = {"reassoc", "contract", "nsz"}
@@ -31,17 +31,30 @@ _held_for_fork: list[Any] = []
 class Compiled:
     """A kernel that can be called.
 
-    `bodies[p]` takes a range of units of phase p, `kernels[p]` runs chunks on threads (None: serial only).
+    `bodies[p]` takes a range of units of phase p, `kernels[p]` runs chunks on threads (None: serial only). Only those
+    that are `addressable` have entry points.
     """
 
     module: Module
     path: Path
     bodies: tuple[Callable[..., None], ...]
     kernels: tuple[Callable[..., None] | None, ...]
+    addressable: bool
 
     @property
     def phases(self) -> tuple[Phase, ...]:
         return self.module.phases
+
+
+def entry_point(function: Any, arguments: Sequence[Any], addresses: dict[int, str]) -> Callable[..., None]:
+    """A compiled function for arguments like these, without the search for their types at each call.
+
+    At the places of `addresses` it takes the address of an array of that number type.
+    """
+    with disk.lock:  # for what is imported: see `_before_fork`
+        from scorch.emit.address import typed
+
+    return function.compile(typed(arguments, addresses))  # type: ignore[no-any-return]
 
 
 def compile_kernel(kernel: Kernel) -> Compiled:
@@ -64,7 +77,7 @@ def _compile(kernel: Kernel, jit: bool, checked: bool, home: Path) -> Compiled:
         kernels = tuple(
             _jitted(loaded, phase.kernel, path, parallel=True) if parallel else None for phase in module.phases
         )
-    return Compiled(module, path, bodies, kernels)
+    return Compiled(module, path, bodies, kernels, jit and not checked)
 
 
 def _plain(loaded: ModuleType, name: str) -> Callable[..., None]:
@@ -102,7 +115,7 @@ def _numba() -> Any:
         import numba
 
         # Imports numpy.ma, which a call would do otherwise, outside the locks that `_before_fork` waits for.
-        numba.typeof(np.empty(0))  # type: ignore[no-untyped-call]
+        numba.typeof(np.empty(0))
     return numba
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING
@@ -49,10 +50,36 @@ class Merge:
         clipped = outermost and self.low.kernel.unit == "coordinates"
         ordered = sorted(lattice.top.iterators, key=str)
         walkers = {access: self._walker(access, node.index, (lo, hi) if clipped else None) for access in ordered}
+        leads = [access for access in ordered if access not in node.searched]
+        if len(leads) == 1 and len(ordered) > 1 and len(lattice.points) == 1 and not lattice.top.full:
+            self._gallop(node, walkers[leads[0]], [walkers[a] for a in ordered if a in node.searched])
+            return
         if lattice.top.full:
             self.b.emit(ir.Let(var, lo))
         for point in lattice.points:
             self._point(node, lattice, point, walkers, hi)
+
+    def _gallop(self, node: Loop, lead: _Walker, others: list[_Walker]) -> None:
+        """One position of the leading access after the other, its coordinate searched in the rest of each other one
+        (Demaine, Lopez-Ortiz and Munro, *Adaptive set intersections, unions, and differences*, SODA 2000)."""
+        var, active = ir.Var(node.index), [lead, *others]
+        with self.b.block() as loop:
+            self.b.emit(ir.Let(var, lead.cursor.coordinate(lead.position, self.low.extent(node.index))))
+            found: list[ir.Expr] = []
+            for w in others:
+                crd = w.cursor.arrays.index(w.cursor.depth, "crd")
+                wanted = ir.cast(var, crd.dtype.removesuffix("[]"))
+                self.b.emit(ir.Let(w.position, ir.Call("gallop", (crd, w.position, w.end, wanted), "int64")))
+                found.append(ir.Binary("<", w.position, w.end))
+                found.append(ir.Binary("==", ir.cast(ir.Load(crd, w.position), "int64"), var))
+            if node.equals is not None:
+                found.append(ir.Binary("==", var, self.low.env[node.equals]))
+            with self.low.scope() as body:
+                for w in active:
+                    self.low.cursors[w.cursor.access] = w.cursor.at(w.position, ir.add(w.position, 1))
+                self.low.body(node.index, var, node.body)
+            self.b.emit(ir.If(_all(found), tuple(body)), ir.Let(lead.position, ir.Const(1), "+"))
+        self.b.emit(ir.While(_all([ir.Binary("<", w.position, w.end) for w in active]), tuple(loop)))
 
     def _walker(self, access: Access, index: str, clip: tuple[ir.Expr, ir.Expr] | None) -> _Walker:
         cursor = self.low.loops.ready(access, index)
@@ -84,7 +111,7 @@ class Merge:
             self._coordinates(node, point, active)
             self._cases(node, lattice, point, walkers)
             self._advance(node, point, active)
-        self.b.emit(ir.While(reduce(lambda a, b: ir.Binary("and", a, b), conditions), tuple(body)))
+        self.b.emit(ir.While(_all(conditions), tuple(body)))
 
     def _coordinates(self, node: Loop, point: Point, active: list[_Walker]) -> None:
         var = ir.Var(node.index)
@@ -128,7 +155,7 @@ class Merge:
             return None
         var = ir.Var(node.index)
         tests = [ir.Binary("==", walkers[a].coordinate, var) for a in sorted(case.iterators, key=str)]
-        return reduce(lambda a, b: ir.Binary("and", a, b), tests)
+        return _all(tests)
 
     def _advance(self, node: Loop, point: Point, active: list[_Walker]) -> None:
         var = ir.Var(node.index)
@@ -142,3 +169,9 @@ class Merge:
                 self.b.emit(ir.Let(w.position, ir.cast(here, "int64"), "+"))
         if point.full:
             self.b.emit(ir.Let(var, ir.Const(1), "+"))
+
+
+def _all(conditions: Sequence[ir.Expr]) -> ir.Expr:
+    """Whether all conditions hold, tested in this order."""
+    first, *others = conditions
+    return reduce(lambda a, b: ir.Binary("and", a, b), others, first)

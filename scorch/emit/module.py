@@ -58,7 +58,10 @@ def _parallel(phase: Phase) -> list[str]:
     inner = ", ".join(f"{p.name}[t]" if p.kind == "workspace" else p.name for p in phase.params)
     call = f"{phase.body}(chunk, bounds[chunk], bounds[chunk + 1], {inner})"
     return [
-        f"def {phase.kernel}(threads, chunks, cursor, bounds, {outer}):",
+        f"def {phase.kernel}(threads, bounds, {outer}):",
+        "    chunks = len(bounds) - 1",
+        "    cursor = np.empty(1, np.int64)",
+        "    cursor[0] = 0",
         "    for t in prange(threads):",
         "        chunk = fetch_add(cursor, 0, 1)",
         "        while chunk < chunks:",

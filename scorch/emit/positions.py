@@ -37,6 +37,10 @@ class TensorArrays:
         name = f"{self.spec.name}_{part}{depth}"
         return self.builder.param(Param(name, "level", self.spec.name, depth, part, f"int{bits[part]}"))
 
+    def number(self, depth: int, part: str) -> ir.Var:
+        name = f"{self.spec.name}_{part}{depth}"
+        return self.builder.param(Param(name, "number", self.spec.name, depth, part))
+
     @property
     def vals(self) -> ir.Var:
         return self.builder.param(Param(f"{self.spec.name}_vals", "vals", self.spec.name, 0, "", self.spec.dtype))
@@ -59,6 +63,10 @@ class _LevelView(SimpleNamespace):
     @property
     def crd(self) -> _IndexArray:
         return _IndexArray(self._arrays.index(self._depth, "crd"))
+
+    @property
+    def stride(self) -> ir.Expr:
+        return self._arrays.number(self._depth, "stride")
 
 
 @dataclass(frozen=True)

@@ -5,27 +5,29 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
 
 from scorch import blocked
+from scorch.config import config
 from scorch.emit.jit import compile_kernel
+from scorch.engine.autotune import tuned
 from scorch.engine.kept import find, remember, settings
 from scorch.engine.problem import problem_of
 from scorch.engine.program import Program, Result, explained
 from scorch.formats import Format, Pattern, Storage, dense, dtypes
 from scorch.formats.memory import check_memory
-from scorch.formats.storage import hold
+from scorch.formats.storage import Values, as_tensor, hold
 from scorch.ir.einsum import operand_names
 from scorch.ir.entries import over_values
 from scorch.ir.notation import Assign, check_extents
-from scorch.ir.plan import Entrywise, Handover, Plan, Split
-from scorch.schedule.path import contract, renamed
+from scorch.ir.plan import Alternative, Entrywise, Handover, Plan, Split
+from scorch.schedule.path import contract, described, renamed
 from scorch.schedule.planner import schedule
 
-__all__ = ["AnyProgram", "Chain", "Delegated", "Fill", "OverValues", "copy", "evaluate", "prepare"]
+__all__ = ["AnyProgram", "Chain", "Delegated", "Fill", "OverValues", "choices", "copy", "evaluate", "prepare"]
 
 Fill: TypeAlias = "bool | int | float | complex"
 
@@ -51,21 +53,35 @@ def prepare(
     wanted: Format | None = None,
     dtype: str | None = None,
     onto: str | None = None,
+    choice: str | None = None,
 ) -> AnyProgram:
-    """The program of a statement over operands A, B, ... in this order, from the cache if it was made before."""
-    key = (statement, tuple([storage.key for storage in operands]), wanted, dtype, onto, settings())
+    """The program of a statement over operands A, B, ... in this order, from the cache if it was made before.
+
+    `choice` asks for a plan by its description, one of `choices`. ScheduleError if there is none.
+    """
+    key = (statement, tuple([storage.key for storage in operands]), wanted, dtype, onto, choice, settings())
     found: AnyProgram | None = find(key)
     if found is None:
         found = None
-        if onto is None:
+        if onto is None and choice is None:
             found = _entrywise(statement, operands, wanted, dtype) or blocked.prepared(
                 statement, operands, wanted, dtype
             )
         if found is None:
-            problem = problem_of(statement, operands, wanted, dtype, onto=onto)
-            found = _program(contract(problem), operands, wanted, onto)
+            problem = problem_of(statement, operands, wanted, dtype, onto=onto, choice=choice)
+            plan = contract(problem)
+            if config.autotune and config.jit and choice is None:
+                plan = tuned(problem, plan, operands, lambda each: _program(each, operands, wanted, onto))
+            found = _program(plan, operands, wanted, onto)
         remember(key, found, operands)
     return found
+
+
+def choices(
+    statement: Assign, operands: Sequence[Storage], wanted: Format | None = None, dtype: str | None = None
+) -> tuple[Alternative, ...]:
+    """Every plan of a statement that may be asked for by `choice`, cheapest first by the estimate."""
+    return described(problem_of(statement, operands, wanted, dtype))
 
 
 def copy(statement: Assign, operand: Storage, format: Format) -> Result:
@@ -87,18 +103,21 @@ class Chain:
         self.patterns = [hold(storage.pattern) for storage in operands]
         self.dtypes = [storage.dtype for storage in operands]
         self.wanted = wanted
+        self.stored: int | None = None
         self.source, self.path = str(plan), None
 
-    def __call__(self, vals: list[np.ndarray[Any, Any]]) -> Result:
+    def __call__(self, vals: list[Values]) -> Result:
         bound = zip(self.patterns, vals, self.dtypes, strict=True)
-        storages = [Storage(pattern(), dtypes.tensor_of(val, dtype)) for pattern, val, dtype in bound]
+        storages = [Storage.of_vals(pattern(), val, dtype) for pattern, val, dtype in bound]
         left, right = self.plan.pair
         dtype = dtypes.computed(self.plan.dtype)
         product = evaluate(self.plan.first, [storages[left], storages[right]], self.plan.format, dtype)
         if isinstance(product, torch.Tensor):
             product = Storage.from_dense(product)
         others = [storage for n, storage in enumerate(storages) if n not in self.plan.pair]
-        return evaluate(self.plan.rest, [product, *others], self.wanted, self.plan.dtype, self.onto)
+        result = evaluate(self.plan.rest, [product, *others], self.wanted, self.plan.dtype, self.onto)
+        self.stored = result.pattern.nnz if isinstance(result, Storage) else None
+        return result
 
 
 class Delegated:
@@ -111,13 +130,14 @@ class Delegated:
         shapes = {name: s.pattern.shape for name, s in zip(operand_names(len(operands)), operands, strict=False)}
         extents = check_extents(plan.statement, shapes)
         self.shape = tuple(extents[v] for v in plan.statement.target.indices)
+        self.stored = None
         self.source, self.path = str(plan), None
 
-    def __call__(self, vals: list[np.ndarray[Any, Any]]) -> Result:
+    def __call__(self, vals: list[Values]) -> Result:
         dtype = dtypes.to_torch(self.plan.dtype)
         bound = zip(self.patterns, vals, self.dtypes, strict=True)
         check_memory(math.prod(self.shape) * dtype.itemsize, f"a dense result of shape {self.shape}")
-        dense = [_shaped(pattern(), dtypes.tensor_of(val, name)).to(dtype) for pattern, val, name in bound]
+        dense = [_shaped(pattern(), as_tensor(val, name)).to(dtype) for pattern, val, name in bound]
         try:
             return torch.einsum(self.plan.notation, *dense).contiguous()
         except (MemoryError, RuntimeError) as error:
@@ -126,6 +146,8 @@ class Delegated:
 
 def _shaped(pattern: Pattern, values: torch.Tensor) -> torch.Tensor:
     """A dense operand's flat values with its shape."""
+    if pattern.strides is not None:
+        return values.as_strided(pattern.shape, pattern.strides)
     order = pattern.format.order
     stored = values.view([pattern.shape[d] for d in order])
     return stored.permute(tuple(np.argsort(order).tolist()))
@@ -139,10 +161,11 @@ class OverValues:
         self.program = program
         self.pattern = hold(pattern)
         self.fill = fill
+        self.stored = pattern.nnz
         self.source: str = program.source
         self.path: Path | None = program.path
 
-    def __call__(self, vals: list[np.ndarray[Any, Any]]) -> Result:
+    def __call__(self, vals: list[Values]) -> Result:
         values = self.program(vals)
         assert isinstance(values, torch.Tensor)
         return Storage(self.pattern(), values, self.fill)

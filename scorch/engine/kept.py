@@ -19,7 +19,7 @@ programs: OrderedDict[Any, Any] = OrderedDict()
 _lock = threading.RLock()
 
 
-def settings() -> tuple[object, ...]:
+def settings() -> tuple[int, int]:
     """What a program depends on beside its statement and operands."""
     return config.state, threads.available()
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-import numpy as np
 import torch
 
 from scorch import reorder
 from scorch.emit.jit import Compiled
 from scorch.errors import ShapeError
 from scorch.formats import Storage, dtypes
+from scorch.formats.storage import Values, as_tensor
 from scorch.ir.notation import Assign
 from scorch.ir.plan import Plan
 from scorch.ir.statement import ABSENT
@@ -45,22 +45,32 @@ class Program:
         wanted = plan.wanted
         self.wanted = wanted if wanted is not None and wanted != plan.kernel.result.format else None
         self.rounded = dtypes.to_torch(plan.dtype) if plan.dtype != plan.kernel.result.dtype else None
+        self.stored: int | None = None  # values that the last sparse result stored
         self.source = compiled.module.source
         self.path: Path | None = compiled.path
+        simple = not self.reorderings and self.wanted is None and self.rounded is None and self.launch.is_natural
+        self._direct = self.launch.direct if simple else None
 
-    def __call__(self, vals: list[np.ndarray[Any, Any]]) -> Result:
+    def __call__(self, vals: list[Values]) -> Result:
         """Run with the operands' flat values, which the call may replace in the list."""
-        for n, reordering in self.reorderings:
-            if not reordering.is_direct:
-                stored = dtypes.tensor_of(vals[n], self.plan.kernel.operands[n].dtype)
-                vals[n] = dtypes.array_of(reordering.values(stored, self.fills[n]))
         try:
-            result = self.launch(vals)
+            if self._direct is not None:
+                return self._direct(vals)
+            return self._run(vals)
         except (MemoryError, RuntimeError) as error:
             raise explained(error, self.plan.statement, self.launch.shape, self.launch.result.format) from None
+
+    def _run(self, vals: list[Values]) -> Result:
+        for n, reordering in self.reorderings:
+            if not reordering.is_direct:
+                stored = as_tensor(vals[n], self.plan.kernel.operands[n].dtype)
+                vals[n] = dtypes.array_of(reordering.values(stored, self.fills[n]))
+        result = self.launch(vals)
         if self.wanted is not None:
             assert isinstance(result, Storage)
             result = reorder.reformat(result, self.wanted)
+        if isinstance(result, Storage):
+            self.stored = result.pattern.nnz
         return result if self.rounded is None else _rounded(result, self.rounded)
 
 

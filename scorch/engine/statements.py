@@ -6,9 +6,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-import numpy as np
 import torch
 
 from scorch import reorder
@@ -20,7 +19,7 @@ from scorch.engine.program import Program, Result
 from scorch.errors import UnsupportedError
 from scorch.formats import Format, Storage, dtypes
 from scorch.formats.memory import bytes_text
-from scorch.formats.storage import hold
+from scorch.formats.storage import Values, hold
 from scorch.ir.absence import absent_value
 from scorch.ir.canonical import canonical, canonical_run
 from scorch.ir.einsum import operand_names
@@ -213,9 +212,9 @@ class Filled:
         self.operands = [(hold(storage.pattern), storage.dtype, storage.fill) for storage in operands]
         self.wanted = wanted
 
-    def __call__(self, vals: list[np.ndarray[Any, Any]], observe: Observer | None = None) -> Result:
+    def __call__(self, vals: list[Values], observe: Observer | None = None) -> Result:
         bound = zip(self.operands, vals, strict=True)
-        storages = [Storage(pattern(), dtypes.tensor_of(val, dtype), fill) for (pattern, dtype, fill), val in bound]
+        storages = [Storage.of_vals(pattern(), val, dtype, fill) for (pattern, dtype, fill), val in bound]
         return compute((self.statement,), dict(zip(self.names, storages, strict=False)), self.wanted, observe=observe)
 
 

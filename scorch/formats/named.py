@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from scorch.errors import FormatError
 from scorch.formats.format import Format
-from scorch.formats.levels import Bitmap, Compressed, Dense, Singleton
+from scorch.formats.levels import Bitmap, Compressed, Dense, Singleton, Strided
 
 __all__ = [
     "bitmap",
@@ -92,6 +92,8 @@ def usual_name(format: Format) -> str | None:
     for name, fixed in _FIXED.items():
         if format == fixed:
             return name
+    if format.levels and all(isinstance(level, Strided) for level in format.levels):
+        return "view"
     if format.blocks:
         return _blocked_name(format)
     natural = tuple(range(format.ndim))

@@ -19,13 +19,27 @@ from scorch.errors import FormatError, ShapeError, UnsupportedError
 from scorch.formats import dtypes
 from scorch.formats.blocks import stored_shape
 from scorch.formats.format import Format
-from scorch.formats.levels import Arrays, Nodes
+from scorch.formats.levels import Adjacent, Arrays, Level, Nodes, Strided
 from scorch.formats.memory import bytes_text
 from scorch.formats.named import dense
 
-__all__ = ["Pattern", "Storage", "bindable", "checked_size", "dense_pattern", "hold", "index_bits", "pattern_of"]
+__all__ = [
+    "Pattern",
+    "Storage",
+    "Values",
+    "as_array",
+    "as_tensor",
+    "bindable",
+    "checked_size",
+    "dense_pattern",
+    "hold",
+    "index_bits",
+    "pattern_of",
+    "strided_pattern",
+]
 
 Array: TypeAlias = np.ndarray[Any, Any]
+Values: TypeAlias = "Array | torch.Tensor"  # flat in stored order, or a tensor that is contiguous in that order
 
 _tokens = itertools.count()
 _patterns: weakref.WeakValueDictionary[str, Pattern] = weakref.WeakValueDictionary()
@@ -87,8 +101,8 @@ class Pattern:
     """Shape, format and level arrays: a tensor without its values.
 
     `arrays[d]` maps the array names of level d (pos, crd) to 1-d integer arrays. `positions[d]` is the number of
-    positions of level d. With `validate`, FormatError tells what the arrays claim and don't hold. Not changed after
-    construction.
+    positions of level d. With `validate`, FormatError tells what the arrays claim and don't hold. `strides` are
+    those of a view, one a dimension. Not changed after construction.
 
     >>> import numpy as np
     >>> from scorch.formats import csr
@@ -97,11 +111,21 @@ class Pattern:
     (3, (2, 3))
     """
 
-    __slots__ = ("__dict__", "__weakref__", "arrays", "cache", "format", "handle", "positions", "shape", "token")
+    __slots__ = (
+        "__dict__", "__weakref__", "arrays", "cache", "format", "handle", "positions", "shape", "strides", "token"
+    )  # fmt: skip
 
-    def __init__(self, shape: Sequence[int], format: Format, arrays: Sequence[Arrays], validate: bool = True) -> None:
+    def __init__(
+        self,
+        shape: Sequence[int],
+        format: Format,
+        arrays: Sequence[Arrays],
+        validate: bool = True,
+        strides: tuple[int, ...] | None = None,
+    ) -> None:
         self.shape = tuple(int(extent) for extent in shape)
         self.format = format
+        self.strides = strides
         self.cache: dict[Any, Any] = {}
         self.token = next(_tokens)  # never reused, unlike id()
         self.handle = f"p{self.token}"  # by which a traced graph knows the pattern
@@ -123,6 +147,13 @@ class Pattern:
         )
         self.positions = self._validated() if validate else self._counted()
 
+    @cached_property
+    def packed(self) -> Pattern:
+        """The pattern whose arrays kernels read in place of these: narrower ones of a frozen tensor, else its own."""
+        return self
+
+    packing = ""  # how it was packed, for explain
+
     def _levels(self, arrays: Sequence[Arrays]) -> list[tuple[Any, Arrays]]:
         for depth, (kind, level) in enumerate(zip(self.format.levels, arrays, strict=True)):
             if set(kind.arrays) != set(level):
@@ -132,6 +163,11 @@ class Pattern:
     def extent(self, depth: int) -> int:
         """The extent of the dimension that level `depth` stores."""
         return self.stored_shape[self.format.order[depth]]
+
+    @property
+    def numbers(self) -> tuple[dict[str, int], ...]:
+        """What kernels are given of each level beside its arrays."""
+        return tuple({"stride": self.strides[d]} if self.strides else {} for d in self.format.order)
 
     @cached_property
     def stored(self) -> Pattern:
@@ -228,6 +264,20 @@ def dense_pattern(shape: tuple[int, ...], order: tuple[int, ...]) -> Pattern:
     return Pattern(shape, dense(len(shape), order), [{}] * len(shape), validate=False)
 
 
+@lru_cache(maxsize=4096)
+def strided_pattern(shape: tuple[int, ...], strides: tuple[int, ...], order: tuple[int, ...]) -> Pattern:
+    """The pattern of a view of memory, one object for all with these strides, its levels in this dimension order.
+
+    >>> strided_pattern((3, 2), (1, 1), (1, 0)).format.spelling
+    'strided, adjacent; order=(1, 0)'
+    """
+    checked_size(shape)
+    levels: list[Level] = [Strided() for _ in order]
+    if order and strides[order[-1]] == 1:
+        levels[-1] = Adjacent()
+    return Pattern(shape, Format(levels, order), [{}] * len(shape), validate=False, strides=strides)
+
+
 def pattern_of(handle: str) -> Pattern:
     """The pattern with this handle, as long as it lives.
 
@@ -285,6 +335,21 @@ class Storage:
             tensor, order = tensor.contiguous(), tuple(range(tensor.ndim))
         return cls(dense_pattern(tuple(tensor.shape), order), tensor)
 
+    @classmethod
+    def of_vals(cls, pattern: Pattern, vals: Values, dtype: str, fill: bool | int | float | complex = 0) -> Storage:
+        """The storage whose `vals` these are."""
+        values = as_tensor(vals, dtype)
+        if pattern.strides is not None:
+            values = values.as_strided(pattern.shape, pattern.strides)
+        return cls(pattern, values, fill)
+
+    @classmethod
+    def like(cls, pattern: Pattern, tensor: torch.Tensor) -> Storage:
+        """Wrap a dense tensor as the view that `pattern` describes, or as what it is by now."""
+        if pattern.strides is not None and tensor.stride() == pattern.strides and tuple(tensor.shape) == pattern.shape:
+            return cls(pattern, tensor)
+        return cls.from_dense(tensor)
+
     def __repr__(self) -> str:
         return f"Storage({self.pattern}, dtype={self.dtype})"
 
@@ -299,13 +364,34 @@ def dense_order(tensor: torch.Tensor) -> tuple[int, ...] | None:
     return order if tensor.permute(order).is_contiguous() else None
 
 
+def as_array(values: Values) -> Array:
+    """Values as kernels take them, flat."""
+    if isinstance(values, np.ndarray):
+        return values
+    return dtypes.array_of(values.detach() if values.requires_grad else values).ravel()
+
+
+def as_tensor(values: Values, dtype: str) -> torch.Tensor:
+    """Values of a named number type as a tensor."""
+    return values.detach() if isinstance(values, torch.Tensor) else dtypes.tensor_of(values, dtype)
+
+
 def flat(values: torch.Tensor, pattern: Pattern) -> Array:
     """A flat numpy view of `values` in storage order."""
     plain = values.detach() if values.requires_grad else values
     if plain.is_conj() or plain.is_neg():
         plain = plain.resolve_conj().resolve_neg()
     order = pattern.format.order
+    if pattern.strides is not None:
+        return dtypes.array_of(plain.as_strided((_span(pattern),), (1,)))
     if pattern.format.is_dense and values.ndim == len(order) and order != tuple(range(len(order))):
         plain = plain.permute(order)
     # numpy's reshape costs a fifth of torch's.
     return dtypes.array_of(plain).reshape(-1)
+
+
+def _span(pattern: Pattern) -> int:
+    """How many values of memory a view reaches over."""
+    assert pattern.strides is not None
+    steps = zip(pattern.shape, pattern.strides, strict=True)
+    return 0 if pattern.size == 0 else 1 + sum((extent - 1) * stride for extent, stride in steps)

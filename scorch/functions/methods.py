@@ -144,6 +144,7 @@ class Functions(Stored):
 
     sum, mean, prod, any, all = map(_method, ("sum", "mean", "prod", "any", "all"))
     amax, amin, max, min = map(_method, ("amax", "amin", "max", "min"))
+    sort, argsort, cumsum, cumprod = map(_method, ("sort", "argsort", "cumsum", "cumprod"))
     argmax, argmin, norm, var, std = map(_method, ("argmax", "argmin", "norm", "var", "std"))
     count_nonzero, nonzero = map(_method, ("count_nonzero", "nonzero"))
     softmax, log_softmax, nansum = map(_method, ("softmax", "log_softmax", "nansum"))

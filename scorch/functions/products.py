@@ -7,14 +7,12 @@ from typing import Any
 
 import torch
 
-from scorch import autograd
+from scorch.contraction import contract
 from scorch.errors import NotationError, ShapeError
 from scorch.functions.elementwise import add, operand
 from scorch.functions.registry import implements
 from scorch.functions.statement import access, broadcast, computed, index_names, narrowed
 from scorch.functions.structure import dimension
-from scorch.ir.einsum import parse_einsum
-from scorch.operand import as_storage
 from scorch.tensor import Tensor
 
 __all__ = ["einsum", "matmul", "sampled_addmm"]
@@ -28,8 +26,7 @@ def einsum(equation: str, *operands: Any) -> Any:
         raise NotationError(
             "einsum with sublists is not available for sparse tensors; use a string such as 'ik,kj->ij'"
         )
-    storages = [as_storage(x) for x in given]
-    result = autograd.evaluate(parse_einsum(equation, tuple(s.pattern.shape for s in storages)), storages)
+    result = contract(equation, given)
     return result if isinstance(result, torch.Tensor) else Tensor(result)
 
 

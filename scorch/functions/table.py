@@ -13,6 +13,7 @@ from scorch.functions import (
     selection,
     shapes,
     softmax,
+    sorting,
     triangles,
     unary,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "selection",
     "shapes",
     "softmax",
+    "sorting",
     "triangles",
     "unary",
 ]

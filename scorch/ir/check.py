@@ -44,7 +44,8 @@ def operands_of(statements: Sequence[Raw]) -> tuple[str, ...]:
     ('A', 'x', 'a')
     """
     assigned = {raw.target.tensor for raw in statements}
-    read = dict.fromkeys(access.tensor for raw in statements for access in accesses(raw.expr))
+    reads = (raw.sources(access) for raw in statements for access in accesses(raw.expr))
+    read = dict.fromkeys(name for names in reads for name in names)
     return tuple(name for name in read if name not in assigned)
 
 
@@ -62,10 +63,11 @@ def _check_target(raw: Raw, before: Sequence[str]) -> None:
 
 def _check_order(raw: Raw, later: Sequence[str]) -> None:
     for access in accesses(raw.expr):
-        if access.tensor == raw.target.tensor:
-            raw.fail(f"{access.tensor} is read by the statement that assigns it; name the result differently", access)
-        if access.tensor in later:
-            raw.fail(f"{access.tensor} is read before it is assigned", access)
+        for name in raw.sources(access):
+            if name == raw.target.tensor:
+                raw.fail(f"{name} is read by the statement that assigns it; name the result differently", access)
+            if name in later:
+                raw.fail(f"{name} is read before it is assigned", access)
 
 
 def _check_names(statements: Sequence[Raw]) -> None:
@@ -74,8 +76,8 @@ def _check_names(statements: Sequence[Raw]) -> None:
     for raw in statements:
         for access in _accesses(raw):
             where = None if access is raw.target else access
-            if access.tensor in indices:
-                raw.fail(f"{access.tensor} is an index, so no tensor can have its name", where)
+            if named := [name for name in raw.sources(access) if name in indices]:
+                raw.fail(f"{named[0]} is an index, so no tensor can have its name", where)
             known = first.setdefault(access.tensor, access)
             if len(known.indices) != len(access.indices):
                 raw.fail(f"{access} has {_count(access)}, but {known} has {_count(known)}", where)

@@ -30,12 +30,14 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A tensor indexed by one index variable a dimension."""
+    """A tensor indexed by one index variable a dimension. A `View` has the text of what it reads for a name."""
 
     tensor: str
     indices: tuple[str, ...]
 
     def __str__(self) -> str:
+        if self.tensor.endswith("]"):
+            return self.tensor
         return f"{self.tensor}[{','.join(self.indices)}]" if self.indices else self.tensor
 
 

@@ -13,6 +13,7 @@ from scorch.ir.notation import Access, Expr, Literal
 from scorch.ir.operators import OPERATORS, operator
 from scorch.ir.statement import ABSENT, Absent, Raw, Source, apply, arity_problem
 from scorch.ir.tokens import RESERVED, Token, fail_at, tokenize
+from scorch.ir.views import Affine, Place, View
 
 __all__ = ["ASSIGNMENTS", "parse_expression", "parse_statements"]
 
@@ -84,6 +85,7 @@ class _Parser:
         self.depth = 0
         self.calls: list[str] = []  # names of the functions whose arguments are being read
         self.accesses: list[tuple[Access, int]] = []
+        self.views: dict[str, View] = {}
 
     # --- tokens -------------------------------------------------------------------------------------------
 
@@ -132,15 +134,23 @@ class _Parser:
         first = self.token
         if first.kind != "name":
             self.unexpected("the name of a result, as in C[i,j] = ...")
+        self.views = {}
         target = self.access(self.name("a result"))
         self.check_target(target, first)
         reduce = self.assignment()
         self.accesses = []
         expr = self.expression()
         self.end()
-        return Raw(target, reduce, expr, Source(self.text, first.column, tuple(self.accesses)))
+        source = Source(self.text, first.column, tuple(self.accesses))
+        return Raw(target, reduce, expr, source, tuple(self.views.values()))
 
     def check_target(self, target: Access, first: Token) -> None:
+        if self.views:
+            self.fail(
+                f"a result is indexed by names alone, not as {target}; compute coordinates on the right: "
+                "y[i] = x[i-1] in place of y[i+1] = x[i]",
+                first,
+            )
         for n, index in enumerate(target.indices):
             if index in target.indices[:n]:
                 again = [t for t in self.tokens[: self.at] if t.column > first.column and t.text == index][1]
@@ -286,23 +296,70 @@ class _Parser:
     def access(self, name: str) -> Access:
         """The indices in brackets behind a name, if there are any."""
         column, opened = self.tokens[self.at - 1].column, self.token
-        indices: list[str] = []
+        places: list[Place] = []
         if self.take("["):
             if self.token.text == "]":
                 self.fail("expected an index; a scalar is written without brackets")
-            indices.append(self.index())
+            places.append(self.place())
             while self.take(","):
-                indices.append(self.index())
-            if self.token.kind == "symbol" and self.token.text in ("+", "-", "*", "(", "["):
-                self.fail(f"an index is a name alone: expected ',' or ']', found {self.token}")
+                places.append(self.place())
             self.close(opened)
-        access = Access(name, tuple(indices))
+        view = View(name, tuple(places))
+        access = view.access
+        if view.is_plain:
+            access = Access(name, tuple(index for place in places for index in place.indices))
+        else:
+            self.views[str(view)] = view
         self.accesses.append((access, column))
         return access
 
+    def place(self) -> Place:
+        """An index, a sum of multiples of indices and numbers, or an access to a tensor of coordinates."""
+        first = self.token
+        if first.kind == "name" and self.tokens[self.at + 1].text == "[":
+            return self.held()
+        total = self.term(1)
+        while self.token.text in ("+", "-"):
+            total = total + self.term(1 if self.next().text == "+" else -1)
+        if self.token.text in ("/", "//", "%", "*", "**", "(", "["):
+            self.fail(
+                f"an index may be multiplied and shifted by whole numbers, as in x[2*i + r - 1]; found {self.token}"
+            )
+        if not total.terms:
+            self.fail(f"an index is a name such as i, not the number {total}; slice the tensor first", first)
+        return total
+
+    def term(self, sign: int) -> Affine:
+        """An index, a whole number, or their product."""
+        if self.take("-"):
+            return self.term(-sign)
+        if self.token.kind != "number":
+            index = Affine.of(self.index())
+            return index * (sign * self.whole()) if self.take("*") else index * sign
+        number = sign * self.whole()
+        return Affine.of(self.index()) * number if self.take("*") else Affine((), number)
+
+    def whole(self) -> int:
+        if self.token.kind != "number" or not self.token.text.isdecimal():
+            self.unexpected("a whole number")
+        return int(self.next().text)
+
+    def held(self) -> Access:
+        """The tensor that holds a coordinate."""
+        token = self.token
+        access = self.access(self.name("a tensor"))
+        self.accesses.pop()
+        if self.views.pop(access.tensor, None) is not None or len(set(access.indices)) < len(access.indices):
+            self.fail(
+                "coordinates are read from a tensor by different indices alone; assign them to a temporary", token
+            )
+        if self.token.text in ("+", "-", "*"):
+            self.fail(
+                "a coordinate that a tensor holds is taken as it is; assign what you compute of it to a temporary"
+            )
+        return access
+
     def index(self) -> str:
-        if self.token.kind == "number":
-            self.fail(f"an index is a name such as i, not the number {self.token.text}; slice the tensor first")
         if self.token.kind != "name":
             self.unexpected("an index")
         return self.name("an index")

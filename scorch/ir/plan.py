@@ -130,6 +130,7 @@ class Loop:
 
     `unroll`: so many iterations at a time, each with accumulators of its own, so that one need not wait for the last.
     Around a workspace, the iterations share the loop of its reduction over a tile, and are finished as one vector.
+    `searched`: accesses with many coordinates, in which those of the other access are searched.
     """
 
     index: str
@@ -137,6 +138,7 @@ class Loop:
     tile: Tile | None = None
     equals: str | None = None
     unroll: int = 1
+    searched: tuple[Access, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,6 +344,7 @@ class Plan:
     reasons: tuple[str, ...] = ()
     alternatives: tuple[Alternative, ...] = field(default=())
     wanted: Format | None = None  # the result's format, where the kernel writes another that is then sorted
+    expected: float | None = None  # estimated number of stored values of a sparse result
 
     @property
     def statement(self) -> Assign:
@@ -379,9 +382,10 @@ def _lines(stmt: Stmt, indent: str = "") -> list[str]:
     match stmt:
         case Loop(index, Where() as body, tile, equals, unroll) if unroll > 1:
             return [f"{indent}for {index}, {unroll} positions side by side", *_lines(body, indent + "  ")]
-        case Loop(index, body, tile, equals, unroll):
+        case Loop(index, body, tile, equals, unroll, searched):
             suffix = (f" in {tile}" if tile else "") + (f" where {index} == {equals}" if equals else "")
             suffix += f" unrolled {unroll} times" if unroll > 1 else ""
+            suffix += f", searched in {', '.join(map(str, searched))}" if searched else ""
             return [f"{indent}for {index}{suffix}", *_lines(body, indent + "  ")]
         case Where(workspace, producer, consumer):
             return [f"{indent}workspace {workspace}", *_lines(producer, indent), *_lines(consumer, indent)]

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from scorch.errors import NotationError
-from scorch.ir.notation import Access, Apply, Expr, Literal
+from scorch.ir.notation import Access, Apply, Expr, Literal, accesses
 from scorch.ir.operators import operator
 from scorch.ir.tokens import fail_at
+from scorch.ir.views import View
 
 __all__ = ["ABSENT", "Absent", "Raw", "Source", "apply", "arity_problem", "check_depth"]
 
@@ -44,7 +45,8 @@ class Source:
 class Raw:
     """target = expr, or target op= expr if `reduce` names an operator.
 
-    An access may repeat an index (A[i,i]). Under `=` a sum is still implicit anywhere in `expr`.
+    An access may repeat an index (A[i,i]). Under `=` a sum is still implicit anywhere in `expr`. `views` are what it
+    reads at computed coordinates, each an access by the view's name in `expr`.
 
     >>> print(Raw(Access("D", ("i",)), "min", Access("A", ("i", "k"))))
     D[i] min= A[i,k]
@@ -54,6 +56,7 @@ class Raw:
     reduce: str | None
     expr: Expr
     source: Source | None = field(default=None, compare=False, repr=False)
+    views: tuple[View, ...] = ()
 
     def __post_init__(self) -> None:
         try:
@@ -66,6 +69,15 @@ class Raw:
     def __str__(self) -> str:
         symbol = operator(self.reduce).symbol if self.reduce else ""
         return f"{self.target} {symbol}= {self.expr}"
+
+    @property
+    def indices(self) -> frozenset[str]:
+        """The index variables of its right-hand side."""
+        return frozenset(index for access in accesses(self.expr) for index in access.indices)
+
+    def sources(self, access: Access) -> tuple[str, ...]:
+        """The tensors that an access reads: one, or those behind a view."""
+        return next((view.sources for view in self.views if str(view) == access.tensor), (access.tensor,))
 
     def fail(self, message: str, access: Access | None = None) -> NoReturn:
         """Raise NotationError about an access of the right-hand side, or about the target."""

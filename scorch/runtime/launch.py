@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -16,11 +15,12 @@ from scorch.emit.jit import Compiled
 from scorch.emit.module import Phase
 from scorch.formats import Format, Pattern, Storage, dtypes
 from scorch.formats.memory import check_memory
-from scorch.formats.storage import checked_size, hold
+from scorch.formats.storage import Values, as_array, checked_size, hold
 from scorch.ir.operators import identity
 from scorch.ir.plan import Loop, Plan, walk
 from scorch.runtime import threads
 from scorch.runtime.chunks import chunk_bounds, merge_rows, unit_count
+from scorch.runtime.direct import WHOLE, Direct
 from scorch.runtime.memory import empty, move
 from scorch.runtime.scratch import Scratch
 
@@ -28,8 +28,6 @@ __all__ = ["Launcher"]
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 POSITION = 8  # bytes of the end of a position range
-SMALL = 1 << 15  # bytes: numpy allocates those faster, torch aligns the larger ones to cache lines
-WHOLE = 0  # the number of the only chunk of a serial run
 
 
 @dataclass(frozen=True)
@@ -64,23 +62,40 @@ class Launcher:
         self._bounds: Array | None = None
         self.scratch = Scratch(self.kernel, patterns, self.extents)
         self._bindings = [self._binding(phase) for phase in compiled.phases]
-        self._numpy_dtype = dtypes.to_numpy(self.result.dtype)
         self._torch_dtype = dtypes.to_torch(self.result.dtype)
         order = self.result.format.order
         self._stored = [self.shape[d] for d in order]
         if self.result.format.is_dense:
             checked_size(self._stored)
         self._check_leading()
-        self._natural = order == tuple(range(len(order)))
-        self._small = math.prod(self._stored) * self._numpy_dtype.itemsize < SMALL
+        self._dims = None if order == tuple(range(len(order))) else tuple(np.argsort(order).tolist())
         self._parallelizes = self.partition.unit != "serial" and compiled.kernels[0] is not None
-        assembly = self.kernel.assembly
-        self._directly = (
-            assembly.kind == "locate"
-            and assembly.owned
-            and not (self.kernel.private or self.scratch.needed)
-            and self.partition.unit != "merge-path"
-            and [param.kind for _, param in self._bindings[0].made] == ["vals"]
+        self.direct = self._directly()
+
+    def _directly(self) -> Direct | None:
+        """The shortest way, if it leads to this result."""
+        assembly, binding = self.kernel.assembly, self._bindings[0]
+        if (
+            assembly.kind not in ("locate", "share")
+            or not assembly.owned
+            or self.kernel.private
+            or self.scratch.needed
+            or self.partition.unit == "merge-path"
+            or [param.kind for _, param in binding.made] != ["vals"]
+            or not self.compiled.addressable
+        ):
+            return None
+        is_dense = [spec.format.is_dense for spec in self.kernel.operands]
+        return Direct(
+            self.compiled,
+            self.units,
+            self._chunk_bounds if self._parallelizes else None,
+            binding.fixed,
+            [pair for pair in binding.operands if not is_dense[pair[1]]],
+            [pair for pair in binding.operands if is_dense[pair[1]]],
+            binding.made[0][0],
+            self._stored if assembly.kind == "locate" else [self._shared().nnz],
+            self.result.dtype,
         )
 
     def _check_leading(self) -> None:
@@ -92,6 +107,11 @@ class Launcher:
             places *= extent
         width = dtypes.itemsize(self.result.dtype) if format.is_dense else POSITION
         check_memory(places * width, f"a {format} result of shape {self.shape}")
+
+    @property
+    def is_natural(self) -> bool:
+        """Whether the result is dense and stored in the order of its dimensions."""
+        return self._dims is None and self.kernel.assembly.kind == "locate"
 
     @property
     def weights(self) -> Pattern | None:
@@ -113,52 +133,42 @@ class Launcher:
             mine = param.owner == self.result.name
             if param.kind == "extent":
                 binding.fixed[place] = self.extents[param.owner]
+            elif param.kind == "number":
+                binding.fixed[place] = self._patterns[param.owner]().numbers[param.depth][param.part]
             elif param.kind == "level" and not mine:
-                binding.fixed[place] = self._patterns[param.owner]().arrays[param.depth][param.part]
+                binding.fixed[place] = self._patterns[param.owner]().packed.arrays[param.depth][param.part]
             elif param.kind == "vals" and not mine:
                 binding.operands.append((place, self.order[param.owner]))
             else:
                 binding.made.append((place, param))
         return binding
 
-    def __call__(self, vals: list[Array]) -> Storage | torch.Tensor:
+    def __call__(self, values: Sequence[Values]) -> Storage | torch.Tensor:
         """Run with the operands' flat values, in the kernel's operand order: a torch tensor if the result is dense."""
-        if self._directly:
-            return self._direct(vals)
         kind = self.kernel.assembly.kind
+        if self.direct is not None:
+            made = self.direct(values)
+            if kind == "share":
+                return Storage(self._shared(), made, self.result.fill)
+            return made if self._dims is None else made.permute(self._dims)
+        vals = [as_array(part) for part in values]
         if kind == "locate":
             return self._dense(vals)
         if kind == "share":
-            source = self.kernel.assembly.source
-            assert source is not None
-            dims = tuple(source.indices.index(v) for v in self.kernel.statement.target.indices)
-            pattern = self._patterns[source.tensor]().permuted(dims)
-            values = self._allocated([pattern.nnz])
-            self._run(0, vals, {"vals": dtypes.array_of(values)}, self._chunks())
-            return Storage(pattern, values, self.result.fill)
+            pattern = self._shared()
+            made = self._allocated([pattern.nnz])
+            self._run(0, vals, {"vals": dtypes.array_of(made)}, self._chunks())
+            return Storage(pattern, made, self.result.fill)
         return self._bucketed(vals) if kind == "bucket" else self._appended(vals)
 
-    # -- results -----------------------------------------------------------------------------------------------
+    def _shared(self) -> Pattern:
+        """The pattern that the result takes from an operand."""
+        source = self.kernel.assembly.source
+        assert source is not None
+        dims = tuple(source.indices.index(v) for v in self.kernel.statement.target.indices)
+        return self._patterns[source.tensor]().permuted(dims)
 
-    def _direct(self, vals: list[Array]) -> torch.Tensor:
-        """A dense result of which every place is written once, by one phase without workspaces: the shortest way."""
-        binding = self._bindings[0]
-        arguments = binding.fixed.copy()
-        for place, operand in binding.operands:
-            arguments[place] = vals[operand]
-        if self._small:
-            array = np.empty(self._stored, self._numpy_dtype)
-            out = dtypes.tensor_of(array, self.result.dtype)
-        else:
-            out = empty(self._stored, self._torch_dtype)
-            array = dtypes.array_of(out)
-        arguments[binding.made[0][0]] = array if array.ndim == 1 else array.reshape(-1)
-        workers = threads.workers() if self._parallelizes else 1
-        if workers > 1:
-            self._run_chunks(0, workers, self.partition.chunks, arguments)
-        else:
-            self.compiled.bodies[0](WHOLE, 0, self.units, *arguments)
-        return out if self._natural else out.permute(tuple(np.argsort(self.result.format.order).tolist()))
+    # -- results -----------------------------------------------------------------------------------------------
 
     def _dense(self, vals: list[Array]) -> torch.Tensor:
         chunks = self._chunks()
@@ -171,7 +181,7 @@ class Launcher:
         else:
             out = self._allocated(self._stored)
             self._run(0, vals, {"vals": dtypes.array_of(out).reshape(-1)}, chunks)
-        return out if self._natural else out.permute(tuple(np.argsort(self.result.format.order).tolist()))
+        return out if self._dims is None else out.permute(self._dims)
 
     def _divided(self, vals: list[Array], chunks: int) -> torch.Tensor:
         """A place for each chunk's unfinished row behind the rows of the result; those are added at the end."""
@@ -331,7 +341,7 @@ class Launcher:
         for place, param in binding.made:
             arguments[place] = self._made(param, made, scratch, parallel)
         if parallel:
-            self._run_chunks(number, workers, chunks, arguments)
+            self._run_chunks(number, workers, arguments)
         else:
             self.compiled.bodies[number](WHOLE, 0, self.units, *arguments)
         if scratch is not None:
@@ -345,8 +355,7 @@ class Launcher:
             return made["arrays"][param.depth][param.part]
         return made[param.kind]
 
-    def _run_chunks(self, number: int, workers: int, chunks: int, arguments: list[Any]) -> None:
+    def _run_chunks(self, number: int, workers: int, arguments: list[Any]) -> None:
         kernel = self.compiled.kernels[number]
         assert kernel is not None
-        bounds = self._chunk_bounds()
-        threads.run(kernel, workers, chunks, np.zeros(1, dtype=np.int64), bounds, *arguments)
+        threads.run(kernel, workers, self._chunk_bounds(), *arguments)

@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import cache, cached_property
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 from scorch.config import config
 from scorch.errors import UnsupportedError
 
-__all__ = ["available", "run", "workers"]
+__all__ = ["available", "is_forked", "run", "workers"]
 
 _forked = False
 _torch_is_serial = False
@@ -60,6 +61,11 @@ def available() -> int:
     return config.threads or torch.get_num_threads()
 
 
+def is_forked() -> bool:
+    """Whether this process is a forked child of one that had loaded Scorch."""
+    return _forked
+
+
 def _serialize_torch() -> None:
     """Keep torch, which allocates results and gathers values, out of the pool too, as DataLoader does in workers.
 
@@ -76,7 +82,7 @@ def workers() -> int:
 
     Numba's limit is NUMBA_NUM_THREADS, by default the number of cores.
     """
-    return max(1, min(available(), _limit()))
+    return min(available(), _limit())
 
 
 @cache
@@ -88,7 +94,7 @@ def _numba() -> Any:
 
 @cache
 def _limit() -> int:
-    return int(_numba().config.NUMBA_NUM_THREADS)
+    return max(1, int(_numba().config.NUMBA_NUM_THREADS))
 
 
 @cache
@@ -118,17 +124,15 @@ def run(kernel: Callable[..., None], workers: int, *arguments: object) -> None:
     global _entered
     _entered = True
     before = _counter()()
-    if before != workers:  # 0.8 us each way
-        _numba().set_num_threads(workers)
+    if before == workers and not _one_at_a_time():  # the usual case, in as few steps as it takes
+        kernel(workers, *arguments)
+        return
+    _numba().set_num_threads(workers)
     try:
-        if _one_at_a_time():
-            with _guard:
-                kernel(workers, *arguments)
-        else:
+        with _guard if _one_at_a_time() else nullcontext():
             kernel(workers, *arguments)
     finally:
-        if before != workers:
-            _numba().set_num_threads(before)
+        _numba().set_num_threads(before)
 
 
 @cache

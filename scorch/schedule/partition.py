@@ -28,7 +28,8 @@ def choose_partition(
     if outermost is None or cost < SERIAL_BELOW or problem.threads == 1:
         return Partition("serial")
     appends = assembly.kind in ("append", "bucket")
-    chunks = int(max(problem.threads, min(cost / CHUNK, problem.threads * 8)))
+    # As many to each thread: five equal chunks take two threads as long as six.
+    chunks = problem.threads * int(min(max(cost / CHUNK / problem.threads, 1), 8))
     if tiled is not None and tiled[0] == outermost:
         if outermost not in problem.statement.target.indices or tiled[1].count is not None:
             return Partition("serial")

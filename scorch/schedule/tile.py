@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from scorch.formats import Format, dtypes
 from scorch.ir.absence import guarded
 from scorch.ir.graph import level_indices, walks
-from scorch.ir.notation import has_vector_form
+from scorch.ir.notation import Access, has_vector_form
 from scorch.ir.operators import operator
 from scorch.ir.plan import Assembly, Tile
 from scorch.schedule.problem import Problem
@@ -15,6 +15,7 @@ from scorch.schedule.problem import Problem
 __all__ = [
     "can_tile",
     "choose_tile",
+    "grouped_positions",
     "in_flight",
     "most_vectors",
     "position_lanes",
@@ -58,7 +59,7 @@ def can_tile(problem: Problem, index: str, formats: Mapping[str, Format]) -> boo
         format = formats[access.tensor]
         path = level_indices(access, format)
         seen = True
-        if path[-1] != index or not format.levels[-1].full:
+        if path[-1] != index or not format.levels[-1].contiguous:
             return False
         if dtypes.computed(problem.by_name[access.tensor].dtype) != problem.dtype:
             return False  # vectors of another number type would need another number of registers each
@@ -93,14 +94,25 @@ def positions_beside(
     That needs a result at the positions of the one operand that the innermost loop walks, what is multiplied to the
     sums being the same for all of them or stored there too, and rows long enough for groups.
     """
-    if problem.statement.finish is not None or assembly.kind != "share" or assembly.source is None:
+    innermost = order[-1] if order else None
+    if assembly.kind != "share" or assembly.source is None or not problem.is_linear:
         return 1
-    if problem.dtype not in ("float32", "float64"):
+    if problem.lattice(str(innermost), formats).only() != assembly.source:
         return 1
-    innermost, target = order[-1] if order else None, problem.statement.target.indices
-    walker, format = assembly.source, formats[assembly.source.tensor]
-    alone = innermost in target and problem.lattice(str(innermost), formats).only() == walker
-    if not alone or not problem.is_linear or not set(order) <= set(target) or tiled in target:
+    mean = problem.by_name[assembly.source.tensor].statistics.row_mean
+    return grouped_positions(problem, order, tiled, assembly.source, formats[assembly.source.tensor], mean)
+
+
+def grouped_positions(
+    problem: Problem, order: tuple[str, ...], tiled: str, walker: Access, format: Format, mean: float
+) -> int:
+    """How many positions of the access that the innermost loop walks, with rows of so many on average, make a group
+    whose sums over the tiled index are one vector; 1 if none."""
+    statement = problem.statement
+    innermost, target = order[-1] if order else None, statement.target.indices
+    if statement.finish is not None or statement.reduce != "add" or problem.dtype not in ("float32", "float64"):
+        return 1
+    if innermost not in target or not set(order) <= set(target) or tiled in target:
         return 1
     if level_indices(walker, format)[-1] != innermost or not format.levels[-1].unique:
         return 1
@@ -108,7 +120,7 @@ def positions_beside(
     if any(innermost in a.indices for a in finished) or any(o.dtype != problem.dtype for o in problem.operands):
         return 1
     count = 4 if problem.machine.registers <= 16 else 8
-    return count if 2 * problem.by_name[walker.tensor].statistics.row_mean >= count else 1
+    return count if 2 * mean >= count else 1
 
 
 def position_lanes(problem: Problem, index: str, formats: Mapping[str, Format]) -> int:
@@ -134,6 +146,8 @@ def position_lanes(problem: Problem, index: str, formats: Mapping[str, Format]) 
         path = level_indices(access, format)
         if path[-1] != index or problem.by_name[access.tensor].dtype != problem.dtype:
             return 0  # lanes of another number type are gathered one by one
+        if format.levels[-1].full and not format.levels[-1].contiguous:
+            return 0
         if not format.levels[-1].full:
             walkers.append(access)
     if len(walkers) != 1 or not problem.is_linear:

@@ -50,7 +50,7 @@ class Case:
         tensors = {name: operand.make() for name, operand in self.operands}
         before = {name: x.values.clone() for name, x in tensors.items()}
         try:
-            result = compute(self.text, out_format=self.out_format, **tensors)
+            result = compute(self.text, out_format=self.out_format, extents=None, **tensors)
         except ScorchError as error:
             return f"{type(error).__name__}: {error}"
         expected = reference(normalise(parse_statements(self.text)), tensors)

@@ -254,7 +254,7 @@ def _contracted(draft: Draft, likes: Sequence[Storage | None]) -> tuple[bool, St
 
 
 def _expected(x: Any, like: Storage | None) -> Format | None:
-    """The format of a sparse operand; a product of sparse matrices, whose pattern nobody knows yet, is taken for csr."""
+    """The format of a sparse operand; csr for a product of sparse matrices, whose pattern nobody knows yet."""
     if like is not None:
         return like.pattern.format
     return csr if isinstance(x, Node) and isinstance(x.form, Contract) and len(x.shape) == 2 else None

@@ -12,6 +12,7 @@ from scorch.emit.vocabulary import (
     bit,
     ctz,
     fetch_add,
+    gallop,
     lower_bound,
     popcount,
     prefetch,
@@ -316,6 +317,17 @@ def test_lower_bound(dtype):
 
     a = np.array([1, 3, 3, 3, 7, 9], dtype)
     for lo, hi, x in itertools.product((0, 2, 5), (0, 3, 6), range(11)):
+        expected = next((p for p in range(lo, hi) if a[p] >= x), hi)
+        assert agree(body, a, lo, hi, dtype(x)) == expected
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+def test_gallop(dtype):
+    def body(a, lo, hi, x):
+        return gallop(a, lo, hi, x)
+
+    a = np.sort(np.random.default_rng(0).integers(0, 90, 40)).astype(dtype)
+    for lo, hi, x in itertools.product((0, 3, 39, 40), (0, 20, 40), range(-1, 92, 3)):
         expected = next((p for p in range(lo, hi) if a[p] >= x), hi)
         assert agree(body, a, lo, hi, dtype(x)) == expected
 

@@ -94,6 +94,7 @@ def range_mistakes(words):
         lambda a, i: fetch_add(i, 8, 1),
         lambda a, i: atomic_add(a, -1, a[0]),
         lambda a, i: lower_bound(i, 0, 9, 3),
+        lambda a, i: words.gallop(i, 0, 9, 3),
     ]
 
 

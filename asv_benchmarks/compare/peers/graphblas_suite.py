@@ -59,6 +59,7 @@ PEER = Peer(
         "spmm": _two(lambda a, b: a.mxm(b)),
         "spmv": _two(lambda a, x: a.mxv(x)),
         "spmspm": _two(lambda a, b: a.mxm(b)),
+        "spmspm_unsorted": _two(lambda a, b: a.mxm(b)),
         "add": _two(lambda a, b: a.ewise_add(b, "plus")),
         "multiply": _two(lambda a, b: a.ewise_mult(b, "times")),
     },

@@ -43,6 +43,10 @@ def _spmspm(a: Any, b: Any) -> Iterator[Contender]:
     yield Contender("scorch", _einsum("ik,kj->ij", a, b, out_format="csr"))
 
 
+def _spmspm_unsorted(a: Any, b: Any) -> Iterator[Contender]:
+    yield Contender("scorch", _einsum("ik,kj->ij", a, b, out_format="csr(unsorted)"))
+
+
 def _sddmm(mask: Any, q: Any, k: Any) -> Iterator[Contender]:
     yield Contender("scorch", _einsum("ij,id,jd->ij", mask, q, k))
 
@@ -114,6 +118,7 @@ PEER = Peer(
         "spmm": _spmm,
         "spmv": _spmv,
         "spmspm": _spmspm,
+        "spmspm_unsorted": _spmspm_unsorted,
         "sddmm": _sddmm,
         "coo_to_csr": _convert("csr"),
         "csr_to_csc": _convert("csc"),

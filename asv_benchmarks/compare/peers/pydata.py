@@ -39,6 +39,7 @@ PEER = Peer(
         "spmm": _two(lambda a, b: a @ b),
         "spmv": _two(lambda a, b: a @ b),
         "spmspm": _two(lambda a, b: a @ b),
+        "spmspm_unsorted": _two(lambda a, b: a @ b),
         "add": _two(lambda a, b: a + b),
         "multiply": _two(lambda a, b: a * b),
     },

@@ -85,6 +85,7 @@ PEER = Peer(
         "spmm": _times_dense,
         "spmv": _times_dense,
         "spmspm": _spmspm,
+        "spmspm_unsorted": _times,
         "sddmm": _sddmm,
         "coo_to_csr": _coo_to_csr,
         "csr_to_csc": _csr_to_csc,

@@ -48,7 +48,7 @@ from scorch.emit.vocabulary.memory import (
     vstore_part,
 )
 from scorch.emit.vocabulary.reduce import vhmax, vhmin, vprod, vsum, vsums4, vsums8
-from scorch.emit.vocabulary.scalar import atomic_add, bit, ctz, fetch_add, lower_bound, popcount, sort_range
+from scorch.emit.vocabulary.scalar import atomic_add, bit, ctz, fetch_add, gallop, lower_bound, popcount, sort_range
 
 __all__ = [
     "atomic_add",
@@ -58,6 +58,7 @@ __all__ = [
     "fingerprint",
     "from_bfloat16",
     "from_float16",
+    "gallop",
     "lower_bound",
     "popcount",
     "prefetch",

@@ -44,6 +44,7 @@ __all__ = [
     "fetch_add",
     "from_bfloat16",
     "from_float16",
+    "gallop",
     "lower_bound",
     "popcount",
     "prefetch",
@@ -93,6 +94,7 @@ _vload, _vload_part = memory.vload, memory.vload_part
 _vstore, _vstore_part = memory.vstore, memory.vstore_part
 _vgather, _vgather_part, _first_lanes = memory.vgather, memory.vgather_part, memory.first_lanes
 _fetch_add, _atomic_add, _lower_bound = scalar.fetch_add, scalar.atomic_add, scalar.lower_bound
+_gallop = scalar.gallop
 _sort_range = scalar.sort_range
 
 
@@ -161,6 +163,13 @@ def lower_bound(a: Lanes, lo: int, hi: int, x: Any) -> Any:
     if lo < hi and (lo < 0 or hi > len(a)):
         raise IndexError("lower_bound: a range outside the array")
     return _lower_bound(a, lo, hi, x)
+
+
+def gallop(a: Lanes, lo: int, hi: int, x: Any) -> Any:
+    """As `scalar.gallop`; IndexError unless lo .. hi lies in a."""
+    if lo < hi and (lo < 0 or hi > len(a)):
+        raise IndexError("gallop: a range outside the array")
+    return _gallop(a, lo, hi, x)
 
 
 def sort_range(a: Lanes, lo: int, hi: int) -> None:

@@ -24,6 +24,7 @@ class Dense(Level):
     name: ClassVar[str] = "dense"
     full: ClassVar[bool] = True
     locates: ClassVar[bool] = True
+    contiguous: ClassVar[bool] = True
     appends: ClassVar[bool] = True
 
     def bounds(self, at: Any, first: Index, last: Index) -> tuple[Index, Index]:

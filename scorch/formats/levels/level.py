@@ -49,10 +49,12 @@ class Level(ABC):
 
     name: ClassVar[str]
     arrays: ClassVar[tuple[str, ...]] = ()
+    numbers: ClassVar[tuple[str, ...]] = ()  # what kernels are given of it beside its arrays and its extent
     full: ClassVar[bool] = False  # every coordinate is stored
     branchless: ClassVar[bool] = False  # one position per parent position
     compact: ClassVar[bool] = True  # no unused positions
     locates: ClassVar[bool] = False  # the position of a coordinate is found in constant time
+    contiguous: ClassVar[bool] = False  # the position of the next coordinate is the next one
     appends: ClassVar[bool] = False  # can be written coordinate after coordinate
 
     @abstractmethod

@@ -26,6 +26,7 @@ for _function in (
     checked.vgather_part,
     checked.fetch_add,
     checked.atomic_add,
+    checked.gallop,
     checked.lower_bound,
     checked.sort_range,
 ):

@@ -87,6 +87,34 @@ def _lower_bound(a: types.Type, lo: types.Type, hi: types.Type, x: types.Type) -
     return _search
 
 
+@overload(scalar.gallop, strict=False)
+def _gallop(a: types.Type, lo: types.Type, hi: types.Type, x: types.Type) -> Callable[..., Any]:
+    array = vec.array_of(a)
+    if vec.plain(x) != array.dtype:
+        raise vec.reject(f"gallop: {x} is not of the dtype of {array}")
+    return _doubling
+
+
+def _doubling(a: Any, lo: int, hi: int, x: Any) -> Any:
+    """Double the step while what is passed over is less, then halve the last one."""
+    first = np.int64(lo)
+    end = np.int64(hi)
+    step = np.int64(1)
+    last = first
+    while last < end and a[np.uint64(last)] < x:
+        first = last + 1
+        last = first + step
+        step = step * 2
+    last = min(last, end)
+    while first < last:
+        middle = np.int64((first + last) >> 1)
+        if a[np.uint64(middle)] < x:
+            first = middle + 1
+        else:
+            last = middle
+    return last
+
+
 def _search(a: Any, lo: int, hi: int, x: Any) -> Any:
     """Halve the range; the unsigned midpoint saves Numba's wraparound of negative indices."""
     first = np.int64(lo)

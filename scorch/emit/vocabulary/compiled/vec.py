@@ -46,7 +46,7 @@ class _VecModel(models.PrimitiveModel):
 
     def __init__(self, dmm: Any, fe_type: Vec) -> None:
         lanes = ir.VectorType(lane_type(fe_type.dtype), fe_type.n)
-        super().__init__(dmm, fe_type, lanes)  # type: ignore[no-untyped-call]
+        super().__init__(dmm, fe_type, lanes)
 
 
 def lowers(twin: Callable[..., Any]) -> Callable[[Callable[..., Definition | None]], None]:
