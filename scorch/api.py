@@ -95,7 +95,8 @@ def compute(
     """
     take = registry.taker()
     if take is not None:
-        taken: Result = take("compute", compute, statements, {"out_format": out_format, "extents": extents, **operands})
+        options = {"out_format": out_format, "extents": extents}
+        taken: Result = take("compute", compute, statements, {**options, **operands})
         return taken
     if len(statements) == 1 and isinstance(statements[0], str) and extents is None:
         result = _repeated(statements[0], out_format, operands)

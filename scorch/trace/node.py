@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import torch
 
 from scorch.errors import ShapeError
-from scorch.formats import Format, Storage, dense, dtypes
+from scorch.formats import Format, Storage, csr, dense, dtypes
 from scorch.formats.storage import dense_pattern
 from scorch.functions.statement import broadcast
 from scorch.ir.absence import absent_value
@@ -33,6 +33,7 @@ __all__ = [
     "Sum",
     "contraction",
     "described",
+    "is_described",
     "is_sparse",
     "letters",
     "node_of",
@@ -242,14 +243,21 @@ def _absent(expr: Expr, sparse: tuple[str, ...]) -> Any:
 
 def _contracted(draft: Draft, likes: Sequence[Storage | None]) -> tuple[bool, Storage | None] | None:
     assert isinstance(draft.form, Contract)
-    if any(like is None for like in likes):
-        return None
     sparse = [n for n, x in enumerate(draft.operands) if is_sparse(x)]
-    formats = dict(zip(sparse, (like.pattern.format for like in likes if like is not None), strict=True))
+    formats = {n: _expected(draft.operands[n], like) for n, like in zip(sparse, likes, strict=True)}
+    if None in formats.values():
+        return None
     if not _is_sparse_product(draft.form, tuple(formats.get(n) for n in range(len(draft.operands)))):
         return False, None
     same = len(sparse) == 1 and draft.form.terms[sparse[0]] == draft.form.out
     return True, likes[0] if same else None
+
+
+def _expected(x: Any, like: Storage | None) -> Format | None:
+    """The format of a sparse operand; csr for a product of sparse matrices, whose pattern nobody knows yet."""
+    if like is not None:
+        return like.pattern.format
+    return csr if isinstance(x, Node) and isinstance(x.form, Contract) and len(x.shape) == 2 else None
 
 
 @lru_cache(maxsize=1024)
@@ -274,6 +282,11 @@ def contraction(form: Contract, operands: Sequence[Operand], dtype: torch.dtype,
     extents = {v: e for term, x in zip(form.terms, operands, strict=True) for v, e in zip(term, x.shape, strict=True)}
     called = tuple(replace(x, name=name) for name, x in zip(names, operands, strict=False))
     return Problem(statement, called, extents, dtypes.name_of(dtype), threads)
+
+
+def is_described(x: Any) -> bool:
+    """Whether the pattern of an operand is known before it is computed."""
+    return not (isinstance(x, Node) and x.sparse and x.like is None)
 
 
 def described(x: Any) -> Operand:

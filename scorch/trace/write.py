@@ -14,7 +14,7 @@ from scorch.ir.statement import ABSENT, Raw, apply
 from scorch.runtime import threads
 from scorch.schedule.path import contract, estimated
 from scorch.trace.graph import Graph, Ref
-from scorch.trace.node import Contract, Map, Softmax, Sum, contraction, described, letters
+from scorch.trace.node import Contract, Map, Softmax, Sum, contraction, described, is_described, letters
 
 __all__ = ["written"]
 
@@ -166,6 +166,8 @@ class _Writer:
         The order that is expected to take least time follows from the operands' shapes and numbers of entries.
         """
         read = [self.read(ref, own) for ref, own in factors]
+        if not all(is_described(self.graph.operand(ref)) for ref, _ in factors):
+            return read
         operands = [described(self.graph.operand(ref)) for ref, _ in factors]
         dtype = self.graph.operand(factors[0][0]).dtype
         while len(read) > 2 and not any(None in own for _, own in factors):

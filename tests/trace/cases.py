@@ -36,6 +36,7 @@ FUSED: dict[str, Case] = {
     "torch.einsum": lambda t: torch.relu(torch.einsum("ij,jk->ki", t.A, t.X) + t.u),
     "two layers": lambda t: t.A @ (torch.relu(t.A @ (t.X @ t.Y) + t.u) @ t.Z) + t.v,
     "chain of sparse matrices": lambda t: (t.A @ t.M) @ t.X,
+    "power of a sparse matrix, read twice": lambda t: (lambda P: P @ t.X @ t.Y + P @ t.Z)(t.A @ t.M),
     "attention": lambda t: torch.softmax(t.M * (t.X @ t.Y.T) / math.sqrt(t.n), -1) @ t.Z,
     "attention, scaled first": lambda t: torch.softmax(t.M * ((t.X / 3) @ t.Y.T), dim=-1) @ t.Z,
     "attention, scaled inside": lambda t: F.softmax(t.M * ((t.X @ t.Y.T) * 0.25), dim=1) @ t.Z,

@@ -140,3 +140,11 @@ def test_the_order_of_a_chain_follows_from_its_shapes() -> None:
     assert first[0] == {named[0]["X"], named[0]["W"]}  # 64 columns become 2 before the neighbours are summed
     assert first[1] == {named[1]["A"], named[1]["X"]}  # 2 columns are summed before they become 64
     assert torch.allclose(scorch.compile(function)(A, narrow, torch.ones(2, 64)), A @ narrow @ torch.ones(2, 64))
+
+
+def test_sparse_matrices_are_not_multiplied_where_a_product_with_a_dense_one_is_cheaper(t: SimpleNamespace) -> None:
+    """With entries everywhere, A @ (M @ X) for one column is less than A @ M."""
+    A, M, x = scorch.tensor(torch.rand(60, 60), "csr"), scorch.tensor(torch.rand(60, 60), "csr"), torch.rand(60, 2)
+    explained = scorch.explain(lambda A, M, X: (A @ M) @ X, A, M, x)
+    assert {access.tensor for access in explained.notation[0].accesses} == {"x1", "x2"}
+    torch.testing.assert_close(scorch.compile(lambda A, M, X: (A @ M) @ X)(A, M, x), A @ (M @ x), rtol=1e-4, atol=1e-4)
