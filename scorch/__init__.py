@@ -6,8 +6,8 @@
 torch.Size([3, 2])
 """
 
-from scorch import formats
-from scorch.api import compute, einsum, explain, kernel
+from scorch import formats, pytree
+from scorch.api import compute, einsum, kernel
 from scorch.config import config
 from scorch.dynamo import mend_when_imported
 from scorch.errors import (
@@ -26,8 +26,10 @@ from scorch.indexing import absent, indices, result, stored, where
 from scorch.io import read, write
 from scorch.runtime.diagnose import diagnose
 from scorch.tensor import Tensor, from_coo, tensor
+from scorch.trace import compile, explain
 
 mend_when_imported()
+pytree.register()
 
 __version__ = "0.1.0"
 
@@ -43,6 +45,7 @@ __all__ = [
     "Tensor",
     "UnsupportedError",
     "absent",
+    "compile",
     "compute",
     "config",
     "diagnose",

@@ -13,6 +13,7 @@ from scorch.contraction import contract, prepared
 from scorch.errors import NotationError, ScorchError
 from scorch.explain import Explanation, Explanations
 from scorch.formats import Format, Storage, resolve
+from scorch.functions import registry
 from scorch.indexing import Statement, collect
 from scorch.ir.check import check_statements, operands_of
 from scorch.ir.normalise import normalise
@@ -48,6 +49,10 @@ def einsum(
     """
     if torch.compiler.is_compiling():
         return _traced(notation, operands, out_format)
+    take = registry.taker()
+    if take is not None:
+        taken: Result = take("einsum", einsum, (notation, *operands), {"out_format": out_format, "out": out})
+        return taken
     try:
         result = contract(notation, operands, out_format, out)
     except ScorchError as error:
@@ -88,6 +93,10 @@ def compute(
     >>> compute("C[i] max= A[i,k]; D[i] = C[i] * 10 + x", A=A, x=0.5)
     tensor([20.5000, 10.5000])
     """
+    take = registry.taker()
+    if take is not None:
+        taken: Result = take("compute", compute, statements, {"out_format": out_format, "extents": extents, **operands})
+        return taken
     if len(statements) == 1 and isinstance(statements[0], str) and extents is None:
         result = _repeated(statements[0], out_format, operands)
         if result is not None:

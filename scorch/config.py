@@ -56,6 +56,7 @@ _SETTINGS: dict[str, tuple[Callable[[object], Any], object, str]] = {
     "cache_dir": (_directory, None, "where generated kernels and their machine code are kept"),
     "check": (_boolean, False, "compile kernels with bounds checks, serial and slow"),
     "jit": (_boolean, True, "compile kernels with Numba; False runs the same source as plain Python"),
+    "calibrate": (_boolean, False, "price plans by what this machine was measured to take, once, in a few seconds"),
     "autotune": (_boolean, False, "time the best few plans on the real operands once and keep the winner"),
 }
 
@@ -83,6 +84,7 @@ class Config:
     cache_dir: Path
     check: bool
     jit: bool
+    calibrate: bool
     autotune: bool
     state: int  # a number for what compiled programs depend on, ready to be part of a key
 
@@ -105,7 +107,7 @@ class Config:
             object.__setattr__(self, name, _SETTINGS[name][0](value))
         except (TypeError, ValueError) as error:
             raise ValueError(f"scorch.config.{name}: {error}") from None
-        settings = tuple(self.__dict__.get(key) for key in ("jit", "check", "cache_dir", "autotune"))
+        settings = tuple(self.__dict__.get(key) for key in ("jit", "check", "cache_dir", "calibrate", "autotune"))
         object.__setattr__(self, "state", _states.setdefault(settings, len(_states)))
 
     @contextmanager

@@ -14,13 +14,13 @@ from scorch.formats import Format, Storage, dtypes
 from scorch.ir.canonical import canonical_run
 from scorch.ir.einsum import operand_names
 from scorch.ir.notation import Access, Apply, Assign, Expr, accesses
-from scorch.ir.plan import Entrywise, Handover, Plan, Split
+from scorch.ir.plan import Alternative, Entrywise, Handover, Plan, Split
 from scorch.schedule.statistics import Statistics, statistics
 
 if TYPE_CHECKING:
     from scorch.engine import AnyProgram
 
-__all__ = ["Explanation", "Explanations"]
+__all__ = ["Explanation", "Explanations", "ranked"]
 
 _CHOSEN, _OTHER = "->", "  "
 _COSTS = "estimated time"
@@ -277,9 +277,21 @@ def _alternative_rows(plan: AnyPlan) -> list[Row]:
 
     The chosen one is first.
     """
-    if not plan.alternatives:
-        return []
-    chosen, *others = plan.alternatives
+    return _ranked(plan.alternatives) if plan.alternatives else []
+
+
+def ranked(alternatives: Sequence[Alternative]) -> list[str]:
+    """A line for each way that was priced, the chosen one, which is the first given, before the others by time.
+
+    >>> print(*ranked([Alternative("rows", 20.0), Alternative("columns", 50.0)]), sep="\\n")
+    ->  20.0 us  1.00 x  rows
+        50.0 us  2.50 x  columns
+    """
+    return _aligned(_ranked(alternatives), right=(1, 2))
+
+
+def _ranked(alternatives: Sequence[Alternative]) -> list[Row]:
+    chosen, *others = alternatives
     rows: list[Row] = []
     for each in (chosen, *sorted(others, key=lambda a: a.cost)):
         ratio = f"{_three(each.cost / chosen.cost)} x" if chosen.cost > 0 else "-"

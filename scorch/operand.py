@@ -47,10 +47,10 @@ def as_storage(x: object) -> Storage:
     >>> as_storage(torch.eye(3).to_sparse_csr()).pattern
     Pattern(shape=(3, 3), format=csr, nnz=3)
     """
+    if isinstance(x, Stored):  # asked first: what stands for a torch tensor says that it is one
+        return x._storage
     if isinstance(x, torch.Tensor):
         return _from_torch(x)
-    if isinstance(x, Stored):
-        return x._storage
     if isinstance(x, Storage):
         return x
     if isinstance(x, np.ndarray | np.generic):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import torch
 
-from scorch import exchange, tensor_repr
+from scorch import exchange, frozen, tensor_repr
 from scorch.arguments import Fill, as_indices, as_values, checked_fill, index_array, values_for
 from scorch.errors import DtypeError, FormatError, ScorchError, ShapeError, UnsupportedError
 from scorch.formats import Format, Pattern, Storage, dtypes, resolve
@@ -182,6 +182,22 @@ class Tensor(Functions):
 
     def _with(self, values: torch.Tensor) -> Tensor:
         return Tensor(Storage(self._storage.pattern, values, self._storage.fill))
+
+    def freeze(self) -> Tensor:
+        """The same tensor for use as it is: its structure is packed once, so that kernels read less memory.
+
+        Shares the values, which have no gradient then. Changing them in place through torch makes the next use raise
+        ScorchError; writes through numpy or `.data` can't be seen. Without memory for packing, a RuntimeWarning.
+
+        >>> A = from_coo([[0, 1]], [1.0, 2.0], (5,)).freeze()
+        >>> A.values.mul_(2)
+        tensor([2., 4.])
+        >>> A.sum()
+        Traceback (most recent call last):
+          ...
+        scorch.errors.ScorchError: the values of a frozen tensor were changed in place; ...
+        """
+        return Tensor(frozen.freeze(self._storage))
 
     def clone(self) -> Tensor:
         """The same pattern with a copy of the values, differentiable."""
@@ -404,7 +420,7 @@ _PRODUCTS = {(2, 2): "ij,jk->ik", (2, 1): "ij,j->i", (1, 2): "i,ij->j", (1, 1): 
 
 def _matmul(a: Any, b: Any) -> Any:
     notation = _PRODUCTS.get((getattr(a, "ndim", 0), getattr(b, "ndim", 0)))
-    if notation is None:
+    if notation is None or registry.taker() is not None:
         return registry.call("matmul", a, b)
     if torch.compiler.is_compiling():
         from scorch.ops import traced_einsum

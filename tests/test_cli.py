@@ -13,6 +13,7 @@ import torch
 import scorch
 from scorch import cli
 from scorch.commands import COMMANDS, bench, explain
+from scorch.commands.common import FAMILIES, jobs
 from scorch.config import config
 from scorch.errors import FormatError, NotationError
 
@@ -271,6 +272,36 @@ def test_cache_warm_fills_the_cache(matrix_file, cache_dir, capsys):
     assert capsys.readouterr().out.count("small.mtx") == 4
     assert cli.main(["cache", "info"]) == 0
     assert "kernels    0 generated" not in capsys.readouterr().out
+
+
+@pytest.mark.compiled
+def test_cache_warm_compiles_families_ahead(cache_dir, capsys):
+    assert cli.main(["cache", "warm", "--families", "spmv,elementwise"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("spmv ") == 2
+    assert out.count("elementwise ") == 6
+    assert cli.main(["cache", "info"]) == 0
+    assert "kernels    0 generated" not in capsys.readouterr().out
+
+
+def test_cache_warm_lists_what_it_would_compile(cache_dir, capsys):
+    assert cli.main(["cache", "warm", "--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert {line.split()[0] for line in lines} == set(FAMILIES)
+    assert len(lines) == len(set(lines))
+
+
+def test_every_common_kernel_runs():
+    with scorch.config.using(jit=False):
+        for job in jobs():
+            if job.text.endswith("60 rows"):
+                assert job.call() is not None
+
+
+def test_cache_warm_knows_its_families(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["cache", "warm", "--families", "spmm,none"])
+    assert "no family 'none'; there are spmm" in capsys.readouterr().err
 
 
 def test_demo_says_which_result_is_wrong_and_ends_with_1(monkeypatch, capsys):

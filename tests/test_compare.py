@@ -5,7 +5,9 @@ from __future__ import annotations
 import doctest
 import importlib
 import json
+import math
 import pkgutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,11 +18,13 @@ import torch
 from scipy import sparse
 
 import asv_benchmarks
-from asv_benchmarks.compare import check, families, machine, peers, ratios, report, table, timing
+import scorch
+from asv_benchmarks.compare import check, document, families, machine, peers, ratios, report, roofline, table, timing
 from asv_benchmarks.compare.__main__ import main, run
-from asv_benchmarks.compare.model import Case, CaseResult, Contender, LeftOut, Options, Outcome, Peer
-from asv_benchmarks.compare.options import parse
+from asv_benchmarks.compare.model import Case, CaseResult, Contender, LeftOut, Options, Outcome, Peer, Work
+from asv_benchmarks.compare.options import DOCUMENT, parse
 from asv_benchmarks.inputs import Matrix, load, matrices
+from scorch.runtime.rates import Level, Rates
 
 MODULES = [
     module.name
@@ -235,12 +239,117 @@ def test_rounds_are_interleaved_and_the_hopeless_sit_out() -> None:
     assert "".join(order) == "bca" + "cab" + "abc" + "ba"
 
 
+def test_rounds_end_when_calls_leave_gigabytes_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = iter(range(0, 100 << 30, 1 << 30))
+    monkeypatch.setattr(timing, "_resident", lambda: next(sizes))
+    done: list[int] = []
+    runner: Any = SimpleNamespace(
+        call=lambda: lambda: None,
+        sample=lambda: done.append(1),
+        active=True,
+        outcome=outcome("a", None),
+        median=1.0,
+        close=lambda: None,
+    )
+    timing.interleave([runner], rounds=50, budget=60)
+    assert len(done) == 5  # three at least, then until 3 GiB are more than 2
+
+
 def test_every_layout_agrees_on_a_tiny_matrix() -> None:
     tiny = Matrix("tiny", "generated", lambda: sparse.csr_array(np.eye(6, dtype=np.float32)[::-1]))
     case = Case("spmm", "tiny", "", "spmm", lambda: (load(tiny), np.ones((6, 2), np.float32)), lambda a, b: a @ b)
     found = {o.label: o for o in timing.measure(case, Options(rounds=3, budget=0)).outcomes if o.peer != "scorch"}
     for label in ("torch coo", "torch csr32", "torch csr64", "torch csc", "scipy", "dense"):
         assert found[label].value is not None, found[label]
+
+
+RATES = Rates(
+    (
+        Level("L2", 1e5, 40.0, 30.0, 20.0, ((4, 1.0), (256, 20.0))),
+        Level("memory", math.inf, 10.0, 8.0, 9.0, ((4, 0.5), (256, 5.0))),
+    ),
+    80.0,
+    2,
+)
+
+
+def test_work_moves_every_array_once() -> None:
+    a = sparse.csr_array(np.array([[1, 0, 2], [0, 0, 3]], np.float32))
+    b, c = np.ones((3, 4), np.float32), np.ones((2, 4), np.float32)
+    work = roofline.work_of("spmm", (a, b), c)
+    assert work is not None
+    used = 2 * 16  # the second row of b is named by no nonzero
+    assert work.moved == 3 * (4 + 4) + 3 * 4 + used + 2 * 16
+    assert (work.flops, work.picks, work.row, work.table) == (24, 3, 16, 48)
+    assert roofline.work_of("gcn", (a, b), c) is None
+
+
+def test_the_slower_of_memory_and_arithmetic_is_the_bound() -> None:
+    near, far = Work(50_000, 1000), Work(1_000_000, 1000)
+    assert roofline.bound_of(near, RATES).limit == "L2"
+    assert roofline.bound_of(near, RATES).stream == 50_000 / 40
+    assert roofline.bound_of(far, RATES).stream == 1_000_000 / 10
+    assert roofline.bound_of(Work(100, 8_000_000), RATES) == roofline.Bound(100_000.0, "flops", 100_000.0)
+
+
+def test_rows_from_random_places_take_longer_than_a_stream() -> None:
+    bound = roofline.bound_of(Work(50_000, 1000, picks=1000, row=256, table=40_000), RATES)
+    assert bound.gather == 1000 * 256 / 20 + 10_000 / 40 > bound.stream
+
+
+def test_roofline_has_a_share_a_case_and_a_mean_a_family() -> None:
+    cases = [result(outcome("scorch", value, "scorch"), matrix=name) for name, value in (("x", 2500.0), ("y", 5000.0))]
+    cases += [result(outcome("scorch", None, "scorch"), matrix="z")]
+    for case in cases:
+        case.work = Work(50_000, 1000)
+    header, *rows = roofline.roofline_rows(cases, RATES)
+    shares = [dict(zip(header, row, strict=True))["share of it"] for row in rows]
+    assert shares == ["0.50", "0.25", "0.35"]
+    text = report.as_text({"cpu": "c"}, cases, RATES)
+    assert "Roofline: the machine" in text
+    assert "spmm/x/K=16" in text
+    assert json.loads(report.as_json({}, cases, RATES))["rates"]["flops"] == 80.0
+
+
+def test_schedules_say_how_often_the_choice_was_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    schedules = families.FAMILIES["schedules"]
+    cases = [result(outcome("chosen", 10.0, "scorch"), outcome("best other", value)) for value in (20.0, 9.5, 8.0)]
+    assert schedules.closing is not None
+    assert schedules.closing(cases) == "The chosen plan is the fastest or within 10 % of it in 2 of 3 cases."
+    assert not schedules.usual
+    assert "schedules" not in families.usual()
+
+
+def test_every_plan_of_a_case_is_a_rival(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = Options(quick=True, rounds=1, budget=0.0)
+    (case,) = [
+        case
+        for _, case in families.select(replace(options, families=("schedules",)))
+        if case.id == "schedules/uniform-1000-1e-2/spmv"
+    ]
+    tiny = replace(case, load=lambda: (sparse.csr_array(np.eye(4, dtype=np.float32)), np.ones(4, np.float32)))
+    with scorch.config.using(jit=False):
+        found = families.FAMILIES["schedules"].measure(tiny, options)
+    assert [(o.label, o.peer) for o in found.outcomes] == [("chosen", "scorch"), ("best other", "other plans")]
+    assert all(o.value for o in found.outcomes)
+    assert "plans run" in found.notes[0]
+
+
+def test_tables_go_between_the_marks_of_a_page(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    document.write(page, "first")
+    assert page.read_text() == "first"
+    page.write_text(f"intro\n{document.BEGIN}{document.END}\nrest")
+    document.write(page, "second")
+    document.write(page, "third")
+    assert page.read_text() == f"intro\n{document.BEGIN}\n\nthird\n\n{document.END}\nrest"
+
+
+def test_everything_is_every_family_with_the_roofline() -> None:
+    options = parse(["--all"])
+    assert set(options.families) == set(families.FAMILIES)
+    assert options.roofline
+    assert options.markdown == DOCUMENT
 
 
 def test_machine_is_described() -> None:

@@ -8,12 +8,16 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from . import families, machine, peers, report
+from . import document, families, machine, peers, report
 from .model import CaseResult, Options
 from .options import parse
 from .progress import progress
 from .ratios import ratio
+
+if TYPE_CHECKING:
+    from scorch.runtime.rates import Rates
 
 __all__ = ["main", "run"]
 
@@ -31,6 +35,7 @@ def main(words: Sequence[str] | None = None) -> int:
         _warn("No real data: give --data DIR or set SCORCH_DATA. Only generated matrices are measured.")
     if options.threads:
         peers.set_threads(options.threads)
+    rates = _rates(options)
     results = run(options)
     if not results:
         _warn("no case matches")
@@ -39,7 +44,7 @@ def main(words: Sequence[str] | None = None) -> int:
     described = machine.describe()
     described["load"] = f"{before.average:.2f} before, {after.average:.2f} after (this run included)"
     described["others"] = f"other processes used {before.others(after):.2f} cores during the run"
-    _write(options, described, results)
+    _write(options, described, results, rates)
     _warn(machine.busy_warning(before.others(after)))
     return int(any(outcome.wrong for result in results for outcome in result.outcomes if outcome.peer == "scorch"))
 
@@ -61,12 +66,21 @@ def run(options: Options) -> list[CaseResult]:
     return results
 
 
-def _write(options: Options, described: dict[str, str], results: list[CaseResult]) -> None:
-    print(report.as_text(described, results))
+def _rates(options: Options) -> Rates | None:
+    """The rates of the machine, where they are asked for."""
+    if not options.roofline:
+        return None
+    from scorch.runtime.rates import measure_rates
+
+    return measure_rates(options.threads)
+
+
+def _write(options: Options, described: dict[str, str], results: list[CaseResult], rates: Rates | None) -> None:
+    print(report.as_text(described, results, rates))
     if options.markdown is not None:
-        options.markdown.write_text(report.as_markdown(described, results), encoding="utf-8")
+        document.write(options.markdown, report.as_markdown(described, results, rates))
     if options.json is not None:
-        options.json.write_text(report.as_json(described, results), encoding="utf-8")
+        options.json.write_text(report.as_json(described, results, rates), encoding="utf-8")
 
 
 def _warn(text: str) -> None:

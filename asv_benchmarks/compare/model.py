@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Case", "CaseResult", "Contender", "Family", "LeftOut", "Options", "Outcome", "Peer"]
+__all__ = ["Case", "CaseResult", "Contender", "Family", "LeftOut", "Options", "Outcome", "Peer", "Work"]
 
 
 class LeftOut(Exception):
@@ -28,6 +28,7 @@ class Options:
     json: Path | None = None
     markdown: Path | None = None
     list: bool = False
+    roofline: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,20 @@ class Outcome:
     unsorted: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What an operation needs: bytes `moved` when every array is moved once, and `flops`.
+
+    `picks` rows of `row` bytes are read from all over a table of `table` bytes, one a nonzero.
+    """
+
+    moved: int
+    flops: int
+    picks: int = 0
+    row: int = 0
+    table: int = 0
+
+
 @dataclass(slots=True)
 class CaseResult:
     """All outcomes of a case. `size` describes the operands, `notes` what a reader of the row should know."""
@@ -112,11 +127,15 @@ class CaseResult:
     size: str = ""
     outcomes: list[Outcome] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    work: Work | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Cases of one kind, and how one is measured. `unit` is ms, us or MiB; `averaged` families get a mean."""
+    """Cases of one kind, and how one is measured. `unit` is ms, us or MiB; `averaged` families get a mean.
+
+    `usual` ones are measured unless others are asked for. `closing` says a line about all results.
+    """
 
     name: str
     title: str
@@ -125,3 +144,5 @@ class Family:
     measure: Callable[[Case, Options], CaseResult]
     averaged: bool = True
     about: str = ""
+    usual: bool = True
+    closing: Callable[[Sequence[CaseResult]], str] | None = None

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from asv_benchmarks.inputs import data_folder
 
-from .families import FAMILIES
+from .families import FAMILIES, usual
 from .model import Options
 
-__all__ = ["parse"]
+__all__ = ["DOCUMENT", "parse"]
 
+DOCUMENT = Path("docs/performance.md")
 _QUICK_ROUNDS, _QUICK_BUDGET = 10, 0.2
 
 
@@ -32,15 +33,16 @@ def parse(words: Sequence[str] | None = None) -> Options:
     rounds, budget = (_QUICK_ROUNDS, _QUICK_BUDGET) if given.quick else (default.rounds, default.budget)
     return Options(
         data=data.resolve() if data is not None else None,
-        families=given.family,
+        families=tuple(FAMILIES) if given.all else given.family,
         case=given.case,
         rounds=given.rounds or rounds,
         budget=budget if given.budget is None else given.budget,
         threads=given.threads,
         quick=given.quick,
         json=given.json,
-        markdown=given.markdown,
+        markdown=given.markdown or (DOCUMENT if given.all else None),
         list=given.list,
+        roofline=given.roofline or given.all,
     )
 
 
@@ -56,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_families,
         default=(),
         metavar="NAME[,NAME]",
-        help=f"of {', '.join(FAMILIES)} (default: all)",
+        help=f"of {', '.join(FAMILIES)} (default: {', '.join(usual())})",
     )
     add(
         "--end-to-end",
@@ -64,6 +66,23 @@ def _parser() -> argparse.ArgumentParser:
         action="store_const",
         const=("end-to-end",),
         help="whole models: the same as --family end-to-end",
+    )
+    add(
+        "--schedules",
+        dest="family",
+        action="store_const",
+        const=("schedules",),
+        help="chosen plans beside all others: the same as --family schedules",
+    )
+    add(
+        "--roofline",
+        action="store_true",
+        help="measure the machine's rates, and print each kernel's share of its bound",
+    )
+    add(
+        "--all",
+        action="store_true",
+        help=f"every family and the roofline; the tables go to {DOCUMENT} unless --markdown names another file",
     )
     add(
         "--algebra",
@@ -98,7 +117,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--quick", action="store_true", help="few small matrices and few rounds: does it run?")
     add("--json", type=Path, metavar="FILE", help="write everything that was measured")
-    add("--markdown", type=Path, metavar="FILE", help="write the tables as Markdown")
+    add(
+        "--markdown",
+        type=Path,
+        metavar="FILE",
+        help="write the tables as Markdown; in a file with <!-- tables --> ... <!-- /tables --> only between those",
+    )
     add("--list", action="store_true", help="list the cases and leave")
     return parser
 

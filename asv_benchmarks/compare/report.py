@@ -5,32 +5,38 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
+from . import roofline
 from .families import FAMILIES
 from .model import CaseResult
 from .ratios import Summary, summarise
 from .table import Rows, aligned, family_rows, markdown, summary_rows
 
+if TYPE_CHECKING:
+    from scorch.runtime.rates import Rates
+
 __all__ = ["as_json", "as_markdown", "as_text", "failures", "summaries"]
 
 
-def as_text(machine: dict[str, str], results: Sequence[CaseResult]) -> str:
+def as_text(machine: dict[str, str], results: Sequence[CaseResult], rates: Rates | None = None) -> str:
     """The whole report in aligned text."""
     width = max(map(len, machine), default=0)
     head = "\n".join(f"{key:<{width}}  {value}" for key, value in machine.items())
-    return "\n\n".join([head, *_sections(results, aligned, "{}")]) + "\n"
+    return "\n\n".join([head, *_sections(results, rates, aligned, "{}")]) + "\n"
 
 
-def as_markdown(machine: dict[str, str], results: Sequence[CaseResult]) -> str:
+def as_markdown(machine: dict[str, str], results: Sequence[CaseResult], rates: Rates | None = None) -> str:
     """The whole report in Markdown."""
     head = "\n".join(f"- {key}: {value}" for key, value in machine.items())
-    return "\n\n".join([head, *_sections(results, markdown, "## {}")]) + "\n"
+    return "\n\n".join([head, *_sections(results, rates, markdown, "## {}")]) + "\n"
 
 
-def as_json(machine: dict[str, str], results: Sequence[CaseResult]) -> str:
+def as_json(machine: dict[str, str], results: Sequence[CaseResult], rates: Rates | None = None) -> str:
     """Everything that was measured: values in nanoseconds (latencies, too) or bytes (memory)."""
     document = {
         "machine": machine,
+        "rates": asdict(rates) if rates is not None else None,
         "results": [asdict(result) for result in results],
         "summary": [asdict(summary) for summary in summaries(results)],
     }
@@ -67,13 +73,21 @@ def failures(results: Sequence[CaseResult]) -> list[str]:
     ]
 
 
-def _sections(results: Sequence[CaseResult], render: Callable[[Rows], str], title: str) -> list[str]:
+def _sections(
+    results: Sequence[CaseResult], rates: Rates | None, render: Callable[[Rows], str], title: str
+) -> list[str]:
     sections = []
     for name, mine in _by_family(results).items():
         family = FAMILIES[name]
         about = f"\n{family.about}" if family.about else ""
         sections.append(title.format(f"{family.title} ({family.unit})") + about)
         sections.append(render(family_rows(family, mine)))
+        if family.closing is not None:
+            sections.append(family.closing(mine))
+    if rates is not None:
+        sections += [title.format("Roofline: the machine") + "\n" + roofline.RATES, render(roofline.rate_rows(rates))]
+        sections += [title.format("Roofline: scorch") + "\n" + roofline.BOUNDS]
+        sections.append(render(roofline.roofline_rows(results, rates)) or "No case here has a bound.")
     totals = summaries(results)
     if totals:
         sections.append(title.format("Summary: best counted rival / scorch") + "\n" + _legend())

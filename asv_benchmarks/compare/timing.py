@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gc
+import os
 import statistics
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from time import perf_counter, perf_counter_ns
 from typing import Any
 
-from . import check, peers
+from . import check, peers, roofline
 from .model import Case, CaseResult, Contender, LeftOut, Options, Outcome, Peer
 
 __all__ = ["Runner", "describe", "interleave", "measure", "reason"]
@@ -18,6 +20,7 @@ _WARM_CALLS = 2
 # After the first rounds, a contender this many times slower than the fastest can't be the best any more; it
 # sits out instead of taking the others' share of the budget and of the caches.
 _HOPELESS = 4.0
+_MOST_GROWTH = 2 << 30  # bytes: torch's product of two CSR matrices leaves the memory of each result behind
 
 
 class Runner:
@@ -70,7 +73,8 @@ class Runner:
 
 
 def interleave(runners: Sequence[Runner], rounds: int, budget: float) -> None:
-    """Run rounds until `rounds` are done or `budget` seconds are over, but three at least."""
+    """Run rounds until `rounds` are done, `budget` seconds are over, or calls have left gigabytes behind, but three at
+    least."""
     if not runners:
         return
     for runner in runners:
@@ -78,6 +82,7 @@ def interleave(runners: Sequence[Runner], rounds: int, budget: float) -> None:
             runner.call()()
     gc.collect()
     gc.disable()
+    before = _resident()
     try:
         deadline = perf_counter() + budget
         for done in range(1, rounds + 1):
@@ -87,7 +92,7 @@ def interleave(runners: Sequence[Runner], rounds: int, budget: float) -> None:
                     runner.sample()
             if done == _LEAST_ROUNDS:
                 _retire(runners)
-            if done >= _LEAST_ROUNDS and perf_counter() > deadline:
+            if done >= _LEAST_ROUNDS and (perf_counter() > deadline or _resident() - before > _MOST_GROWTH):
                 break
     finally:
         gc.enable()
@@ -95,11 +100,22 @@ def interleave(runners: Sequence[Runner], rounds: int, budget: float) -> None:
         runner.close()
 
 
+def _resident() -> int:
+    """Bytes of this process that are in memory; 0 where the system does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
 def measure(case: Case, options: Options) -> CaseResult:
     """Build, check and time every contender of a case; one that fails is an outcome with an error."""
     operands = case.load()
     result = CaseResult(case.id, case.family, case.matrix, case.variant, case.real, describe(operands))
     expected = check.expect(case.reference, operands, case.by_largest) if case.reference else None
+    if options.roofline and expected is not None:
+        result.work = roofline.work_of(case.operation, operands, expected[0])
     runners = []
     for peer, contender in peers.contenders(case.operation, operands):
         outcome = Outcome(contender.label, peer.name, peer.counted)

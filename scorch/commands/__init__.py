@@ -5,6 +5,6 @@ its name in `COMMANDS`. Its docstring is the text of `scorch <name> --help`. A m
 gets the arguments that its parser does not know as `args.rest`.
 """
 
-COMMANDS = ("demo", "explain", "bench", "fairness", "cache", "diagnose")
+COMMANDS = ("demo", "explain", "bench", "fairness", "cache", "calibrate", "diagnose")
 
 __all__ = ["COMMANDS"]

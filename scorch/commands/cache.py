@@ -2,14 +2,15 @@
 
 info    where it is, how much is in it, what in it is of no use
 clear   delete what scorch wrote there; other files stay
-warm    plan and compile what `scorch demo` runs, for FILEs or for the demo's own data, so that later
-        runs start at once
+warm    compile the common kernels, or those of `--families`, so that later runs start at once; for FILEs,
+        what `scorch demo` runs on them
 """
 
 from __future__ import annotations
 
 import argparse
 
+from scorch.commands.common import FAMILIES, jobs
 from scorch.commands.console import Console
 from scorch.commands.options import positive
 
@@ -23,6 +24,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     parser.add_argument("action", choices=("info", "clear", "warm"), help="what to do")
     parser.add_argument("files", nargs="*", metavar="FILE", help="for warm: tensors to compile for")
+    parser.add_argument(
+        "--families",
+        type=_families,
+        default=FAMILIES,
+        metavar="NAME[,NAME]",
+        help=f"for warm: of {', '.join(FAMILIES)} (default: all)",
+    )
+    parser.add_argument("--list", action="store_true", help="for warm: say what would be compiled, and leave")
     parser.add_argument("--k", type=positive, default=64, help="for warm: columns of the dense factors (default: 64)")
 
 
@@ -65,18 +74,50 @@ def _clear(args: argparse.Namespace, console: Console) -> int:
     return 1 if left.bytes else 0
 
 
+def _families(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(","))
+    unknown = [name for name in names if name not in FAMILIES]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"no family {unknown[0]!r}; there are {', '.join(FAMILIES)}")
+    return names
+
+
 def _warm(args: argparse.Namespace, console: Console) -> int:
-    from scorch.commands.console import seconds
     from scorch.config import config
-    from scorch.demo import built_in, from_file, matrix_cases, tensor_cases
+
+    if args.list:
+        for job in jobs(args.families):
+            console.say(f"{job.family:<11}  {job.text}")
+        return 0
+    if args.files:
+        _warm_files(args, console)
+    else:
+        _warm_families(args, console)
+    console.say(f"The kernels are in {config.cache_dir}")
+    return 0
+
+
+def _warm_families(args: argparse.Namespace, console: Console) -> None:
+    from scorch.commands.console import seconds
     from scorch.demo.measure import time_call
 
-    subjects = [from_file(path) for path in args.files] or built_in()
+    todo = list(jobs(args.families))
+    with console.progress(len(todo)) as advance:
+        for job in todo:
+            advance(f"{job.family}: {job.text}")
+            taken, _ = time_call(job.call)
+            console.say(f"{seconds(taken):>8}  {job.family:<11}  {job.text}")
+
+
+def _warm_files(args: argparse.Namespace, console: Console) -> None:
+    from scorch.commands.console import seconds
+    from scorch.demo import from_file, matrix_cases, tensor_cases
+    from scorch.demo.measure import time_call
+
+    subjects = [from_file(path) for path in args.files]
     with console.progress(sum(3 + (subject.matrix is not None) for subject in subjects)) as advance:
         for subject in subjects:
             for case in (matrix_cases if subject.matrix is not None else tensor_cases)(subject, args.k):
                 advance(f"{subject.name}: {case.name}")
                 taken, _ = time_call(next(c.call for c in case.contenders if c.label == "scorch"))
                 console.say(f"{seconds(taken):>8}  {case.name}, {subject.name}")
-    console.say(f"The kernels are in {config.cache_dir}")
-    return 0

@@ -10,12 +10,17 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba import extending
 from numba.core import cgutils, types
 from numba.core.datamodel import models
-from numba.extending import NativeValue, register_model, unbox
-from numba.np.arrayobj import make_array, populate_array
+from numba.np import arrayobj
 
 __all__ = ["Address", "typed"]
+
+# Numba has no types for these.
+_extending: Any = extending
+_arrays: Any = arrayobj
+_typeof: Any = numba.typeof
 
 
 class Address(types.Array):
@@ -28,17 +33,17 @@ class Address(types.Array):
         super().__init__(dtype, 1, "C", name=f"address({dtype})")
 
 
-register_model(Address)(models.ArrayModel)
+_extending.register_model(Address)(models.ArrayModel)
 
 
-@unbox(Address)
+@_extending.unbox(Address)
 def _unbox_address(typ: Address, number: Any, c: Any) -> Any:
-    array = make_array(typ)(c.context, c.builder)
+    array = _arrays.make_array(typ)(c.context, c.builder)
     data = c.builder.bitcast(c.pyapi.long_as_voidptr(number), array.data.type)
     itemsize = c.context.get_constant(types.intp, np.dtype(str(typ.dtype)).itemsize)
     nothing = c.context.get_constant(types.intp, 0)
-    populate_array(array, data=data, shape=[nothing], strides=[itemsize], itemsize=itemsize, meminfo=None)
-    return NativeValue(array._getvalue(), is_error=cgutils.false_bit)
+    _arrays.populate_array(array, data=data, shape=[nothing], strides=[itemsize], itemsize=itemsize, meminfo=None)
+    return _extending.NativeValue(array._getvalue(), is_error=cgutils.false_bit)
 
 
 def typed(arguments: Sequence[Any], addresses: dict[int, str]) -> tuple[Any, ...]:
@@ -48,6 +53,6 @@ def typed(arguments: Sequence[Any], addresses: dict[int, str]) -> tuple[Any, ...
     (Array(float64, 1, 'C', False, aligned=True), int64, address(float32))
     """
     return tuple(
-        Address(numba.from_dtype(np.dtype(addresses[place]))) if place in addresses else numba.typeof(argument)
+        Address(numba.from_dtype(np.dtype(addresses[place]))) if place in addresses else _typeof(argument)
         for place, argument in enumerate(arguments)
     )

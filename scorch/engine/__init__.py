@@ -3,7 +3,7 @@
 `evaluate` takes one statement over entries, `compute` several whole ones; programs are kept for operands like these.
 """
 
-from scorch.engine.expression import AnyProgram, copy, evaluate, prepare
+from scorch.engine.expression import AnyProgram, choices, copy, evaluate, prepare
 from scorch.engine.kept import find, remember, settings
 from scorch.engine.problem import problem_of, result_type
 from scorch.engine.program import Program
@@ -15,6 +15,7 @@ __all__ = [
     "Observer",
     "Program",
     "are_filled",
+    "choices",
     "compute",
     "copy",
     "evaluate",

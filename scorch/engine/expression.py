@@ -11,7 +11,9 @@ import numpy as np
 import torch
 
 from scorch import blocked
+from scorch.config import config
 from scorch.emit.jit import compile_kernel
+from scorch.engine.autotune import tuned
 from scorch.engine.kept import find, remember, settings
 from scorch.engine.problem import problem_of
 from scorch.engine.program import Program, Result, explained
@@ -21,11 +23,11 @@ from scorch.formats.storage import Values, as_tensor, hold
 from scorch.ir.einsum import operand_names
 from scorch.ir.entries import over_values
 from scorch.ir.notation import Assign, check_extents
-from scorch.ir.plan import Entrywise, Handover, Plan, Split
-from scorch.schedule.path import contract, renamed
+from scorch.ir.plan import Alternative, Entrywise, Handover, Plan, Split
+from scorch.schedule.path import contract, described, renamed
 from scorch.schedule.planner import schedule
 
-__all__ = ["AnyProgram", "Chain", "Delegated", "Fill", "OverValues", "copy", "evaluate", "prepare"]
+__all__ = ["AnyProgram", "Chain", "Delegated", "Fill", "OverValues", "choices", "copy", "evaluate", "prepare"]
 
 Fill: TypeAlias = "bool | int | float | complex"
 
@@ -51,21 +53,35 @@ def prepare(
     wanted: Format | None = None,
     dtype: str | None = None,
     onto: str | None = None,
+    choice: str | None = None,
 ) -> AnyProgram:
-    """The program of a statement over operands A, B, ... in this order, from the cache if it was made before."""
-    key = (statement, tuple([storage.key for storage in operands]), wanted, dtype, onto, settings())
+    """The program of a statement over operands A, B, ... in this order, from the cache if it was made before.
+
+    `choice` asks for a plan by its description, one of `choices`. ScheduleError if there is none.
+    """
+    key = (statement, tuple([storage.key for storage in operands]), wanted, dtype, onto, choice, settings())
     found: AnyProgram | None = find(key)
     if found is None:
         found = None
-        if onto is None:
+        if onto is None and choice is None:
             found = _entrywise(statement, operands, wanted, dtype) or blocked.prepared(
                 statement, operands, wanted, dtype
             )
         if found is None:
-            problem = problem_of(statement, operands, wanted, dtype, onto=onto)
-            found = _program(contract(problem), operands, wanted, onto)
+            problem = problem_of(statement, operands, wanted, dtype, onto=onto, choice=choice)
+            plan = contract(problem)
+            if config.autotune and config.jit and choice is None:
+                plan = tuned(problem, plan, operands, lambda each: _program(each, operands, wanted, onto))
+            found = _program(plan, operands, wanted, onto)
         remember(key, found, operands)
     return found
+
+
+def choices(
+    statement: Assign, operands: Sequence[Storage], wanted: Format | None = None, dtype: str | None = None
+) -> tuple[Alternative, ...]:
+    """Every plan of a statement that may be asked for by `choice`, cheapest first by the estimate."""
+    return described(problem_of(statement, operands, wanted, dtype))
 
 
 def copy(statement: Assign, operand: Storage, format: Format) -> Result:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
+from scorch.config import config
 from scorch.formats import Format, Storage, dtypes
 from scorch.ir.einsum import operand_names
 from scorch.ir.notation import Assign, check_extents
 from scorch.ir.types import Kind, type_of
-from scorch.runtime import threads
+from scorch.runtime import calibrate, threads
 from scorch.schedule.problem import Operand, Problem
 
 __all__ = ["problem_of", "result_type"]
@@ -22,14 +23,19 @@ def problem_of(
     dtype: str | None = None,
     convert: bool = True,
     onto: str | None = None,
+    choice: str | None = None,
 ) -> Problem:
     """What the schedule is asked; ShapeError and NotationError if the operands don't fit the statement."""
+    if config.calibrate:
+        calibrate.ensure()
     names = operand_names(len(operands))
     extents = check_extents(statement, {name: s.pattern.shape for name, s in zip(names, operands, strict=False)})
     described = tuple(Operand.of(name, s.pattern, s.dtype, s.fill) for name, s in zip(names, operands, strict=False))
     result = dtype or dtypes.promote(*(operand.dtype for operand in described))
     arithmetic = dtypes.computed(result)
-    return Problem(statement, described, extents, arithmetic, threads.available(), wanted, convert, result, onto)
+    return Problem(
+        statement, described, extents, arithmetic, threads.available(), wanted, convert, result, onto, choice=choice
+    )
 
 
 def result_type(statement: Assign, operands: Sequence[Storage]) -> str:

@@ -147,6 +147,13 @@ class Pattern:
         )
         self.positions = self._validated() if validate else self._counted()
 
+    @cached_property
+    def packed(self) -> Pattern:
+        """The pattern whose arrays kernels read in place of these: narrower ones of a frozen tensor, else its own."""
+        return self
+
+    packing = ""  # how it was packed, for explain
+
     def _levels(self, arrays: Sequence[Arrays]) -> list[tuple[Any, Arrays]]:
         for depth, (kind, level) in enumerate(zip(self.format.levels, arrays, strict=True)):
             if set(kind.arrays) != set(level):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 import torch
@@ -17,10 +18,23 @@ from scorch import exchange, tensor_repr
 from scorch.errors import ScorchError, UnsupportedError
 from scorch.operand import Stored
 
-__all__ = ["Densifies", "call", "check_fill", "dispatch", "fills_allowed", "implementation", "implements", "names"]
+__all__ = [
+    "Densifies",
+    "call",
+    "check_fill",
+    "dispatch",
+    "fills_allowed",
+    "implementation",
+    "implements",
+    "interception",
+    "names",
+    "taker",
+]
 
 Implementation: TypeAlias = Callable[..., Any]
 F = TypeVar("F", bound=Implementation)
+
+Taker: TypeAlias = Callable[[str, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 
 _NAMESPACES = (torch, torch.Tensor, torch.nn.functional)
 
@@ -32,6 +46,11 @@ _TAKES_REPEATED: set[str] = set()
 class Densifies(UnsupportedError):
     """The result of a function would be dense, and nobody asked for a dense one."""
 
+
+interception: ContextVar[Taker | None] = ContextVar("interception", default=None)
+"""Who takes calls in place of the implementations: whoever records a function."""
+
+taker = interception.get
 
 _fills_allowed: ContextVar[bool] = ContextVar("fills_allowed", default=False)
 
@@ -121,6 +140,13 @@ def dispatch(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 def call(name: str, *args: Any, **kwargs: Any) -> Any:
     """The result of the function that is registered under a name."""
+    take = taker()
+    if take is not None:
+        return take(name, partial(_called, name), args, kwargs)
+    return _called(name, *args, **kwargs)
+
+
+def _called(name: str, *args: Any, **kwargs: Any) -> Any:
     _load()
     function: Any = _functions_of(name)[0] if _functions_of(name) else _BY_NAME[name]
     args, kwargs = _plain(args), _plain(kwargs)

@@ -164,9 +164,9 @@ def bound_extents(
                 open_places.append((place, size, view))
             else:
                 _bind_held(place, shapes[place.tensor], extents)
-    for place, size, _ in open_places:
-        if place.is_plain:
-            extents.setdefault(place.indices[0], size)
+    for place, size, view in open_places:
+        if place.is_plain:  # a slip in a shape is none of the reads that go outside
+            _agree(place.indices[0], size, view, extents)
     while left := [(p, s, v) for p, s, v in open_places if any(index not in extents for index in p.indices)]:
         index = _solvable(left, extents)
         mine = [(p, s, v) for p, s, v in left if index in p.indices]
@@ -179,8 +179,12 @@ def _bind_held(place: Access, shape: tuple[int, ...], extents: dict[str, int]) -
     if len(shape) != len(place.indices):
         raise ShapeError(f"{place.tensor} has {len(shape)} dimensions, but {place} gives it {len(place.indices)}")
     for index, size in zip(place.indices, shape, strict=True):
-        if extents.setdefault(index, size) != size:
-            raise ShapeError(f"index {index} is {size} in {place}, but {extents[index]} elsewhere")
+        _agree(index, size, place, extents)
+
+
+def _agree(index: str, size: int, where: View | Access, extents: dict[str, int]) -> None:
+    if extents.setdefault(index, size) != size:
+        raise ShapeError(f"index {index} is {size} in {where}, but {extents[index]} elsewhere")
 
 
 def _solvable(left: list[tuple[Affine, int, View]], extents: Mapping[str, int]) -> str:

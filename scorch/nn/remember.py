@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Hashable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, TypeVar
 
 import torch
@@ -49,7 +49,8 @@ def remembered(function: Callable[..., Made]) -> Callable[..., Made]:
         key = id(x)
         memory = memories.get(key)
         if memory is None or not memory.fits(x):
-            memory = memories[key] = _Memory(x, lambda ref: _forget(memories, key, ref))
+            # `_forget` is held: modules may be cleared before the last tensors when the interpreter ends.
+            memory = memories[key] = _Memory(x, partial(_forget, memories, key))
         if options not in memory.results:
             made = function(x, *options)
             if made is x:  # keeping it would keep itself alive

@@ -18,10 +18,10 @@ from scorch.emit.entry import Damaged, unpack
 
 __all__ = ["Entry", "Inventory", "clear", "kind_of", "survey", "writable"]
 
-_CODE, _SOURCE, _UNFINISHED = "machine code", "source", "unfinished"
+_CODE, _SOURCE, _UNFINISHED, _MEASURED = "machine code", "source", "unfinished", "measurements"
 # A generated module is <readable name>_<16 digits of its hash>.py; all other names begin with its own.
 _OURS = re.compile(r"(?P<stem>.+_(?P<hash>[0-9a-f]{16}))\..+")
-_KINDS = {".py": _SOURCE, ".nbc": _CODE, ".tmp": _UNFINISHED}
+_KINDS = {".py": _SOURCE, ".nbc": _CODE, ".tmp": _UNFINISHED, ".json": _MEASURED}
 _WRITING = 3600  # seconds after which an unfinished file is taken to be left behind
 
 
@@ -165,6 +165,8 @@ def _age(path: Path, kind: str, sources: set[str]) -> str:
     found = _OURS.fullmatch(path.name)
     if kind == _UNFINISHED:
         return "left by a process that ended while writing" if _seconds(path) > _WRITING else ""
+    if kind == _MEASURED:
+        return ""
     if kind == _CODE:
         return "" if found and found["stem"] in sources else "its source is gone"
     current = found and found["hash"] in _digests(path)

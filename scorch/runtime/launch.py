@@ -136,7 +136,7 @@ class Launcher:
             elif param.kind == "number":
                 binding.fixed[place] = self._patterns[param.owner]().numbers[param.depth][param.part]
             elif param.kind == "level" and not mine:
-                binding.fixed[place] = self._patterns[param.owner]().arrays[param.depth][param.part]
+                binding.fixed[place] = self._patterns[param.owner]().packed.arrays[param.depth][param.part]
             elif param.kind == "vals" and not mine:
                 binding.operands.append((place, self.order[param.owner]))
             else:

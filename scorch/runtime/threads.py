@@ -15,7 +15,7 @@ import torch
 from scorch.config import config
 from scorch.errors import UnsupportedError
 
-__all__ = ["available", "run", "workers"]
+__all__ = ["available", "is_forked", "run", "workers"]
 
 _forked = False
 _torch_is_serial = False
@@ -59,6 +59,11 @@ def available() -> int:
         _serialize_torch()
         return 1
     return config.threads or torch.get_num_threads()
+
+
+def is_forked() -> bool:
+    """Whether this process is a forked child of one that had loaded Scorch."""
+    return _forked
 
 
 def _serialize_torch() -> None:

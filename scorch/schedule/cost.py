@@ -1,64 +1,34 @@
-"""Estimated time of a loop nest, in nanoseconds: iterations of each loop prefix times what one iteration costs.
-
-The prices are those of a current x86 core, measured on kernels of this compiler; they need to rank plans, not to
-predict.
-"""
+"""Estimated time of a loop nest, in nanoseconds: iterations of each loop prefix times the price of one iteration."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from itertools import takewhile
 
 from scorch.formats import Format, dtypes
 from scorch.ir.graph import level_indices, walks
 from scorch.ir.notation import Access
 from scorch.schedule.gallop import children, searched
+from scorch.schedule.prices import Prices
 from scorch.schedule.problem import Problem
 from scorch.schedule.tile import vector_lanes
 
-__all__ = ["Prices", "bound_cost", "conversion_cost", "count_cost", "nest_cost", "scatter_cost"]
+__all__ = ["bound_cost", "conversion_cost", "count_cost", "nest_cost", "scatter_cost"]
 
 
-@dataclass(frozen=True)
-class Prices:
-    """Nanoseconds."""
-
-    loop: float = 0.6  # one more iteration of a plain loop
-    sparse: float = 0.7  # fetch a coordinate and a value
-    enter: float = 3.0  # begin a loop over stored coordinates, whose end is mispredicted
-    merge: float = 2.5  # one step of a merge, mispredicted branch included
-    search: float = 2.5  # halve or double a range, mispredicted branch included
-    scalar: float = 0.4  # a multiply and an add
-    vector: float = 0.45  # the same on a SIMD register, data in cache
-    next: float = 0.2  # read the value after the last one
-    cached: float = 0.5  # random access within the first cache
-    near: float = 1.5  # random access within the second cache
-    far: float = 8.0  # random access beyond it
-    line: float = 1.6  # stream one cache line from beyond the second cache
-    scatter: float = 2.0  # add to a sparse row accumulator
-    sort: float = 3.5  # times log2 of the row length, an entry
-    word: float = 0.6  # test one word of a bitmap
-    visit: float = 4.0  # read the bits of a word that has some, mispredicted end included
-    append: float = 1.5  # write one coordinate and value of a sparse result
-    move: float = 0.5  # one coordinate and value of a result, to close a gap
-    room: float = 0.05  # an entry of room that stays empty
-    place: float = 4.0  # count an entry, and write it to a place that jumps
-    convert: float = 12.0  # reorder one nonzero, its share of counting and prefix sums included
-    reorder: float = 20_000.0  # begin to reorder an operand
-    gather: float = 1.5  # take one value through a permutation
-    launch: float = 5_000.0  # enter a parallel region
-
-
-PRICES = Prices()
+LINE = 64  # bytes of a cache line
 
 
 def conversion_cost(problem: Problem, access: Access, format: Format) -> float:
     """Reordering an operand once; its permutation is kept, so that later calls only gather the values."""
     operand = problem.by_name[access.tensor]
     if format in operand.converted:
-        return PRICES.gather * operand.statistics.nnz
-    return PRICES.reorder + PRICES.convert * operand.statistics.nnz + PRICES.next * _places(format, operand.shape)
+        return problem.prices.gather * operand.statistics.nnz
+    return (
+        problem.prices.reorder
+        + problem.prices.convert * operand.statistics.nnz
+        + problem.prices.next * _places(format, operand.shape)
+    )
 
 
 def _places(format: Format, shape: tuple[int, ...]) -> float:
@@ -73,16 +43,16 @@ def nest_cost(problem: Problem, order: tuple[str, ...], tiled: str | None, forma
     for depth, index in enumerate(order):
         visits = problem.visits(order[: depth + 1])
         walkers = [a for a in problem.sparse if walks(a, index, formats[a.tensor])]
-        total += visits * (PRICES.sparse if walkers else PRICES.loop)
-        total += problem.visits(order[:depth]) * PRICES.enter if walkers else 0.0
+        total += visits * (problem.prices.sparse if walkers else problem.prices.loop)
+        total += problem.visits(order[:depth]) * problem.prices.enter if walkers else 0.0
         if len(walkers) > 1:
             total += problem.visits(order[:depth]) * _merging(problem, walkers, order, depth, formats)
     inner = problem.visits(order)
     if tiled is None:
-        return total + inner * (PRICES.scalar + _access_cost(problem, order, formats))
+        return total + inner * (problem.prices.scalar + _access_cost(problem, order, formats))
     lanes = vector_lanes(problem)
     vectors = max(1.0, math.ceil(problem.extents[tiled] / lanes))
-    return total + inner * (vectors * PRICES.vector + _row_cost(problem, order, tiled, formats))
+    return total + inner * (vectors * problem.prices.vector + _row_cost(problem, order, tiled, formats))
 
 
 def _merging(
@@ -91,9 +61,11 @@ def _merging(
     """Walking several accesses at one loop: a step for each coordinate, or a search for each of the shortest."""
     counts = [children(problem, a, order, depth) for a in walkers]
     if not searched(problem, order, depth, formats):
-        return PRICES.merge * sum(counts)
+        return problem.prices.merge * sum(counts)
     lead, *others = sorted(counts)
-    return lead * (PRICES.merge + PRICES.search * sum(math.log2(max(2.0, n / max(1.0, lead))) for n in others))
+    return lead * (
+        problem.prices.merge + problem.prices.search * sum(math.log2(max(2.0, n / max(1.0, lead))) for n in others)
+    )
 
 
 def _access_cost(problem: Problem, order: tuple[str, ...], formats: dict[str, Format]) -> float:
@@ -107,17 +79,21 @@ def _access_cost(problem: Problem, order: tuple[str, ...], formats: dict[str, Fo
 
 def _jump(problem: Problem, access: Access, path: tuple[str, ...], order: tuple[str, ...]) -> float:
     """One scalar access: next to the last one if the innermost loop is dense and runs along the last level, else a
-    jump."""
+    jump, to cache lines that are used again where the last level is walked just outside the innermost loop."""
     innermost = order[-1] if order else None
     if innermost not in path:
         return 0.0
     picked = any(innermost in a.indices for a in problem.sparse)
     if path[-1] == innermost and not picked:
-        return PRICES.next
+        return problem.prices.next
     size = dtypes.itemsize(problem.dtype) * math.prod(problem.extents[v] for v in path)
-    if size > problem.machine.far_bytes:
-        return PRICES.far
-    return PRICES.near if size > problem.machine.near_bytes else PRICES.cached
+    if size <= problem.machine.near_bytes:
+        return problem.prices.cached
+    jump = problem.prices.far if size > problem.machine.far_bytes else problem.prices.near
+    if path[-1] not in order[-2:-1]:
+        return jump
+    together = min(problem.extents[path[-1]], LINE // dtypes.itemsize(problem.dtype))
+    return problem.prices.cached + (jump - problem.prices.cached) / max(1, together)
 
 
 def _row_cost(problem: Problem, order: tuple[str, ...], tiled: str, formats: dict[str, Format]) -> float:
@@ -129,32 +105,34 @@ def _row_cost(problem: Problem, order: tuple[str, ...], tiled: str, formats: dic
     for access in problem.accesses:
         if tiled in access.indices and innermost in access.indices:
             size = itemsize * math.prod(problem.extents[v] for v in access.indices)
-            total += lines * PRICES.line if size > problem.machine.near_bytes else 0.0
+            total += lines * problem.prices.line if size > problem.machine.near_bytes else 0.0
     if {tiled, innermost} <= set(problem.statement.target.indices):
-        total += lines * PRICES.line  # a reduction outside: the result row is read and written at each step
+        total += lines * problem.prices.line  # a reduction outside: the result row is read and written at each step
     return total
 
 
-def scatter_cost(kind: str, products: float, entries: float, rows: float, width: float, ordered: bool) -> float:
+def scatter_cost(
+    prices: Prices, kind: str, products: float, entries: float, rows: float, width: float, ordered: bool
+) -> float:
     """A sparse row accumulator: products added, entries read back, in order if that is wanted."""
     per_row = entries / max(1.0, rows)
     if kind == "bitmap":
         words = max(1.0, width / 64)
         held = -words * math.expm1(-per_row / words)  # words with a bit, if entries were spread evenly
-        reading = PRICES.word * words / 64 + PRICES.visit * held
-        return products * PRICES.scatter + rows * reading + entries * PRICES.append
-    sorting = entries * PRICES.sort * math.log2(max(2.0, per_row)) if ordered else 0.0
+        reading = prices.word * words / 64 + prices.visit * held
+        return products * prices.scatter + rows * reading + entries * prices.append
+    sorting = entries * prices.sort * math.log2(max(2.0, per_row)) if ordered else 0.0
     probe = 2.0 if kind == "hash" else 0.1  # of a key, or of a mark beside the value
     listed = 2.0 if kind == "hash" else 0.5
-    return products * (PRICES.scatter + probe) + entries * (PRICES.append + listed) + sorting
+    return products * (prices.scatter + probe) + entries * (prices.append + listed) + sorting
 
 
-def count_cost(kind: str, products: float, rows: float, width: float) -> float:
+def count_cost(prices: Prices, kind: str, products: float, rows: float, width: float) -> float:
     """A count phase before the fill: the products once more, without values, order or output."""
-    words = rows * PRICES.word * width / 4096 / 2 if kind == "bitmap" else 0.0
-    return products * PRICES.scatter * (0.6 if kind == "bitmap" else 0.9) + words
+    words = rows * prices.word * width / 4096 / 2 if kind == "bitmap" else 0.0
+    return products * prices.scatter * (0.6 if kind == "bitmap" else 0.9) + words
 
 
-def bound_cost(products: float, entries: float, visits: float) -> float:
+def bound_cost(prices: Prices, products: float, entries: float, visits: float) -> float:
     """Counting products by the row, touching room for them, and closing up the result."""
-    return visits * PRICES.sparse + entries * PRICES.move + (products - entries) * PRICES.room
+    return visits * prices.sparse + entries * prices.move + (products - entries) * prices.room

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from scorch.ir.absence import guarded
 from scorch.ir.notation import REDUCED, Access, Apply, Assign, Expr, accesses, substitute
 from scorch.ir.operators import operator
 from scorch.ir.plan import Compute, Loop, Stmt, Tile, Where, Workspace
+from scorch.ir.statement import ABSENT
 
 __all__ = ["Nest", "build_nest"]
 
@@ -32,6 +34,7 @@ class Nest:
     unroll: int = 1  # the innermost reduction, under a tile
     beside: int = 1  # positions of the innermost result loop that share the reduction over a tile
     lanes: int = 0  # of the innermost reduction, taken over stored positions
+    register: str = "acc"  # the name of the accumulator
 
 
 def build_nest(nest: Nest) -> Stmt:
@@ -84,8 +87,8 @@ def _reduced(nest: Nest, inner: tuple[str, ...], target: Access, revisits: bool)
     order = inner if tile is None or along else (*inner, tile[0])
     reduce = nest.statement.reduce
     constant, varying = _factor(nest.statement.expr, frozenset(order), reduce)
-    register = Workspace("acc", along, "register", nest.dtype, reduce)
-    made = Access("acc", along)
+    register = Workspace(nest.register, along, "register", nest.dtype, reduce)
+    made = Access(nest.register, along)
     producer = _producer(nest, order, varying, register, 0)
     value = _times(constant, made)
     if nest.statement.finish is not None:
@@ -122,7 +125,14 @@ def _is_work(factor: Expr, index: str, nest: Nest) -> bool:
 
 
 def _factor(expr: Expr, inside: frozenset[str], reduce: str) -> tuple[tuple[Expr, ...], Expr]:
-    """Factors without an index of `inside`, and the rest, where the product distributes over the reduction."""
+    """Factors without an index of `inside`, and the rest, where the product distributes over the reduction.
+
+    A product behind a condition that loops over entries settle is a product: where it has no value, it has none.
+    """
+    match expr:
+        case Apply("where", (condition, value, no)) if no == ABSENT and guarded(expr)[0] is None:
+            factors, left = _factor(value, inside, reduce)
+            return factors, Apply("where", (condition, left, no))
     if reduce != "add" or not isinstance(expr, Apply) or expr.op != "mul":
         return (), expr
     constant = tuple(f for f in expr.args if not any(inside & set(a.indices) for a in accesses(f)))

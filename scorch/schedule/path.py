@@ -14,12 +14,12 @@ from scorch.formats import Format, dense
 from scorch.ir.einsum import operand_names
 from scorch.ir.notation import Access, Apply, Assign, Expr
 from scorch.ir.plan import Alternative, Handover, Plan, Split
-from scorch.schedule.planner import schedule
+from scorch.schedule.planner import alternatives, schedule
 from scorch.schedule.problem import Operand, Problem, appended_bits
 from scorch.schedule.result import candidate_formats
 from scorch.schedule.statistics import Statistics
 
-__all__ = ["contract", "estimated", "renamed"]
+__all__ = ["contract", "described", "estimated", "renamed"]
 
 TORCH_CALL = 6.0  # microseconds: einsum's own work
 TORCH_PRODUCT = 1.2e-5  # microseconds a multiply-add, on one thread
@@ -28,13 +28,11 @@ MOST_FUSED_INDICES = 6  # more are not looked at as one loop nest if they can be
 
 
 def contract(problem: Problem) -> Plan | Split | Handover:
-    """The cheapest of one kernel, each pair first, and torch; estimated on one core."""
-    options: list[tuple[str, Plan | Split | Handover]] = []
-    splits = list(_splits(problem)) if problem.convert and not any(problem.fills.values()) else []
-    if len(problem.statement.indices) <= MOST_FUSED_INDICES or not splits:
-        options.append(("all operands in one loop nest", schedule(problem)))
-    options += [(f"{split.first} first, then {split.rest}", split) for split in splits]
-    options += [("torch.einsum", handover) for handover in _handover(problem)]
+    """The cheapest of one kernel, each pair first, and torch, estimated on one core; or `problem.choice` among them."""
+    if problem.choice is not None:
+        named = dict(_options(replace(problem, choice=None)))
+        return named.get(problem.choice) or schedule(problem)
+    options = list(_options(problem))
     name, best = min(options, key=lambda option: option[1].cost)
     if len(options) == 1:
         return best
@@ -43,6 +41,22 @@ def contract(problem: Problem) -> Plan | Split | Handover:
     if isinstance(best, Plan):
         return replace(best, alternatives=best.alternatives + tuple(a for a in others if a.description != name))
     return replace(best, alternatives=others)
+
+
+def described(problem: Problem) -> tuple[Alternative, ...]:
+    """Every way to compute the whole, cheapest first; any of them may be asked for as `Problem.choice`."""
+    found = list(alternatives(problem))
+    found += [Alternative(name, plan.cost) for name, plan in _options(problem) if not isinstance(plan, Plan)]
+    return tuple(sorted(found, key=lambda each: each.cost))
+
+
+def _options(problem: Problem) -> Iterator[tuple[str, Plan | Split | Handover]]:
+    """Ways to compute the whole, each with the name by which it can be asked for."""
+    splits = list(_splits(problem)) if problem.convert and not any(problem.fills.values()) else []
+    if len(problem.statement.indices) <= MOST_FUSED_INDICES or not splits:
+        yield "all operands in one loop nest", schedule(problem)
+    yield from ((f"{split.first} first, then {split.rest}", split) for split in splits)
+    yield from (("torch.einsum", handover) for handover in _handover(problem))
 
 
 def _handover(problem: Problem) -> Iterator[Handover]:
@@ -159,7 +173,17 @@ def _sub(
     names = operand_names(len(operands))
     called = tuple(replace(operand, name=name) for name, operand in zip(names, operands, strict=False))
     extents = {v: problem.extents[v] for v in statement.indices}
-    return Problem(statement, called, extents, problem.dtype, problem.threads, wanted, onto=onto)
+    return replace(
+        problem,
+        statement=statement,
+        operands=called,
+        extents=extents,
+        wanted=wanted,
+        convert=True,
+        rounded=None,
+        onto=onto,
+        choice=None,
+    )
 
 
 def estimated(problem: Problem) -> Operand:

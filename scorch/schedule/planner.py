@@ -13,7 +13,7 @@ from scorch.ir.graph import build_graph, level_indices, walks
 from scorch.ir.notation import Access
 from scorch.ir.plan import Alternative, Assembly, Kernel, Partition, Plan, TensorSpec, Tile
 from scorch.schedule.assembly import Writing, choose_assembly
-from scorch.schedule.cost import PRICES, bound_cost, conversion_cost, count_cost, nest_cost, scatter_cost
+from scorch.schedule.cost import bound_cost, conversion_cost, count_cost, nest_cost, scatter_cost
 from scorch.schedule.gallop import gallop, searched, told
 from scorch.schedule.nest import Nest, build_nest
 from scorch.schedule.partition import SERIAL_BELOW, choose_partition
@@ -21,7 +21,7 @@ from scorch.schedule.problem import Problem, appended_bits
 from scorch.schedule.result import candidate_formats
 from scorch.schedule.tile import can_tile, choose_tile, position_lanes, positions_beside, unrolling
 
-__all__ = ["schedule"]
+__all__ = ["alternatives", "schedule"]
 
 FEW_INDICES = 5  # of which every loop order is looked at, whatever has to be converted for it
 MOST_ORDERS = 5040  # of loop orders looked at
@@ -68,6 +68,7 @@ class _Candidate:
             text += f", {layout.tiled} in SIMD tiles" + (" outermost" if layout.spread else "")
         if self.writing.scatter:
             text += f", row of {self.writing.scatter} in a {self.accumulator}"
+            text += ", room for every product" if self.writing.assembly.bounded else ", counted first"
         if self.writing.format != layout.wanted:
             text += ", result sorted afterwards"
         for name, format in layout.conversions:
@@ -78,14 +79,47 @@ class _Candidate:
 
 
 def schedule(problem: Problem) -> Plan:
-    """The plan of a problem. ScheduleError if no loop order is legal even with every operand converted."""
-    candidates = sorted(_candidates(problem), key=lambda c: c.cost)
-    if not candidates:
-        raise ScheduleError(f"no legal loop order for {problem.statement}")
-    best = candidates[0]
+    """The plan of a problem. ScheduleError if no loop order is legal even with every operand converted.
+
+    Of its alternatives the cheapest, or the one that `problem.choice` describes; ScheduleError if there is none.
+    """
+    candidates = _ranked(problem, every=problem.choice is not None)
+    best = next((c for c in candidates if problem.choice in (None, c.description)), None)
+    if best is None:
+        raise ScheduleError(f"no plan for {problem.statement} is called {problem.choice!r}")
     seen = dict.fromkeys((c.description, c.cost) for c in candidates)
     shown = tuple(Alternative(text, cost / 1000) for text, cost in islice(seen, SHOWN))
     return _plan(problem, best, shown)
+
+
+def alternatives(problem: Problem) -> tuple[Alternative, ...]:
+    """Every plan that was priced, the cheapest first, once each; any of them may be asked for as `Problem.choice`."""
+    cheapest: dict[str, float] = {}
+    for candidate in _ranked(problem, every=True):
+        cheapest.setdefault(candidate.description, candidate.cost)
+    return tuple(Alternative(text, cost / 1000) for text, cost in cheapest.items())
+
+
+def _ranked(problem: Problem, every: bool) -> list[_Candidate]:
+    """The candidates, cheapest first; if asked for `every` one, with row accumulators that are not the cheapest."""
+    candidates = list(_candidates(problem))
+    if not candidates:
+        raise ScheduleError(f"no legal loop order for {problem.statement}")
+    if every:
+        collecting = [candidate for candidate in candidates if candidate.writing.scatter is not None]
+        candidates += [other for each in collecting for other in _with_other_rows(problem, each)]
+    return sorted(candidates, key=lambda candidate: candidate.cost)
+
+
+def _with_other_rows(problem: Problem, cheapest: _Candidate) -> Iterator[_Candidate]:
+    """The same loops with every other row accumulator, and with the other way to make room for the result."""
+    seen = {cheapest.description}
+    for kind in _accumulators(problem, cheapest.writing):
+        for bounded in (False, True):
+            other = _priced(problem, cheapest.layout, kind, bounded)
+            if other is not None and other.description not in seen:
+                seen.add(other.description)
+                yield other
 
 
 def _candidates(problem: Problem) -> Iterator[_Candidate]:
@@ -213,24 +247,29 @@ def _tiled(problem: Problem, layout: _Layout) -> Iterator[_Candidate]:
                 yield spread
 
 
-def _priced(problem: Problem, layout: _Layout) -> _Candidate | None:
-    """A candidate with its estimated time, part by part; None if its loops cannot write the result."""
+def _priced(
+    problem: Problem, layout: _Layout, accumulator: str | None = None, bounded: bool | None = None
+) -> _Candidate | None:
+    """A candidate with its estimated time, part by part; None if its loops cannot write the result.
+
+    A row accumulator and room for its result are the cheapest unless they are given.
+    """
     whole = _whole(problem, layout)
     writing = choose_assembly(problem, whole, layout.wanted, layout.formats)
     if writing is None or not _can_finish(problem, whole, writing, layout.formats):
         return None
     loops = nest_cost(problem, layout.order, layout.tiled, layout.formats)
-    accumulator = "bitmap"
     parts: list[tuple[str, float]] = []
     if writing.scatter is not None:
-        accumulator, cost = _accumulator(problem, writing)
-        parts.append((f"row in a {accumulator}", cost))
-        writing, cost = _sizing(problem, layout.order, writing, accumulator)
+        costs = _accumulators(problem, writing)
+        accumulator = accumulator or min(costs, key=lambda kind: costs[kind])
+        parts.append((f"row in a {accumulator}", costs[accumulator]))
+        writing, cost = _sizing(problem, layout.order, writing, accumulator, bounded)
         parts.append(("bound" if writing.assembly.bounded else "count", cost))
     elif writing.assembly.kind == "bucket":
-        parts.append(("count and place", problem.products * PRICES.place))
+        parts.append(("count and place", problem.products * problem.prices.place))
     elif writing.assembly.kind == "append":
-        parts.append(("append", problem.entries(problem.statement.target.indices) * PRICES.append))
+        parts.append(("append", problem.entries(problem.statement.target.indices) * problem.prices.append))
     tile = _tile(problem, layout, writing.assembly)
     work = loops + sum(cost for _, cost in parts)
     collects = writing.scatter is not None and writing.split == 0  # one row for all loops: chunks would share it
@@ -239,14 +278,16 @@ def _priced(problem: Problem, layout: _Layout) -> _Candidate | None:
     share = 1.0 if partition.unit == "serial" else 1.0 / (problem.threads * PARALLEL)
     parts = [("loops", loops * share), *((name, cost * share) for name, cost in parts)]
     if writing.format != layout.wanted:
-        parts.append(("sort", problem.products * 2 * PRICES.convert))
+        parts.append(("sort", problem.products * 2 * problem.prices.convert))
     targets = dict(layout.conversions)
     converted = sum(conversion_cost(problem, a, targets[a.tensor]) for a in problem.sparse if a.tensor in targets)
     if converted:
         parts.append(("conversion", converted))
     if partition.unit != "serial":
-        parts.append(("threads", PRICES.launch))
-    return _Candidate(layout, writing, accumulator, tile, partition, sum(cost for _, cost in parts), tuple(parts))
+        parts.append(("threads", problem.prices.launch))
+    return _Candidate(
+        layout, writing, accumulator or "bitmap", tile, partition, sum(cost for _, cost in parts), tuple(parts)
+    )
 
 
 def _can_finish(problem: Problem, order: tuple[str, ...], writing: Writing, formats: dict[str, Format]) -> bool:
@@ -304,8 +345,8 @@ def _prefix(problem: Problem, order: tuple[str, ...]) -> bool:
     return inside == sorted(inside, reverse=True)
 
 
-def _accumulator(problem: Problem, writing: Writing) -> tuple[str, float]:
-    """The cheapest sparse row accumulator for the rows expected."""
+def _accumulators(problem: Problem, writing: Writing) -> dict[str, float]:
+    """What each sparse row accumulator costs for the rows expected."""
     assert writing.scatter is not None
     rows_indices = tuple(v for v in problem.statement.target.indices if v != writing.scatter)
     rows = max(1.0, problem.visits(rows_indices))
@@ -313,23 +354,25 @@ def _accumulator(problem: Problem, writing: Writing) -> tuple[str, float]:
     entries = problem.entries(problem.statement.target.indices)
     kinds = ["bitmap", "list", "hash"] if width * 8 <= DENSE_ROW_BYTES else ["hash"]
     ordered = writing.format.is_ordered
-    prices = {kind: scatter_cost(kind, problem.products, entries, rows, width, ordered) for kind in kinds}
-    kind = min(prices, key=lambda k: prices[k])
-    return kind, prices[kind]
+    return {kind: scatter_cost(problem.prices, kind, problem.products, entries, rows, width, ordered) for kind in kinds}
 
 
-def _sizing(problem: Problem, order: tuple[str, ...], writing: Writing, accumulator: str) -> tuple[Writing, float]:
-    """Whether to count the entries first, or to make room for every product: cheaper where few of them fall
-    together."""
+def _sizing(
+    problem: Problem, order: tuple[str, ...], writing: Writing, accumulator: str, bounded: bool | None
+) -> tuple[Writing, float]:
+    """Whether to count the entries first, or to make room for every product: cheaper where few of them fall together.
+
+    `bounded` decides, if it is given, where both are possible.
+    """
     target = problem.statement.target.indices
     rows = max(1.0, problem.visits(tuple(v for v in target if v != writing.scatter)))
     width = problem.extents[str(writing.scatter)]
     entries = problem.entries(target)
-    count = count_cost(accumulator, problem.products, rows, width)
-    bound = bound_cost(problem.products, entries, problem.visits(order[:-1]))
+    count = count_cost(problem.prices, accumulator, problem.products, rows, width)
+    bound = bound_cost(problem.prices, problem.products, entries, problem.visits(order[:-1]))
     # Rows that a sparse loop skips could not be moved with their chunk: its units are positions, not rows.
     simple = all(level.full for level in writing.format.levels[:-1]) and not writing.assembly.gaps
-    if simple and bound < count and problem.products * 16 < ROOM_BYTES:
+    if simple and (bound < count if bounded is None else bounded) and problem.products * 16 < ROOM_BYTES:
         roomy = problem.products > entries * MOST_ROOM
         return replace(writing, assembly=replace(writing.assembly, bounded=True, roomy=roomy)), bound
     return writing, count
@@ -404,7 +447,11 @@ def _result_spec(problem: Problem, writing: Writing, partition: Partition) -> Te
 
 def _reasons(problem: Problem, best: _Candidate) -> tuple[str, ...]:
     out = [f"{operand.name}: {operand.statistics}" for operand in problem.operands if not operand.format.is_dense]
-    out.append("estimated " + ", ".join(f"{name} {cost / 1000:.4g} us" for name, cost in best.parts))
+    out += [
+        f"{o.name} {o.packing}" for o in problem.operands if o.packing and o.name not in dict(best.layout.conversions)
+    ]
+    parts = ", ".join(f"{name} {cost / 1000:.4g} us" for name, cost in best.parts)
+    out.append(f"estimated {parts}, by {problem.prices.origin}")
     if best.partition.unit == "serial" and problem.threads > 1:
         small = best.cost < SERIAL_BELOW
         out.append(

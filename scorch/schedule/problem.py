@@ -17,6 +17,7 @@ from scorch.ir.operators import identity
 from scorch.ir.plan import TensorSpec
 from scorch.ir.statement import ABSENT
 from scorch.schedule.machine import Machine, host
+from scorch.schedule.prices import Prices, in_force
 from scorch.schedule.statistics import Statistics, expected_distinct, product, statistics
 
 __all__ = ["Operand", "Problem"]
@@ -35,14 +36,16 @@ class Operand:
     shape: tuple[int, ...]
     converted: frozenset[Format] = frozenset()  # formats into which the pattern was reordered before
     fill: Any = 0
+    packing: str = ""  # how its index arrays were packed, if they were
 
     @classmethod
     def of(cls, name: str, pattern: Pattern, dtype: str, fill: Any = 0) -> Operand:
         """An operand that is there."""
-        levels = zip(pattern.format.levels, pattern.arrays, strict=True)
+        levels = zip(pattern.format.levels, pattern.packed.arrays, strict=True)
         bits = tuple(tuple(arrays[part].itemsize * 8 for part in level.arrays) for level, arrays in levels)
         converted = frozenset(key[1] for key in list(pattern.cache) if key[0] == "reorder")
-        return cls(name, pattern.format, dtype, statistics(pattern), bits, pattern.shape, converted, fill)
+        found = statistics(pattern)
+        return cls(name, pattern.format, dtype, found, bits, pattern.shape, converted, fill, pattern.packing)
 
     def spec(self, format: Format | None = None) -> TensorSpec:
         """The operand as a kernel sees it, as it is or converted to another format."""
@@ -66,6 +69,7 @@ class Problem:
 
     `dtype` is the number type of all arithmetic, `rounded` that of the result if it is another: a half type.
     `onto` names an operand whose very pattern the result takes, zeros included where other operands have nothing.
+    `choice` asks for the plan that an alternative describes, whatever it is expected to cost.
     """
 
     statement: Assign
@@ -78,6 +82,8 @@ class Problem:
     rounded: str | None = None
     onto: str | None = None
     machine: Machine = field(default_factory=host)
+    prices: Prices = field(default_factory=in_force)
+    choice: str | None = None
     by_name: dict[str, Operand] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -157,19 +163,26 @@ class Problem:
         places = product(self.extents[v] for v in indices)
         return places * self._presence(self.statement.expr, frozenset(indices))
 
-    def _presence(self, expr: Expr, bound: frozenset[str]) -> float:
-        """The share of the places of some indices at which an expression is not just its absent value."""
+    def _presence(self, expr: Expr, bound: frozenset[str], stored: Access | None = None) -> float:
+        """The share of the places of some indices at which an expression is not just its absent value; `stored`: an
+        access that has an entry there."""
         if isinstance(expr, Access):
-            return self._density(expr, bound)
+            return 1.0 if expr == stored else self._density(expr, bound)
         if isinstance(expr, Literal):
             return 1.0
         if expr.op == "where":
-            condition, yes, no = (self._presence(arg, bound) for arg in expr.args)
+            match expr.args[0]:
+                case Apply("stored", (Access() as asked,)):
+                    stored = asked
+            condition, yes, no = (
+                self._presence(expr.args[0], bound),
+                *(self._presence(a, bound, stored) for a in expr.args[1:]),
+            )
             chosen = absent_value(expr.args[0], self.fills)
             return condition * yes if chosen is not None else max(yes, no)
         needed, other = 1.0, 1.0
         for place, arg in enumerate(expr.args):
-            here, value = self._presence(arg, bound), absent_value(arg, self.fills)
+            here, value = self._presence(arg, bound, stored), absent_value(arg, self.fills)
             if value is not None and annihilates(expr.op, place, value.value):
                 needed *= here
             elif not isinstance(arg, Literal):

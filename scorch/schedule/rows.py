@@ -36,7 +36,7 @@ from scorch.ir.plan import (
     Where,
     Workspace,
 )
-from scorch.schedule.cost import PRICES, nest_cost
+from scorch.schedule.cost import nest_cost
 from scorch.schedule.nest import Nest, build_nest
 from scorch.schedule.partition import CHUNK, SERIAL_BELOW
 from scorch.schedule.problem import Operand, Problem, appended_bits
@@ -97,7 +97,7 @@ def plan_rows(problems: Sequence[Problem]) -> Plan | None:
     outermost, work = group.prefix[0], _cost(group)
     partition = _partition(group, outermost, work)
     share = 1.0 if partition.unit == "serial" else 1.0 / (last.threads * PARALLEL)
-    cost = work * share + (PRICES.launch if partition.unit != "serial" else 0.0)
+    cost = work * share + (last.prices.launch if partition.unit != "serial" else 0.0)
     made = group.made
     operands = {o.name: o for p in problems for o in p.operands if o.name not in made}
     kernel = Kernel(
@@ -112,7 +112,7 @@ def plan_rows(problems: Sequence[Problem]) -> Plan | None:
     extents = {v: e for p in problems for v, e in p.extents.items()}
     reasons = (
         *(f"{o.name}: {o.statistics}" for o in operands.values() if not o.format.is_dense),
-        f"estimated loops {work * share / 1000:.4g} us",
+        f"estimated loops {work * share / 1000:.4g} us, by {last.prices.origin}",
     )
     shown = (Alternative(f"one kernel, rows of {' '.join(group.prefix)}", cost / 1000),)
     wanted = kernel.result.format
@@ -292,8 +292,9 @@ def _nest(group: _Group, problem: Problem) -> Stmt | None:
     lanes = _position_lanes(group, problem, order, walked) if tiled is None else 0
     if not statement.reduced and lanes:
         return Loop(order[-1], Compute(statement.target, None, statement.expr), Tile(lanes, 1, positions=True))
-    tile, unroll, beside = None, 1, 1
+    tile, unroll, beside, register = None, 1, 1, "acc"
     if tiled is not None:
+        register = f"acc_{tiled}"  # vectors of several widths stand in one kernel
         reduced = tiled not in kept
         walker = walked.get(order[-1]) if order else None
         if reduced and walker is not None:
@@ -303,7 +304,8 @@ def _nest(group: _Group, problem: Problem) -> Stmt | None:
         if not reduced and walker is not None:
             unroll = in_flight(tile, _row_mean(group, walker))
     shape = (tiled, tile) if tiled and tile else None
-    return build_nest(Nest(statement, order, problem.dtype, shape, unroll=unroll, beside=beside, lanes=lanes))
+    how = Nest(statement, order, problem.dtype, shape, unroll=unroll, beside=beside, lanes=lanes, register=register)
+    return build_nest(how)
 
 
 def _shortened(group: _Group, problem: Problem) -> Assign:
@@ -339,9 +341,13 @@ def _position_lanes(group: _Group, problem: Problem, order: tuple[str, ...], wal
     read = {a for a in accesses(guarded(statement.expr)[1]) if index in a.indices}
     for access in read:
         operand = problem.by_name[access.tensor]
-        if operand.dtype != problem.dtype or level_indices(access, operand.format)[-1] != index:
+        if operand.dtype != problem.dtype:
             return 0
-        if access.tensor not in group.made and access != source and not problem.machine.gathers:
+        if access.tensor in group.made:  # a row workspace: its places lie side by side
+            continue
+        if level_indices(access, operand.format)[-1] != index:
+            return 0
+        if access != source and not problem.machine.gathers:
             return 0
     return vector_lanes(problem)
 
@@ -363,16 +369,22 @@ def _operand(group: _Group, access: Access) -> Operand:
 
 def _cost(group: _Group) -> float:
     """Nanoseconds of all nests, one after the other."""
-    total = 0.0
-    for problem in group.problems:
-        formats = {o.name: o.format for o in problem.operands}
-        inner = [v for v in problem.statement.indices if v not in group.prefix]
-        walked = _walked(group, problem)
-        tiled = _tiled(problem, inner, walked, formats)
-        kept = set(problem.statement.target.indices)
-        order = sorted((v for v in inner if v != tiled), key=lambda v: v not in kept)
-        total += nest_cost(problem, (*group.prefix, *order), tiled, formats)
-    return total
+    return sum(_nest_cost(group, problem) for problem in group.problems)
+
+
+def _nest_cost(group: _Group, problem: Problem) -> float:
+    formats = {o.name: o.format for o in problem.operands}
+    inner = [v for v in problem.statement.indices if v not in group.prefix]
+    walked = _walked(group, problem)
+    tiled = _tiled(problem, inner, walked, formats)
+    kept = set(problem.statement.target.indices)
+    order = tuple(sorted((v for v in inner if v != tiled), key=lambda v: v not in kept))
+    lanes = _position_lanes(group, problem, order, walked) if tiled is None else 0
+    read = {a.tensor for a in problem.accesses if order and order[-1] in a.indices}
+    if lanes and read <= set(group.made):  # rows of this kernel, in the first cache, without coordinates
+        rows = problem.visits((*group.prefix, *order[:-1]))
+        return rows * problem.prices.loop + problem.visits((*group.prefix, *order)) / lanes * problem.prices.vector
+    return nest_cost(problem, (*group.prefix, *order), tiled, formats)
 
 
 def _partition(group: _Group, outermost: str, work: float) -> Partition:

@@ -91,5 +91,7 @@ def test_extents_that_are_not_known(text: str, error: type[Exception], message: 
 
 def test_a_held_index_has_the_extent_of_what_holds_it() -> None:
     assert bound_extents(views("x[idx[i], k]"), {"x": (9, 3), "idx": (4,)}, {}) == {"i": 4, "k": 3}
+    with pytest.raises(ShapeError, match=r"index c is 3 in x\[c,i\+r\], but 4 elsewhere"):
+        bound_extents(views("x[c,i+r]"), {"x": (3, 9)}, {"c": 4, "r": 2})
     with pytest.raises(ShapeError, match="index i is 4 in idx"):
         bound_extents(views("x[idx[i]]"), {"x": (9,), "idx": (4,)}, {"i": 5})

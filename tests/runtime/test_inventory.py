@@ -44,6 +44,14 @@ def test_a_checked_kernel_is_no_less_sound(cache):
     assert survey(cache).stale == ()
 
 
+def test_measurements_are_sound_and_are_cleared(cache):
+    (cache / "calibration_0123456789abcdef.json").write_text("{}")
+    found = survey(cache)
+    assert (found.kernels, found.stale, found.damaged) == (1, (), ())
+    clear(cache)
+    assert not (cache / "calibration_0123456789abcdef.json").exists()
+
+
 def test_no_folder(tmp_path):
     found = survey(tmp_path / "no" / "such")
     assert not found.exists

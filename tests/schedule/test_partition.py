@@ -36,6 +36,12 @@ def test_rows_are_weighted_by_their_nonzeros() -> None:
     assert found.chunks >= 2
 
 
+@pytest.mark.parametrize("threads", [2, 3, 8])
+def test_every_thread_gets_as_many_chunks(threads: int) -> None:
+    for columns in (1, 4, 16, 64):
+        assert divided("ik,kj->ij", LARGE, ((N, columns), 0, "dense"), threads=threads).chunks % threads == 0
+
+
 def test_a_sparse_outer_level_is_divided_by_positions() -> None:
     assert divided("ik,kj->ij", ((N, N), 30 * N, "dcsr"), ((N, 64), 0, "dense")).unit == "positions"
 

@@ -7,9 +7,9 @@ from fnmatch import fnmatchcase
 
 from asv_benchmarks.compare.model import Case, Family, Options
 
-from . import algebra, convert, end_to_end, latency, memory, overhead, sddmm, spmm, spmspm, spmv
+from . import algebra, convert, end_to_end, latency, memory, overhead, schedules, sddmm, spmm, spmspm, spmv
 
-__all__ = ["FAMILIES", "find", "select"]
+__all__ = ["FAMILIES", "find", "select", "usual"]
 
 FAMILIES: dict[str, Family] = {
     family.name: family
@@ -25,16 +25,22 @@ FAMILIES: dict[str, Family] = {
         latency.FAMILY,
         memory.FAMILY,
         end_to_end.FAMILY,
+        schedules.FAMILY,
     )
 }
 
 
 def select(options: Options) -> Iterator[tuple[Family, Case]]:
     """The cases that the options ask for; `options.case` is matched with a case's id and with its matrix."""
-    for family in map(FAMILIES.__getitem__, options.families or tuple(FAMILIES)):
+    for family in map(FAMILIES.__getitem__, options.families or usual()):
         for case in family.cases(options):
             if fnmatchcase(case.id, options.case) or fnmatchcase(case.matrix, options.case):
                 yield family, case
+
+
+def usual() -> tuple[str, ...]:
+    """The names of the families that are measured unless others are asked for."""
+    return tuple(name for name, family in FAMILIES.items() if family.usual)
 
 
 def find(identity: str, options: Options) -> Case:

@@ -100,8 +100,20 @@ def _sage(make: Callable[[], tuple[Any, Any]]) -> tuple[Any, ...]:
 def _gat(make: Callable[[], tuple[Any, Any]]) -> tuple[Any, ...]:
     a, x = make()
     width = graphs.HEADS * 8
-    first = (dense(x.shape[1], width), dense(graphs.HEADS, 8, seed=2), dense(graphs.HEADS, 8, seed=3))
-    return _looped(a), x, *first, dense(width, _CLASSES), dense(1, _CLASSES, seed=2), dense(1, _CLASSES, seed=3)
+    first = (_initial(x.shape[1], width), _initial(graphs.HEADS, 8, seed=2), _initial(graphs.HEADS, 8, seed=3))
+    return (
+        _looped(a),
+        x,
+        *first,
+        _initial(width, _CLASSES),
+        _initial(1, _CLASSES, seed=2),
+        _initial(1, _CLASSES, seed=3),
+    )
+
+
+def _initial(rows: int, cols: int, seed: int = 1) -> Any:
+    """A weight of the size that layers begin with: scores far apart would let rounding decide what is attended to."""
+    return dense(rows, cols, seed=seed) / np.sqrt(np.float32(rows))
 
 
 # --- fully connected --------------------------------------------------------------------------------------

@@ -113,8 +113,9 @@ def _scorch_input(x: Any, encoder: Any, decoder: Any) -> Iterator[Contender]:
         import scorch
         from scorch.nn.functional import embedding_bag
 
-        table = torch.from_numpy(np.ascontiguousarray(encoder.T))
-        return partial(_through, partial(embedding_bag, scorch.tensor(x), table), torch.from_numpy(decoder))
+        bag, table = scorch.tensor(x), torch.from_numpy(np.ascontiguousarray(encoder.T))
+        weight = torch.from_numpy(decoder)
+        return lambda: F.linear(embedding_bag(bag, table, activation="relu"), weight).sigmoid_()
 
     yield inference("scorch", build)
 

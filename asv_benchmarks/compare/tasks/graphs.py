@@ -36,6 +36,14 @@ def _sage(multiply: Multiply, A: Any, X: Any, W1: Any, R1: Any, W2: Any, R2: Any
     return multiply(A, hidden @ W2) + hidden @ R2
 
 
+def _sage_joined(multiply: Multiply, A: Any, X: Any, W1: Any, R1: Any, W2: Any, R2: Any) -> torch.Tensor:
+    """One product for both weights of a layer."""
+    neighbours, own = multiply(X, torch.cat([W1, R1], 1)).chunk(2, 1)
+    hidden = torch.relu(multiply(A, neighbours.contiguous()) + own)
+    neighbours, own = (hidden @ torch.cat([W2, R2], 1)).chunk(2, 1)
+    return multiply(A, neighbours.contiguous()) + own
+
+
 def _gat_layer(sums: Callable[..., torch.Tensor], rows: Any, cols: Any, h: Any, source: Any, target: Any) -> Any:
     scores = (h * target).sum(-1)[rows] + (h * source).sum(-1)[cols]
     return sums(softmax_by_row(rows, F.leaky_relu(scores, 0.2), len(h)), h)
@@ -72,10 +80,9 @@ def sage_reference(a: Any, x: Any, w1: Any, r1: Any, w2: Any, r2: Any) -> Any:
 
 def gat_reference(a: Any, x: Any, *weights: Any) -> Any:
     rows, cols = (torch.from_numpy(axis.astype(np.int64)) for axis in a.tocoo().coords)
-    dense_x = torch.from_numpy(x.toarray() if hasattr(x, "toarray") else x)
-    return _gat(
-        partial(_sums_by_index, rows, cols), torch.matmul, rows, cols, dense_x, tuple(_tensors(*weights))
-    ).numpy()
+    dense_x = torch.from_numpy(x.toarray() if hasattr(x, "toarray") else x).double()
+    exact = tuple(w.double() for w in _tensors(*weights))
+    return _gat(partial(_sums_by_index, rows, cols), torch.matmul, rows, cols, dense_x, exact).numpy()
 
 
 # --- torch ------------------------------------------------------------------------------------------------
@@ -104,6 +111,7 @@ def _sparse_gcn(a: Any, x: Any, *weights: Any) -> Iterator[Contender]:
 
 def _sparse_sage(a: Any, x: Any, *weights: Any) -> Iterator[Contender]:
     yield from _variants(_sage, a, x, *weights)
+    yield from _variants(_sage_joined, a, x, *weights, note=" X [W R]")
 
 
 def _sums_by_index(rows: Any, cols: Any, weights: Any, h: Any) -> torch.Tensor:
@@ -178,10 +186,9 @@ def _scorch_gcn(A: Any, X: Any, W1: Any, W2: Any) -> Any:
 
 
 def _scorch_sage(A: Any, X: Any, W1: Any, R1: Any, W2: Any, R2: Any) -> Any:
-    from scorch.nn.functional import graph_conv, linear
+    from scorch.nn.functional import sage_conv
 
-    hidden = torch.relu(graph_conv(A, X, W1.T) + linear(X, R1.T))
-    return graph_conv(A, hidden, W2.T) + hidden @ R2
+    return sage_conv(A, sage_conv(A, X, W1.T, R1.T, activation="relu"), W2.T, R2.T)
 
 
 def _scorch_gat(A: Any, X: Any, *weights: Any) -> Any:

@@ -1,15 +1,17 @@
 """The layers' computations as functions of tensors."""
 
+from scorch.nn.functional.attention import FUSED as ATTENTION
 from scorch.nn.functional.attention import attention
 from scorch.nn.functional.conv import conv2d
 from scorch.nn.functional.edges import edge_max, edge_softmax, edge_sum
 from scorch.nn.functional.embedding import bags, embedding, embedding_bag, one_hot
 from scorch.nn.functional.epilogue import epilogue
-from scorch.nn.functional.graph import gat_conv, graph_conv, propagate
+from scorch.nn.functional.graph import gat_conv, gin_sum, graph_conv, propagate, sage_conv
 from scorch.nn.functional.linear import linear, matmul
 from scorch.nn.graph.normalise import gcn_norm, row_norm
 
 __all__ = [
+    "ATTENTION",
     "attention",
     "bags",
     "conv2d",
@@ -21,10 +23,12 @@ __all__ = [
     "epilogue",
     "gat_conv",
     "gcn_norm",
+    "gin_sum",
     "graph_conv",
     "linear",
     "matmul",
     "one_hot",
     "propagate",
     "row_norm",
+    "sage_conv",
 ]

@@ -11,9 +11,19 @@ from torch.nn import functional as F
 import scorch
 from scorch.errors import ShapeError
 from scorch.nn.functional.edges import edge_softmax
+from scorch.nn.functional.fused import is_plain_call
 from scorch.nn.remember import remembered
 
 __all__ = ["attention"]
+
+FUSED = """
+S[b,i,j] = where(stored(M[i,j]), Q[b,i,d] * K[b,j,d] * scale, absent)
+m[b,i] max= where(stored(S[b,i,j]), S[b,i,j], absent)
+P[b,i,j] = where(stored(S[b,i,j]), exp(S[b,i,j] - m[b,i]), absent)
+t[b,i] += P[b,i,j]
+O[b,i,e] = P[b,i,j] * V[b,j,e] / where(t[b,i] == 0, 1, t[b,i])
+"""
+"""Attention as one kernel: never more scores than a row's; a row without pairs is divided by 1."""
 
 
 def attention(
@@ -36,22 +46,34 @@ def attention(
     True
     """
     _check(query, key, value, mask)
-    lead, (queries, depth) = query.shape[:-2], query.shape[-2:]
-    batch = math.prod(lead)
-    factor = 1 / math.sqrt(depth) if scale is None else scale
-    q, k, v = (
-        (query * factor).reshape(batch, queries, depth),
-        *(x.reshape(batch, *x.shape[-2:]) for x in (key, value)),
-    )
-    pairs = _batched(mask, batch)
+    factor = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+    q, k, v = (x.reshape(math.prod(x.shape[:-2]), *x.shape[-2:]) for x in (query, key, value))
+    if not dropout and is_plain_call(q, k, v):
+        result = _fused(q, k, v, mask, factor)
+    else:
+        result = _in_steps(q * factor, k, v, mask, dropout)
+    return result.reshape(*query.shape[:-1], value.shape[-1])
+
+
+def _fused(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: scorch.Tensor, factor: float) -> torch.Tensor:
+    """One kernel that keeps no scores: where nothing is differentiated."""
+    scale = torch.tensor(factor, dtype=q.dtype)
+    result = scorch.compute(FUSED, out_format="dense", M=mask, Q=q, K=k, V=v, scale=scale)
+    assert isinstance(result, torch.Tensor)
+    return result
+
+
+def _in_steps(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: scorch.Tensor, dropout: float) -> torch.Tensor:
+    """Scores, their softmax and its product with the values one after the other, as a backward pass needs them."""
+    pairs = _batched(mask, len(q))
     scores = scorch.einsum("bij,bid,bjd->bij", pairs.with_values(pairs.values.to(q.dtype)), q, k)
     assert isinstance(scores, scorch.Tensor)
-    weights = edge_softmax(_stacked(mask, batch), scores.values[:, None])[:, 0]
+    weights = edge_softmax(_stacked(mask, len(q)), scores.values[:, None])[:, 0]
     if dropout:
         weights = F.dropout(weights, dropout)
     result = scorch.einsum("bij,bjd->bid", scores.with_values(weights), v)
     assert isinstance(result, torch.Tensor)
-    return result.reshape(*lead, queries, value.shape[-1])
+    return result
 
 
 def _check(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: scorch.Tensor) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import torch
 
 import scorch
+from scorch.nn.functional.fused import is_plain_call
 from scorch.nn.remember import remembered
 
 __all__ = ["edge_max", "edge_softmax", "edge_sum"]
+
+MAXIMUM = "m[i,f] max= where(stored(A[i,j]), X[j,f], absent)"
 
 
 def edge_softmax(matrix: scorch.Tensor, scores: torch.Tensor) -> torch.Tensor:
@@ -48,6 +51,10 @@ def edge_max(matrix: scorch.Tensor, x: torch.Tensor) -> torch.Tensor:
     tensor([[ 1., -1.],
             [ 0.,  0.]])
     """
+    if is_plain_call(matrix, x):
+        largest = scorch.compute(MAXIMUM, out_format="dense", A=matrix, X=x)
+        assert isinstance(largest, torch.Tensor)
+        return largest.index_fill_(0, _empty_rows(matrix), 0)
     rows, cols = matrix.coords()
     messages = x[cols]
     index = rows[:, None].expand_as(messages)
@@ -60,6 +67,12 @@ def _headed(matrix: scorch.Tensor, heads: int) -> scorch.Tensor:
     levels = [dict(arrays) for arrays in matrix.level_arrays]
     values = torch.zeros(matrix.nnz * heads)
     return scorch.Tensor.from_levels((*matrix.shape, heads), "dense, compressed, dense", [*levels, {}], values)
+
+
+@remembered
+def _empty_rows(matrix: scorch.Tensor) -> torch.Tensor:
+    pos = matrix.level_arrays[1]["pos"]
+    return (pos[1:] == pos[:-1]).nonzero().flatten()
 
 
 def _rows(matrix: scorch.Tensor) -> torch.Tensor:

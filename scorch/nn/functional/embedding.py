@@ -46,11 +46,11 @@ def embedding_bag(
     if mode not in ("sum", "mean", "max"):
         raise NotationError(f"a bag is reduced by sum, mean or max, not by {mode!r}")
     if mode == "sum":
-        result = matmul(bag, table)
-    else:
-        matrix = scorch.tensor(bag).to("csr")
-        result = edge_max(matrix, table) if mode == "max" else matmul(row_norm(matrix), table)
-    return epilogue(result, bias, activation)
+        return matmul(bag, table, bias, activation)
+    matrix = scorch.tensor(bag).to("csr")
+    if mode == "mean":
+        return matmul(row_norm(matrix), table, bias, activation)
+    return epilogue(edge_max(matrix, table), bias, activation)
 
 
 def one_hot(indices: torch.Tensor, size: int, dtype: torch.dtype | None = None) -> scorch.Tensor:

@@ -11,10 +11,21 @@ import scorch
 from scorch.errors import NotationError
 from scorch.nn.functional.edges import edge_max, edge_softmax, edge_sum
 from scorch.nn.functional.epilogue import Activation, epilogue
-from scorch.nn.functional.linear import linear, matmul
+from scorch.nn.functional.fused import is_plain_call, product
+from scorch.nn.functional.linear import is_sparse, linear, matmul
 from scorch.nn.graph.normalise import row_norm
 
-__all__ = ["gat_conv", "graph_conv", "propagate"]
+__all__ = ["gat_conv", "gin_sum", "graph_conv", "propagate", "sage_conv"]
+
+GAT = """
+S[i,j,h] = where(stored(A[i,j]), where(l[i,h] + r[j,h] > 0, l[i,h] + r[j,h], slope * (l[i,h] + r[j,h])), absent)
+m[i,h] max= where(stored(S[i,j,h]), S[i,j,h], absent)
+P[i,j,h] = where(stored(S[i,j,h]), exp(S[i,j,h] - m[i,h]), absent)
+t[i,h] += P[i,j,h]
+O[i,h,e] = P[i,j,h] * X[j,h,e] / where(t[i,h] == 0, 1, t[i,h])
+"""
+"""Graph attention as one kernel: never more scores than a row's; a node without edges is divided by 1.
+`l` and `r` are what a node adds to the score as the edge's target and as its source."""
 
 
 def propagate(adjacency: scorch.Tensor, x: Any, reduce: str = "sum") -> torch.Tensor:
@@ -54,11 +65,49 @@ def graph_conv(
     tensor([[3., 3.]])
     """
     features_out, features_in = weight.shape
-    if features_out <= features_in or not isinstance(x, torch.Tensor) or x.layout is not torch.strided:
-        product = matmul(adjacency, linear(x, weight))
+    if features_out <= features_in or is_sparse(x):
+        return matmul(adjacency, linear(x, weight), bias, activation)
+    return linear(matmul(adjacency, x), weight, bias, activation)
+
+
+def sage_conv(
+    adjacency: scorch.Tensor,
+    x: Any,
+    weight: torch.Tensor,
+    root_weight: torch.Tensor,
+    bias: torch.Tensor | None = None,
+    activation: Activation = None,
+) -> torch.Tensor:
+    """activation(A x weight.T + x root_weight.T + bias): a node's neighbours, and itself through another weight.
+
+    A sparse x is read once for both weights.
+
+    >>> A = scorch.tensor(torch.eye(2), "csr")
+    >>> sage_conv(A, torch.ones(2, 3), torch.ones(1, 3), 2 * torch.ones(1, 3)).T
+    tensor([[9., 9.]])
+    """
+    if is_sparse(x):
+        both = torch.stack([weight.t(), root_weight.t()], 1)
+        neighbours, own = scorch.einsum("ik,kcj->cij", x, both, out_format="dense")
+    elif len(weight) <= x.shape[1]:
+        neighbours, own = F.linear(x, weight), F.linear(x, root_weight)
     else:
-        product = F.linear(matmul(adjacency, x), weight)
-    return epilogue(product, bias, activation)
+        return epilogue(graph_conv(adjacency, x, weight) + F.linear(x, root_weight), bias, activation)
+    if is_plain_call(adjacency, neighbours, own, bias):
+        return product(adjacency, neighbours, bias, activation, added=own)
+    return epilogue(matmul(adjacency, neighbours) + own, bias, activation)
+
+
+def gin_sum(adjacency: scorch.Tensor, x: torch.Tensor, eps: torch.Tensor) -> torch.Tensor:
+    """A x + (1 + eps) x: the sum over a node's neighbours and itself, Xu et al. (2019).
+
+    >>> A = scorch.tensor(torch.eye(2), "csr")
+    >>> gin_sum(A, torch.ones(2, 1), torch.tensor(0.5)).T
+    tensor([[2.5000, 2.5000]])
+    """
+    if is_plain_call(adjacency, x, eps):
+        return product(adjacency, x, added=x, scale=(1 + eps).to(x.dtype))
+    return matmul(adjacency, x) + (1 + eps) * x
 
 
 def gat_conv(
@@ -80,7 +129,13 @@ def gat_conv(
     >>> gat_conv(A, torch.tensor([[[1.0]], [[3.0]]]), zero, zero).reshape(-1)
     tensor([2., 2.])
     """
+    at_target, at_source = (x * target).sum(-1), (x * source).sum(-1)
+    if not dropout and is_plain_call(adjacency, x, source, target):
+        slope = torch.tensor(negative_slope, dtype=x.dtype)
+        result = scorch.compute(GAT, out_format="dense", A=adjacency, l=at_target, r=at_source, slope=slope, X=x)
+        assert isinstance(result, torch.Tensor)
+        return result
     rows, cols = adjacency.coords()
-    scores = (x * target).sum(-1)[rows] + (x * source).sum(-1)[cols]
+    scores = at_target[rows] + at_source[cols]
     weights = edge_softmax(adjacency, F.leaky_relu(scores, negative_slope))
     return edge_sum(adjacency, F.dropout(weights, dropout) if dropout else weights, x)

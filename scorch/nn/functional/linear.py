@@ -10,8 +10,9 @@ from torch.nn import functional as F
 import scorch
 from scorch.errors import ShapeError
 from scorch.nn.functional.epilogue import Activation, epilogue
+from scorch.nn.functional.fused import is_plain_call, product
 
-__all__ = ["linear", "matmul"]
+__all__ = ["is_sparse", "linear", "matmul"]
 
 
 def linear(input: Any, weight: Any, bias: torch.Tensor | None = None, activation: Activation = None) -> torch.Tensor:
@@ -31,37 +32,50 @@ def linear(input: Any, weight: Any, bias: torch.Tensor | None = None, activation
             f"the input has {input.shape[-1]} features, the weight takes {weight.shape[-1]}: "
             f"shapes {tuple(input.shape)} and {tuple(weight.shape)}"
         )
-    return epilogue(_product(input, weight), bias, activation)
+    if is_sparse(weight) and is_sparse(input):
+        return epilogue(_torch(scorch.einsum("bi,oi->bo", input, weight, out_format="dense")), bias, activation)
+    if is_sparse(weight):
+        return _by_feature(_dense(input), weight, bias, activation)
+    weight = _dense(weight)
+    if is_sparse(input):
+        return matmul(input, weight.t(), bias, activation)
+    return epilogue(F.linear(_dense(input), weight, bias), None, activation)
 
 
-def _product(input: Any, weight: Any) -> torch.Tensor:
-    if not _is_sparse(weight):
-        weight = _dense(weight)
-        return matmul(input, weight.t()) if _is_sparse(input) else F.linear(_dense(input), weight)
-    if _is_sparse(input):
-        return _torch(scorch.einsum("bi,oi->bo", input, weight, out_format="dense"))
-    input = _dense(input)
-    # One feature of all samples after the other: so the rows of a sparse weight are multiplied at full speed.
-    by_feature = input.reshape(-1, input.shape[-1]).t().contiguous()
-    product = _torch(scorch.einsum("oi,ib->ob", weight, by_feature))
-    return product.t().reshape(*input.shape[:-1], weight.shape[0])
+def _by_feature(input: torch.Tensor, weight: Any, bias: torch.Tensor | None, activation: Activation) -> torch.Tensor:
+    """The product with a sparse weight, one feature of all samples after the other: so its rows are multiplied at full
+    speed. A single sample is a vector."""
+    flat = input.reshape(-1, input.shape[-1])
+    shape = (*input.shape[:-1], weight.shape[0])
+    if not is_plain_call(input, weight, bias):
+        result = _torch(scorch.einsum("oi,ib->ob", weight, flat.t().contiguous())).t()
+        return epilogue(result.reshape(shape), bias, activation)
+    columns = flat[0] if len(flat) == 1 else flat.t().contiguous()
+    return product(weight, columns, bias, activation, by_row=True).t().reshape(shape)
 
 
-def matmul(a: Any, b: Any) -> torch.Tensor:
-    """a @ b as a dense matrix, each of them sparse or dense.
+def matmul(a: Any, b: Any, bias: torch.Tensor | None = None, activation: Activation = None) -> torch.Tensor:
+    """activation(a @ b + bias) as a dense matrix, each of a and b sparse or dense.
 
     >>> matmul(torch.eye(2).to_sparse_csr(), torch.ones(2, 2))
     tensor([[1., 1.],
             [1., 1.]])
     """
-    if not _is_sparse(a) and not _is_sparse(b):
-        return _dense(a) @ _dense(b)
+    if not is_sparse(a) and not is_sparse(b):
+        return epilogue(_dense(a) @ _dense(b), bias, activation)
     # A row of the second operand is fetched for each entry of the first: it should be one piece.
-    b = b if _is_sparse(b) else _dense(b).contiguous()
-    return _torch(scorch.einsum("ik,kj->ij", a, b, out_format="dense"))
+    b = b if is_sparse(b) else _dense(b).contiguous()
+    if is_sparse(a) and is_plain_call(a, b, bias):
+        return product(a, b, bias, activation)
+    return epilogue(_torch(scorch.einsum("ik,kj->ij", a, b, out_format="dense")), bias, activation)
 
 
-def _is_sparse(x: Any) -> bool:
+def is_sparse(x: Any) -> bool:
+    """Whether a matrix of any kind is held sparse.
+
+    >>> is_sparse(torch.eye(2)), is_sparse(torch.eye(2).to_sparse())
+    (False, True)
+    """
     if isinstance(x, torch.Tensor):
         return x.layout is not torch.strided
     return not (scorch.tensor(x).format.is_dense if not isinstance(x, scorch.Tensor) else x.format.is_dense)

@@ -87,12 +87,13 @@ class SAGEConv(nn.Module):
         A = adjacency(graph, x.shape[0])
         if self.aggr == "max":
             result = F.linear(functional.propagate(A, x, "max"), self.weight)
-        else:
-            A = functional.row_norm(A) if self.aggr == "mean" else A
-            result = functional.graph_conv(A, x, self.weight)
-        if self.root_weight is not None:
-            result = result + functional.linear(x, self.root_weight)
-        return epilogue(result, self.bias, self.activation)
+            if self.root_weight is not None:
+                result = result + functional.linear(x, self.root_weight)
+            return epilogue(result, self.bias, self.activation)
+        A = functional.row_norm(A) if self.aggr == "mean" else A
+        if self.root_weight is None:
+            return functional.graph_conv(A, x, self.weight, self.bias, self.activation)
+        return functional.sage_conv(A, x, self.weight, self.root_weight, self.bias, self.activation)
 
     def extra_repr(self) -> str:
         return _extra_repr(self.weight, aggr=self.aggr, activation=self.activation)
@@ -167,7 +168,7 @@ class GINConv(nn.Module):
     def forward(self, x: torch.Tensor, graph: Any) -> torch.Tensor:
         """The nodes' new features: what `net` makes of them."""
         A = adjacency(graph, x.shape[0])
-        result: torch.Tensor = self.net(functional.propagate(A, x) + (1 + self.eps) * x)
+        result: torch.Tensor = self.net(functional.gin_sum(A, x, self.eps))
         return result
 
 

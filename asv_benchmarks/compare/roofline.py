@@ -1,0 +1,159 @@
+"""How far a kernel is from what the machine allows: the work of a case beside the rates measured in the same run.
+
+Two bounds, after the roofline of Williams, Waterman and Patterson (2009). The *stream* bound moves every array once, at
+the rate of the level of memory that holds them together, or does the multiply-adds at their peak, whichever takes
+longer: nothing can be faster. The *gather* bound fetches a row for each nonzero from random places of its table: caches
+that keep rows, and matrices whose nonzeros are near each other, beat it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .model import CaseResult, Work
+from .ratios import geometric_mean, ours
+from .table import Rows, three
+
+if TYPE_CHECKING:
+    from scorch.runtime.rates import Rates
+
+__all__ = ["BOUNDS", "RATES", "Bound", "bound_of", "rate_rows", "roofline_rows", "work_of"]
+
+RATES = (
+    "Highest rates of all threads together, measured in this run: streams as STREAM counts them, rows of some bytes "
+    "from random places of a table, float32 multiply-adds."
+)
+BOUNDS = (
+    "*Bound by*: moving every array once at the rate of the level that holds them all, or the multiply-adds. *Gather "
+    "bound*: each nonzero's row comes from a random place of its table; caches and nearby nonzeros can beat it."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """Nanoseconds that the work takes at least, by which limit; and when rows come from random places."""
+
+    stream: float
+    limit: str
+    gather: float
+
+
+def work_of(operation: str, operands: tuple[Any, ...], expected: Any) -> Work | None:
+    """What an operation moves and computes at least; None where nobody counts it (conversions of whole models, say)."""
+    count = _COUNTS.get(operation)
+    return count(*operands, expected) if count is not None else None
+
+
+def bound_of(work: Work, rates: Rates) -> Bound:
+    """The bounds of some work on a machine with these rates.
+
+    >>> from scorch.runtime.rates import Level, Rates
+    >>> level = Level("L2", 1e9, 20.0, 10.0, 10.0, ((4, 1.0), (64, 5.0)))
+    >>> bound_of(Work(moved=2000, flops=10, picks=10, row=4, table=400), Rates((level,), 50.0, 1))
+    Bound(stream=100.0, limit='L2', gather=120.0)
+    """
+    level = rates.level(work.moved)
+    moving, computing = work.moved / level.stream, work.flops / rates.flops
+    stream, limit = max((moving, level.name), (computing, "flops"))
+    if not work.picks:
+        return Bound(stream, limit, stream)
+    rows = work.picks * work.row / rates.level(work.table).gather(work.row)
+    rest = max(0, work.moved - work.table) / level.stream
+    return Bound(stream, limit, max(stream, rows + rest))
+
+
+def roofline_rows(results: Sequence[CaseResult], rates: Rates) -> Rows:
+    """A header, a row a case that has work and a time of Scorch's, and a mean a family."""
+    rows = [["case", "MB moved", "Mflop", "ms", "GB/s", "GFLOP/s", "bound by", "share of it", "share of gather bound"]]
+    shares: dict[str, list[float]] = {}
+    for result in results:
+        mine = ours(result)
+        if mine is None or not mine.value or result.work is None:
+            continue
+        work, time = result.work, mine.value
+        bound = bound_of(work, rates)
+        shares.setdefault(result.family, []).append(bound.stream / time)
+        rows.append(
+            [
+                result.case,
+                three(work.moved / 1e6),
+                three(work.flops / 1e6) if work.flops else "-",
+                three(time / 1e6),
+                three(work.moved / time),
+                three(work.flops / time) if work.flops else "-",
+                bound.limit,
+                f"{bound.stream / time:.2f}",
+                f"{bound.gather / time:.2f}" if work.picks else "",
+            ]
+        )
+    for family, found in shares.items():
+        rows.append([f"{family}, geometric mean", *[""] * 6, f"{geometric_mean(found):.2f}", ""])
+    return rows if len(rows) > 1 else []
+
+
+def rate_rows(rates: Rates) -> Rows:
+    """The measured rates themselves."""
+    sizes = [row for row, _ in rates.levels[0].gathered]
+    rows = [["level", "read GB/s", "copy GB/s", "triad GB/s", *(f"rows of {size} B" for size in sizes), "GFLOP/s"]]
+    for n, level in enumerate(rates.levels):
+        gathered = [three(rate) for _, rate in level.gathered]
+        peak = three(rates.flops) if n == 0 else ""
+        rows.append([level.name, *map(three, (level.read, level.copy, level.triad)), *gathered, peak])
+    return rows
+
+
+# --- what is moved and computed -----------------------------------------------------------------------------
+
+
+def _bytes(array: Any) -> int:
+    """Bytes of all arrays of a scipy or numpy array."""
+    if not hasattr(array, "nnz"):
+        return int(array.nbytes)
+    if array.format == "coo":
+        return int(array.data.nbytes + sum(axis.nbytes for axis in array.coords))
+    return int(array.data.nbytes + array.indices.nbytes + array.indptr.nbytes)
+
+
+def _times_dense(a: Any, b: Any, c: Any) -> Work:
+    columns = b.shape[1] if b.ndim == 2 else 1
+    width = b.itemsize * columns
+    used = np.unique(a.indices).size * width  # rows of B that no nonzero names are never read
+    return Work(_bytes(a) + used + _bytes(c), 2 * a.nnz * columns, a.nnz, width, b.nbytes)
+
+
+def _sampled(mask: Any, q: Any, k: Any, c: Any) -> Work:
+    depth, width = q.shape[1], q.itemsize * q.shape[1]
+    moved = _bytes(mask) + q.nbytes + np.unique(mask.indices).size * width + c.data.nbytes
+    return Work(moved, 2 * mask.nnz * depth, mask.nnz, width, k.nbytes)
+
+
+def _times_sparse(a: Any, b: Any, c: Any) -> Work:
+    lengths = np.diff(b.indptr).astype(np.int64)
+    products = int(lengths[a.indices].sum())
+    row = (b.data.itemsize + b.indices.itemsize) * products // max(1, a.nnz)
+    moved = _bytes(a) + (_bytes(b) if b is not a else 0) + _bytes(c)
+    return Work(moved, 2 * products, a.nnz, max(4, row), _bytes(b))
+
+
+def _convert(a: Any, c: Any) -> Work:
+    return Work(_bytes(a) + _bytes(c), 0)
+
+
+def _merge(a: Any, b: Any, c: Any) -> Work:
+    return Work(_bytes(a) + _bytes(b) + _bytes(c), c.nnz)
+
+
+_COUNTS: dict[str, Callable[..., Work]] = {
+    "spmm": _times_dense,
+    "spmv": _times_dense,
+    "spmspm": _times_sparse,
+    "sddmm": _sampled,
+    "coo_to_csr": _convert,
+    "csr_to_csc": _convert,
+    "add": _merge,
+    "multiply": _merge,
+}

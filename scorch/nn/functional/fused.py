@@ -1,0 +1,84 @@
+"""A product with what a layer does to its result, in one kernel, where nothing is differentiated or traced."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import torch
+
+import scorch
+from scorch.autograd import transforming
+from scorch.nn.functional.epilogue import Activation, epilogue
+
+__all__ = ["is_plain_call", "product"]
+
+_EXPRESSIONS = {
+    None: "{0}",
+    "relu": "relu({0})",
+    "leaky_relu": "where({0} > 0, {0}, 0.01 * ({0}))",
+    "sigmoid": "sigmoid({0})",
+    "silu": "{0} * sigmoid({0})",
+}
+"""Activations that kernels compute on SIMD lanes; others are torch's, on the kernel's result."""
+
+
+def is_plain_call(*operands: Any) -> bool:
+    """Whether only the value of what is computed with these operands is asked for: no gradient, trace or transform.
+
+    >>> is_plain_call(torch.ones(2)), is_plain_call(torch.ones(2, requires_grad=True))
+    (True, False)
+    """
+    if torch.compiler.is_compiling() or transforming():
+        return False
+    return not (torch.is_grad_enabled() and any(getattr(x, "requires_grad", False) for x in operands))
+
+
+def product(
+    a: Any,
+    b: Any,
+    bias: torch.Tensor | None = None,
+    activation: Activation = None,
+    *,
+    by_row: bool = False,
+    added: torch.Tensor | None = None,
+    scale: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """activation(a @ b + scale * added + bias): a dense matrix, or a vector if `b` is one.
+
+    `a` is a sparse matrix; `bias` has a value a column or, `by_row`, a row; `added` has the shape of the result,
+    `scale` is a scalar. For calls of which `is_plain_call` holds.
+
+    >>> a = scorch.tensor([[0.0, 2.0], [1.0, 0.0]], "csr")
+    >>> product(a, torch.eye(2), torch.tensor([0.5, -3.0]), "relu")
+    tensor([[0.5000, 0.0000],
+            [1.5000, 0.0000]])
+    """
+    inside = activation if activation is None or isinstance(activation, str) else "torch"
+    known = inside in _EXPRESSIONS
+    given = {"b": bias, "D": added, "s": scale}
+    operands: dict[str, Any] = {name: tensor for name, tensor in given.items() if tensor is not None}
+    text = _text(inside if known else None, tuple(operands), by_row, b.ndim)
+    result = scorch.compute(text, out_format="dense", A=a, B=b, **operands)
+    assert isinstance(result, torch.Tensor)
+    return result if known else epilogue(result, None, activation)
+
+
+@lru_cache(maxsize=256)
+def _text(activation: str | None, terms: tuple[str, ...], by_row: bool, rank: int) -> str:
+    """The statements of a product.
+
+    >>> print(_text("relu", ("b", "D"), False, 2))
+    T[i,j] += A[i,k] * B[k,j]; C[i,j] = relu(T[i,j] + D[i,j] + b[j])
+    """
+    place = "i,j" if rank == 2 else "i"
+    value = f"T[{place}]"
+    if "D" in terms:
+        value += f" + s * D[{place}]" if "s" in terms else f" + D[{place}]"
+    if "b" in terms:
+        value += f" + b[{'i' if by_row or rank == 1 else 'j'}]"
+    read = f"A[i,k] * B[k{place[1:]}]"
+    if value == f"T[{place}]" and activation is None:
+        return f"C[{place}] += {read}"
+    value = value if activation in (None, "relu", "sigmoid") or not terms else f"({value})"
+    return f"T[{place}] += {read}; C[{place}] = {_EXPRESSIONS[activation].format(value)}"

@@ -1,0 +1,165 @@
+"""What layers compute in one kernel, against the same computation step by step, which gradients take."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+import scorch
+from scorch import nn as snn
+from scorch.errors import NotationError
+from scorch.explain import Explanation
+from scorch.nn.attention import Causal, Global, Window
+from scorch.nn.functional import attention, edge_max, gat_conv, gin_sum, sage_conv
+from scorch.nn.functional.attention import FUSED
+from scorch.nn.functional.fused import product
+from scorch.nn.functional.graph import GAT
+
+N = 9
+ACTIVATIONS: dict[str | None, Callable[[torch.Tensor], torch.Tensor]] = {
+    None: lambda x: x,
+    "relu": torch.relu,
+    "leaky_relu": F.leaky_relu,
+    "sigmoid": torch.sigmoid,
+    "silu": F.silu,
+    "gelu": F.gelu,
+    "tanh": torch.tanh,
+}
+
+
+def matrix(rows: int = N, cols: int = N, dtype: torch.dtype = torch.float32) -> scorch.Tensor:
+    """A csr matrix in which the second row is empty."""
+    dense = torch.where(torch.rand(rows, cols) < 0.4, torch.randn(rows, cols), 0).to(dtype)
+    dense[1] = 0
+    return scorch.tensor(dense, "csr")
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS, ids=str)
+@pytest.mark.parametrize("terms", [(), ("bias",), ("bias", "added"), ("added", "scale")], ids="+".join)
+@pytest.mark.parametrize(("by_row", "cols"), [(False, 12), (True, 12), (True, 0)], ids=["column", "row", "vector"])
+def test_product_with_what_follows(activation: str | None, terms: tuple[str, ...], by_row: bool, cols: int) -> None:
+    a, b = matrix(), torch.randn(N, cols) if cols else torch.randn(N)
+    bias = torch.randn(N if by_row else cols)
+    given = {"bias": bias, "added": torch.randn(N, cols) if cols else torch.randn(N), "scale": torch.tensor(1.5)}
+    given = {name: given[name] for name in terms}
+    wanted = a.to_dense() @ b
+    if "added" in terms:
+        wanted = wanted + given.get("scale", 1) * given["added"]
+    if "bias" in terms:
+        wanted = wanted + (bias[:, None] if by_row and cols else bias)
+    ours = product(a, b, activation=activation, by_row=by_row, **given)
+    torch.testing.assert_close(ours, ACTIVATIONS[activation](wanted))
+
+
+def test_product_with_an_activation_that_is_a_function_or_unknown() -> None:
+    a, b = matrix(), torch.randn(N, 3)
+    torch.testing.assert_close(product(a, b, activation=torch.exp), torch.exp(a.to_dense() @ b))
+    with pytest.raises(NotationError, match="there is no activation 'rleu'"):
+        product(a, b, activation="rleu")
+
+
+LAYERS = {
+    "linear": lambda: snn.Linear(N, 5, sparsity=0.5, activation="relu"),
+    "gcn": lambda: snn.GCNConv(N, 5, activation="relu"),
+    "gcn widening": lambda: snn.GCNConv(N, 11, activation="silu"),
+    "sage": lambda: snn.SAGEConv(N, 5, activation="relu"),
+    "sage widening": lambda: snn.SAGEConv(N, 11, "sum"),
+    "sage max": lambda: snn.SAGEConv(N, 5, "max", activation="relu"),
+    "gat": lambda: snn.GATConv(N, 4, heads=3),
+    "gat one head": lambda: snn.GATConv(N, 4),
+    "gin": lambda: snn.GINConv(torch.nn.Linear(N, 5), eps=0.25),
+    "attention": lambda: snn.SparseAttention(N, 3, Window(1) | Global(1)),
+    "causal attention": lambda: snn.SparseAttention(N, 3, Causal(Window(2))),
+    "convolution": lambda: snn.Conv2d(1, 3, 3, sparsity=0.5),
+}
+SPARSE_INPUT = ("linear", "gcn", "gcn widening", "sage", "sage widening", "gat")
+
+
+def _call(layer: torch.nn.Module, name: str, x: object, graph: scorch.Tensor) -> torch.Tensor:
+    if name == "convolution":
+        return layer(x[None, None])  # type: ignore[index]
+    return layer(x) if name in ("linear", "attention", "causal attention") else layer(x, graph)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers_give_the_same_with_and_without_gradients(name: str, dtype: torch.dtype) -> None:
+    layer, graph = LAYERS[name]().to(dtype), matrix(dtype=dtype)
+    graph = graph.with_values(graph.values.abs())
+    for parameter in layer.parameters():
+        torch.nn.init.normal_(parameter)
+    for x in (torch.randn(N, N, dtype=dtype), *([matrix(dtype=dtype)] if name in SPARSE_INPUT else [])):
+        wanted = _call(layer, name, x, graph)
+        assert wanted.requires_grad
+        with torch.no_grad():
+            torch.testing.assert_close(_call(layer, name, x, graph), wanted.detach())
+
+
+@pytest.mark.parametrize("batch", [(), (1,), (4, 1)], ids=str)
+def test_linear_of_one_sample_and_of_batches(batch: tuple[int, ...]) -> None:
+    layer, x = snn.Linear(6, 5, sparsity=0.5), torch.randn(*batch, 6)
+    with torch.no_grad():
+        torch.testing.assert_close(layer(x), F.linear(x, layer.weight().to_dense(), layer.bias))
+
+
+def test_nodes_without_edges_get_zeros() -> None:
+    a, x = matrix(), torch.randn(N, 2, 3)
+    assert bool((gat_conv(a, x, torch.randn(2, 3), torch.randn(2, 3))[1] == 0).all())
+    assert bool((edge_max(a, -torch.rand(N, 3))[1] == 0).all())
+    assert bool((attention(x[:, 0], x[:, 0], x[:, 1], a)[1] == 0).all())
+
+
+def test_no_answer_is_invented() -> None:
+    a, x = scorch.tensor(torch.ones(2, 2), "csr"), torch.tensor([[float("nan")], [1.0]])
+    assert edge_max(a, torch.full((2, 1), -torch.inf)).tolist() == [[-torch.inf], [-torch.inf]]
+    assert bool(attention(torch.ones(2, 1), torch.ones(2, 1), x, a).isnan().all())
+    assert bool(attention(x, torch.ones(2, 1), torch.ones(2, 1), a)[0].isnan().all())
+
+
+def _explained(text: str, **operands: object) -> object:
+    return scorch.explain(text, out_format="dense", **operands)
+
+
+@pytest.mark.parametrize(("heads", "queries", "depth"), [(1, 9, 4), (8, 64, 32), (2, 16, 5)], ids=str)
+def test_attention_is_one_kernel(heads: int, queries: int, depth: int) -> None:
+    q, mask = torch.zeros(heads, queries, depth), Window(3)(queries)
+    assert isinstance(_explained(FUSED, M=mask, Q=q, K=q, V=q, scale=torch.tensor(0.5)), Explanation)
+
+
+@pytest.mark.parametrize("heads", [1, 8])
+def test_graph_attention_is_one_kernel(heads: int) -> None:
+    x, at = torch.zeros(64, heads, 8), torch.zeros(64, heads)
+    graph = Window(2)(64)
+    assert isinstance(_explained(GAT, A=graph, l=at, r=at, slope=torch.tensor(0.2), X=x), Explanation)
+
+
+def test_sage_and_gin_are_sums_of_products() -> None:
+    a, x, w, r = matrix(), torch.randn(N, 4), torch.randn(3, 4), torch.randn(3, 4)
+    torch.testing.assert_close(sage_conv(a, x, w, r), a.to_dense() @ x @ w.T + x @ r.T)
+    torch.testing.assert_close(gin_sum(a, x, torch.tensor(0.5)), a.to_dense() @ x + 1.5 * x)
+
+
+MEMORY = """
+import resource, torch
+from scorch.nn.attention import Window
+from scorch.nn.functional import attention
+x, mask = torch.ones(2, 16384, 8), Window(4)(16384)
+attention(x[:, :64], x[:, :64], x[:, :64], Window(4)(64))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+result = attention(x, x, x, mask)
+assert result.allclose(x)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.compiled
+def test_memory_of_attention_is_linear_in_the_length() -> None:
+    pytest.importorskip("resource")
+    told = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True).stdout
+    scores = 2 * 16384 * 16384 * 4
+    assert int(told) * 1024 < scores / 16
