@@ -21,7 +21,7 @@ class Expression:
 
     name: str
     text: str
-    out_format: str | None
+    out_format: str
     by_hand: Callable[..., Any]
 
     @property
@@ -58,7 +58,7 @@ EXPRESSIONS = {
     e.name: e
     for e in (
         Expression("A + B + C", "R[i,j] = A[i,j] + B[i,j] + C[i,j]", "csr", lambda a, b, c: a + b + c),
-        Expression("2A - 3B", "R[i,j] = 2 * A[i,j] - 3 * B[i,j]", "csr", lambda a, b: 2 * a - 3 * b),
+        Expression("2A + 3B", "R[i,j] = 2 * A[i,j] + 3 * B[i,j]", "csr", lambda a, b: 2 * a + 3 * b),
         Expression("A*B + C", "R[i,j] = A[i,j] * B[i,j] + C[i,j]", "csr", lambda a, b, c: a.multiply(b) + c),
         Expression("relu(A + B)", "R[i,j] = relu(A[i,j] + B[i,j])", "csr", lambda a, b: _relu(a + b)),
         Expression("max(A, B)", "R[i,j] = max(A[i,j], B[i,j])", "csr", lambda a, b: a.maximum(b)),
@@ -66,8 +66,6 @@ EXPRESSIONS = {
         Expression("rows to 1", "s[i] += abs(A[i,j]); R[i,j] = A[i,j] / s[i]", "csr", _normalised),
         Expression("(A + B) x", "r[i] = (A[i,j] + B[i,j]) * x[j]", "dense", lambda a, b, x: (a + b) @ x),
         Expression("A x + y", "r[i] = A[i,j] * x[j] + y[i]", "dense", lambda a, x, y: a @ x + y),
-        Expression("x' A y", "r = x[i] * A[i,j] * y[j]", None, lambda a, x, y: x @ (a @ y)),
-        Expression("sum of A*B", "r = A[i,j] * B[i,j]", None, lambda a, b: a.multiply(b).sum()),
         Expression(
             "A @ B where C",
             "R[i,j] = where(stored(C[i,j]), A[i,k] * B[k,j], absent)",
