@@ -32,6 +32,9 @@ class Address(types.Array):
     def __init__(self, dtype: types.Type) -> None:
         super().__init__(dtype, 1, "C", name=f"address({dtype})")
 
+    def __repr__(self) -> str:
+        return str(self)
+
 
 _extending.register_model(Address)(models.ArrayModel)
 
