@@ -160,8 +160,16 @@ class Problem:
 
     def visits(self, indices: tuple[str, ...]) -> float:
         """Estimated number of coordinate tuples of these indices at which the expression has a value of its own."""
-        places = product(self.extents[v] for v in indices)
-        return places * self._presence(self.statement.expr, frozenset(indices))
+        known = self._visits.get(indices)
+        if known is None:
+            places = product(self.extents[v] for v in indices)
+            known = self._visits[indices] = places * self._presence(self.statement.expr, frozenset(indices))
+        return known
+
+    @cached_property
+    def _visits(self) -> dict[tuple[str, ...], float]:
+        """What `visits` has found: every plan that is priced asks for the same."""
+        return {}
 
     def _presence(self, expr: Expr, bound: frozenset[str], stored: Access | None = None) -> float:
         """The share of the places of some indices at which an expression is not just its absent value; `stored`: an
