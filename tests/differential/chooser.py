@@ -92,10 +92,9 @@ def with_chunks(compiled: jit.Compiled, rng: np.random.Generator) -> jit.Compile
     """The plain bodies, called for each chunk: what a parallel kernel does, serially and in no order."""
 
     def kernel(phase: Phase, body: Callable[..., None]) -> Callable[..., None]:
-        def run(workers: int, chunks: int, cursor: Any, bounds: Any, *arguments: Any) -> None:
-            assert len(bounds) == chunks + 1
+        def run(workers: int, bounds: Any, *arguments: Any) -> None:
             assert (np.diff(bounds) >= 0).all()
-            for chunk in rng.permutation(chunks):
+            for chunk in rng.permutation(len(bounds) - 1):
                 t = rng.integers(workers)
                 mine = [a[t] if p.kind == "workspace" else a for p, a in zip(phase.params, arguments, strict=True)]
                 body(int(chunk), int(bounds[chunk]), int(bounds[chunk + 1]), *mine)

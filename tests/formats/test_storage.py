@@ -164,3 +164,11 @@ def test_number_of_values() -> None:
     with pytest.raises(ShapeError, match="stores 0 values, got 2"):
         Storage(Pattern((1, 1), csr, csr_arrays([0, 0], array())), torch.ones(2))
     assert issubclass(ShapeError, ScorchError)
+
+
+def test_coordinates_without_an_order_may_still_be_checked_for_repeats() -> None:
+    loose = Format("dense, compressed(nonordered)")
+    pos, crd = np.array([0, 2, 4]), np.array([3, 1, 3, 0])
+    assert Pattern((2, 4), loose, [{}, {"pos": pos, "crd": crd}]).positions == (2, 4)
+    with pytest.raises(FormatError, match="no coordinate stands twice below one parent, but position 3 holds 3 again"):
+        Pattern((2, 4), loose, [{}, {"pos": pos, "crd": np.array([3, 1, 3, 3])}])

@@ -130,15 +130,23 @@ def check_order(
     if level.ordered:
         _reject(same & ((after < before) if not level.unique else (after <= before)), level, crd)
     elif level.unique:
-        raise FormatError(
-            f"a {level} level: uniqueness is only supported together with order; "
-            f"use {level.name}(nonordered, nonunique)"
-        )
+        _reject_repeats(level, crd, np.cumsum(starts))
     if level.unique:
         return None
     below = np.ones(len(crd), dtype=bool)
     below[1:] = starts[1:] | (after != before)
     return below
+
+
+def _reject_repeats(level: Level, crd: np.ndarray[Any, Any], parents: np.ndarray[Any, Any]) -> None:
+    order = np.lexsort((crd, parents))
+    again = (np.diff(parents[order]) == 0) & (np.diff(crd[order]) == 0)
+    if again.any():
+        p = int(order[int(np.argmax(again)) + 1])
+        raise FormatError(
+            f"a {level} level claims that no coordinate stands twice below one parent, but position {p} holds {crd[p]} "
+            f"again; use scorch.from_coo, or declare the level {level.name}(nonordered, nonunique)"
+        )
 
 
 def _reject(wrong: np.ndarray[Any, Any], level: Level, crd: np.ndarray[Any, Any]) -> None:
