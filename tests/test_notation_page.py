@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import scorch
+from tests.pages import run_snippets
 
-PAGE = Path(__file__).parents[1] / "docs" / "notation.md"
 LONGEST = 150  # lines of a function `body`
 
 
@@ -31,10 +30,7 @@ def bodies(source: str) -> Iterator[int]:
 
 def test_snippets_run_and_each_generated_body_is_short(sources: Path) -> None:
     scorch.engine.kept.programs.clear()
-    names: dict[str, object] = {}
-    snippets = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    for snippet in snippets:
-        exec(compile(snippet, PAGE.name, "exec"), names)
+    run_snippets("notation.md")
     lengths = {path.name: list(bodies(path.read_text(encoding="utf-8"))) for path in sources.rglob("*.py")}
     assert len(lengths) > 20
     assert all(lengths.values())
