@@ -18,6 +18,9 @@ from scorch.fairness import FairClassifier, FairnessError, FairnessWarning, meth
 @pytest.mark.filterwarnings("ignore")
 @parametrize_with_checks([FairClassifier((32,), epochs=40)])
 def test_scikit_learn_accepts_it(estimator: Any, check: Any) -> None:
+    """One check wants an accuracy; the others say nothing of how well the estimator is trained."""
+    if check.func.__name__ != "check_classifiers_train":
+        estimator.set_params(epochs=4)
     check(estimator)
 
 
