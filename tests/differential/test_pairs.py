@@ -133,7 +133,6 @@ def test_every_named_result_format(notation: str) -> None:
         Format("dense, dense", (1, 0)),
     )
     names: tuple[Format | str, ...] = wanted if rank == 2 else ("dense", "coo", "csf")
-    for formats in product(*(FORMATS[a.ndim] for a in arrays)):
-        operands = [build(a, f) for a, f in zip(arrays, formats, strict=True)]
-        for out_format in names:
-            check(notation, operands, arrays, out_format)
+    combinations = product(product(*(FORMATS[a.ndim] for a in arrays)), names)
+    for formats, out_format in sample(combinations, 5 if len(arrays) < 3 else 31):
+        check(notation, [build(a, f) for a, f in zip(arrays, formats, strict=True)], arrays, out_format)
