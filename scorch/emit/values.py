@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from scorch.errors import UnsupportedError
 from scorch.formats import dtypes
 from scorch.ir import loops as ir
@@ -79,7 +81,13 @@ def value_of(expr: Expr, dtype: str, kind: Callable[[Access], Kind], read: Calla
 
 
 def _constant(value: Any, dtype: str) -> ir.Const:
-    return ir.Const(int(value) if isinstance(value, bool) and dtype != "bool" else value, dtype)
+    whole = isinstance(value, int) and dtype != "bool"
+    return ir.Const(_wrapped(int(value), dtype) if whole else value, dtype)
+
+
+def _wrapped(value: int, dtype: str) -> int:
+    """A whole number as a number type holds it: -1 is 255 in uint8, as in torch."""
+    return int(np.asarray(value).astype(dtype)) if dtype in WRAPPING else value
 
 
 def _holds(dtype: str, other: str) -> bool:
@@ -103,7 +111,7 @@ def _applied(expr: Apply, args: list[ir.Expr], dtype: str) -> ir.Expr:
 
 def _select(condition: ir.Expr, yes: ir.Expr, no: ir.Expr, dtype: str) -> ir.Expr:
     if is_vector(condition):
-        return _vector(operator("where"), (condition, yes, no))
+        return ir.Call("vselect", (condition, yes, no), f"{dtype}x{condition.dtype.split('x')[1]}")
     wide = next((branch for branch in (yes, no) if is_vector(branch)), None)
     if wide is not None:
         lanes = ir.Const(int(wide.dtype.split("x")[1]))

@@ -34,7 +34,7 @@ def with_absent_entries(statement: Assign, fills: Mapping[str, Any], extents: Ma
     C.count[i] += where(stored(A[i,k]), 1, 0)
     C[i] = where(C.count[i] < 5, max(C.met[i], 0), C.met[i])
     """
-    if not statement.reduced:
+    if not (statement.reduced or statement.equal):  # a diagonal has one place of a dimension, stored or not
         return (statement,)
     value = absent_value(statement.expr, fills)
     if value is None or value == ABSENT or value.value == operator(statement.reduce).identity:
@@ -42,9 +42,11 @@ def with_absent_entries(statement: Assign, fills: Mapping[str, Any], extents: Ma
     target, name = statement.target, statement.target.tensor
     met, count = Access(f"{name}.met", target.indices), Access(f"{name}.count", target.indices)
     places = math.prod(extents[v] for v in statement.reduced)
-    counted = Apply("where", (Apply("stored", (statement.expr,)), Literal(1), Literal(0)))
+    entry = Apply("stored", (statement.expr,))
+    counted = Apply("where", (entry, Literal(1), Literal(0)))
+    visited = statement.expr if statement.reduced else Apply("where", (entry, statement.expr, ABSENT))
     return (
-        Assign(met, statement.expr, statement.reduce, statement.equal),
+        Assign(met, visited, statement.reduce, statement.equal),
         Assign(count, counted, "add", statement.equal),
         Assign(target, _completed(statement.reduce, met, count, value, places)),
     )

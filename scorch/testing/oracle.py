@@ -17,8 +17,10 @@ from scorch.formats import dtypes
 from scorch.ir.notation import Access, Assign, Expr, Literal
 from scorch.ir.operators import identity
 from scorch.ir.statement import ABSENT, is_masked
+from scorch.ir.views import Affine, Place, View
 from scorch.tensor import Tensor
 from scorch.testing.functions import annihilated, applied, common
+from scorch.testing.tensors import as_dense
 
 __all__ = ["Expected", "Grid", "reference"]
 
@@ -64,8 +66,13 @@ class Expected:
     tolerance: float
 
 
-def reference(statements: Sequence[Assign], operands: Mapping[str, Tensor]) -> Expected:
-    """The result of normalised statements over tensors.
+def reference(
+    statements: Sequence[Assign],
+    operands: Mapping[str, Tensor],
+    views: Sequence[View] = (),
+    extents: Mapping[str, int] | None = None,
+) -> Expected:
+    """The result of normalised statements over tensors, and over views of them for whose indices `extents` is given.
 
     A place is not certain where number types of another precision give something else, so that rounding or an overflow
     between decides, nor where the result depends on whether a temporary stores some place, which is the schedule's to
@@ -79,6 +86,7 @@ def reference(statements: Sequence[Assign], operands: Mapping[str, Tensor]) -> E
     tensor([1.0000, 1.5000])
     """
     plain = {name: _operand(x) for name, x in operands.items()}
+    plain |= {str(view): _viewed(view, plain, operands[view.tensor], extents or {}) for view in views}
     other = {name: replace(grid, value=_converted(grid.value)) for name, grid in plain.items()}
     runs = [_run(statements, given, keep) for given in (plain, other) for keep in (True, False)]
     kinds = [grid.value.dtype for grid in (*plain.values(), Grid.of(runs[0])) if isinstance(grid.value, torch.Tensor)]
@@ -103,7 +111,37 @@ def _operand(x: Tensor) -> Grid:
     if not x.format.is_dense:
         known[:] = True
         known[tuple(x.coords().to(torch.int64))] = False
-    return Grid.of(x.to_dense(), known)
+    return Grid.of(as_dense(x), known)
+
+
+def _viewed(view: View, grids: Mapping[str, Grid], x: Tensor, extents: Mapping[str, int]) -> Grid:
+    """A view, a dimension for each of its indices: every place is looked up; outside of the tensor is its fill."""
+    numbers = torch.meshgrid(*(torch.arange(extents[v]) for v in view.indices), indexing="ij")
+    at = dict(zip(view.indices, numbers, strict=True))
+    inside = torch.ones(numbers[0].shape, dtype=torch.bool)
+    places: list[torch.Tensor] = []
+    for place, extent in zip(view.places, x.shape, strict=True):
+        where = _place(place, at, grids)
+        inside &= (where >= 0) & (where < extent)
+        places.append(where)
+    value, known = torch.full(inside.shape, x.fill, dtype=x.dtype), torch.ones_like(inside)
+    found = tuple(where[inside] for where in places)
+    source = grids[view.tensor]
+    assert isinstance(source.value, torch.Tensor)
+    value[inside], known[inside] = source.value[found], source.known[found]
+    return Grid.of(value, known & torch.tensor(not x.format.is_dense))  # a dense tensor is padded with its fill
+
+
+def _place(place: Place, at: Mapping[str, torch.Tensor], grids: Mapping[str, Grid]) -> torch.Tensor:
+    """The coordinates at which a dimension is read."""
+    if isinstance(place, Affine):
+        total = torch.full(next(iter(at.values())).shape, place.offset)
+        for index, factor in place.terms:
+            total = total + factor * at[index]
+        return total
+    held = grids[place.tensor].value
+    assert isinstance(held, torch.Tensor)
+    return held.to(torch.int64)[tuple(at[v] for v in place.indices)]
 
 
 def _converted(value: torch.Tensor | Scalar) -> torch.Tensor | Scalar:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 import scorch
 from scorch.errors import DtypeError
+from scorch.formats import Format
 from scorch.ir.narrow import narrowed
 from scorch.ir.normalise import normalise
 from scorch.ir.parse import parse_statements
 from scorch.ir.reduction import with_absent_entries
 from scorch.tensor import Tensor
+from scorch.testing import build
 
 INF = float("inf")
 pytestmark = pytest.mark.usefixtures("plain")
@@ -87,3 +90,35 @@ def test_parts_of_wide_expressions_store_no_more_than_their_operands() -> None:
     A, B = scorch.from_coo([[0]], [2.0], (2,)), scorch.from_coo([[0], [0]], [1.0], (2, 2))
     G = scorch.from_coo([[0, 1], [0, 1]], [4.0, 0.0], (2, 2))
     assert result("X[i] = where(B[i,i], A[i], A[i]) / G[i,i]", A=A, B=B, G=G) == [0.5, 0.0]
+
+
+def test_both_branches_of_a_condition_over_lanes_may_be_constants() -> None:
+    B, D = torch.tensor([[0.0, 1.0], [2.0, 0.0]]), torch.tensor([1.0, 1.0])
+    assert result("C[i,j] = where(B[i,j] > 0, 2, 0.5) + D[j]", B=B, D=D) == [[1.5, 3.0], [3.0, 1.5]]
+
+
+def test_a_diagonal_without_entries_has_the_value_of_absent_ones() -> None:
+    A = scorch.from_coo([[0], [0]], [3.0], (2, 2))
+    assert result("C[j] = 0.5 >= A[j,j]", A=A) == [False, True]
+    W, D = scorch.from_coo([[0], [1]], [3.0], (2, 2), fill=2), scorch.from_coo([[0], [1]], [4.0], (2, 2))
+    assert result("C[j] = W[j,j]", W=W) == [2.0, 2.0]
+    assert result("X[i] = W[i,i] * D[i,l]", W=W, D=D) == [8.0, 0.0]
+
+
+@pytest.mark.parametrize("order", ["csr", "csc"])
+def test_factors_stay_where_the_rest_is_worth_something_without_entries(order: str) -> None:
+    W = scorch.from_coo([[0], [1]], [3.0], (2, 2), order, fill=2)
+    x = torch.tensor([[1.0, 2.0, 3.0]])
+    assert result("C[j] = W[i,j] * x[k,l]", W=W, x=x) == [24.0, 30.0]
+
+
+def test_coordinates_that_stand_twice_are_summed_without_their_fill() -> None:
+    mask = np.array([True, True, False])
+    A = build(np.array([1.0, 5.0, 2.0]), Format("compressed(nonunique)"), mask, fill=2, rng=np.random.default_rng(3))
+    assert A.nnz > 2
+    assert result("C[i] = A[i]", A=A) == [1.0, 5.0, 2.0]
+
+
+def test_constants_wrap_as_their_number_type_does() -> None:
+    A = scorch.from_coo([[0]], torch.tensor([5], dtype=torch.uint8), (3,), fill=1)
+    assert result("C max= neg(A[k])", A=A) == 255
