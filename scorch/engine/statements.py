@@ -88,9 +88,9 @@ def fused(
     for count in fuse.runs(statements):
         renamed, tensors = canonical_run(statements[:count])
         storages = [known[name] for name in tensors]
-        if not all(map(_is_readable, storages)):
-            continue
         end = (wanted, dtype) if count == len(statements) else (None, None)
+        if not all(map(_is_readable, storages)) or not (end[0] is None or reorder.is_plain(end[0])):
+            continue
         key = (renamed, tuple([storage.key for storage in storages]), *end, settings())
         program = find(key)
         if program is None:

@@ -8,7 +8,7 @@ import torch
 
 import scorch
 from scorch.errors import DtypeError
-from scorch.formats import Format
+from scorch.formats import Format, resolve
 from scorch.ir.narrow import narrowed
 from scorch.ir.normalise import normalise
 from scorch.ir.parse import parse_statements
@@ -122,3 +122,16 @@ def test_coordinates_that_stand_twice_are_summed_without_their_fill() -> None:
 def test_constants_wrap_as_their_number_type_does() -> None:
     A = scorch.from_coo([[0]], torch.tensor([5], dtype=torch.uint8), (3,), fill=1)
     assert result("C max= neg(A[k])", A=A) == 255
+
+
+@pytest.mark.parametrize("out_format", ["bsr(2,1)", "bitmap"])
+def test_several_statements_into_a_format_that_kernels_do_not_write(out_format: str) -> None:
+    A, B = torch.tensor([1.0, 2.0]), scorch.from_coo([[0, 1], [1, 0]], [3.0, 4.0], (2, 2), "csr")
+    made = scorch.compute("X[k] = A[k]; C[k,l] = X[k] * B[k,l]", A=A, B=B, out_format=out_format)
+    assert made.format == resolve(out_format, 2)
+    assert made.to_dense().tolist() == [[0.0, 3.0], [8.0, 0.0]]
+
+
+def test_a_part_of_a_wide_expression_that_reads_a_diagonal_keeps_its_absent_value() -> None:
+    A, B = scorch.from_coo([[1]], [1.0], (2,)), scorch.from_coo([[0], [0]], [2.0], (2, 2))
+    assert result("C[k,l] = not(B[l,l] <= A[k])", A=A, B=B) == [[True, False], [True, False]]
