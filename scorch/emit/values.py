@@ -70,10 +70,12 @@ def value_of(expr: Expr, dtype: str, kind: Callable[[Access], Kind], read: Calla
         return _constant(True, dtype)  # a loop that gets here has met an entry
     rule = operator(expr.op)
     natural = argument_type(expr, tuple(kind_of(arg, kind) for arg in expr.args)).dtype
-    bits = rule.gives_bool or rule.name in ("and", "or")  # whose result may be wanted as a number
+    bits = natural == "bool" or rule.gives_bool or rule.name in ("and", "or")  # which may be wanted as a number
     inside = natural if bits or not _holds(dtype, natural) else dtype
     if expr.op == "where":
         condition = value_of(expr.args[0], "bool", kind, read)
+        if dtype in WRAPPING and all(isinstance(arg, Literal) for arg in expr.args[1:]):
+            inside = dtype  # plain Python's numbers do not wrap when they are converted
         yes, no = (value_of(arg, inside, kind, read) for arg in expr.args[1:])
         return as_dtype(_select(condition, yes, no, inside), dtype)
     args = [value_of(arg, inside, kind, read) for arg in expr.args]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import cmath
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from scorch.ir.absence import absent_value
@@ -37,7 +38,9 @@ def with_absent_entries(statement: Assign, fills: Mapping[str, Any], extents: Ma
     if not (statement.reduced or statement.equal):  # a diagonal has one place of a dimension, stored or not
         return (statement,)
     value = absent_value(statement.expr, fills)
-    if value is None or value == ABSENT or value.value == operator(statement.reduce).identity:
+    if value == ABSENT:
+        return (_over_mask(statement, fills),)
+    if value is None or value.value == operator(statement.reduce).identity:
         return (statement,)
     target, name = statement.target, statement.target.tensor
     met, count = Access(f"{name}.met", target.indices), Access(f"{name}.count", target.indices)
@@ -50,6 +53,20 @@ def with_absent_entries(statement: Assign, fills: Mapping[str, Any], extents: Ma
         Assign(count, counted, "add", statement.equal),
         Assign(target, _completed(statement.reduce, met, count, value, places)),
     )
+
+
+def _over_mask(statement: Assign, fills: Mapping[str, Any]) -> Assign:
+    """The statement such that loops come to every place where its masked operands have a value, if it is not the
+    identity there where the others have no entry."""
+    masked = [a for a in statement.accesses if a.tensor in fills and fills[a.tensor] == ABSENT.value]
+    others = {name: fill for name, fill in fills.items() if fill != ABSENT.value}
+    value = absent_value(statement.expr, others) if masked else None
+    if value in (None, ABSENT) or value.value == operator(statement.reduce).identity:
+        return statement
+    there = Apply("stored", (masked[0],))
+    for access in masked[1:]:
+        there = Apply("and", (there, Apply("stored", (access,))))
+    return replace(statement, expr=Apply("where", (there, statement.expr, ABSENT)))
 
 
 def _completed(reduce: str, met: Access, count: Access, value: Literal, places: int) -> Expr:

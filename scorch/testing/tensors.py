@@ -57,7 +57,8 @@ class Operand:
         values = np.where(stored, drawn, self._cast(np.asarray(self.fill)))
         array = values[: int(np.prod(shape))].reshape(shape)
         mask = stored[: array.size].reshape(shape)
-        made = build(array, self.format, mask, self.dtype, self.fill, rng)
+        sums = rng if not self.special else None  # an infinity and a zero are summed to one, but multiplied apart
+        made = build(array, self.format, mask, self.dtype, self.fill, sums)
         if self.sliced:
             inside = tuple(slice(1, extent + 1) for extent in self.shape)
             made, array = tensor(made[inside]), np.array(array[inside])

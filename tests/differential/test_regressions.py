@@ -135,3 +135,30 @@ def test_several_statements_into_a_format_that_kernels_do_not_write(out_format: 
 def test_a_part_of_a_wide_expression_that_reads_a_diagonal_keeps_its_absent_value() -> None:
     A, B = scorch.from_coo([[1]], [1.0], (2,)), scorch.from_coo([[0], [0]], [2.0], (2, 2))
     assert result("C[k,l] = not(B[l,l] <= A[k])", A=A, B=B) == [[True, False], [True, False]]
+
+
+def test_sign_is_that_of_torch() -> None:
+    x = torch.tensor([float("nan"), -2.0, 0.0, 3.0])
+    assert result("C[i] = sign(x[i])", x=x) == torch.sign(x).tolist() == [0.0, -1.0, 0.0, 1.0]
+    A = scorch.from_coo([[0], [0]], [2.0], (2, 2), "csr")
+    with pytest.raises(DtypeError, match="truth values"):
+        result("C[k,l] = sign(A[l,k] >= A[l,k])", A=A)
+
+
+def test_truth_values_are_added_as_such_inside_a_count() -> None:
+    x, y = torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, 0.0]])
+    assert result("C[k] += (x[k,j] >= 1) + (y[k,j] >= 1)", x=x, y=y) == [2]
+
+
+@pytest.mark.parametrize(("op", "left"), [("*=", 0.0), ("max=", 0.0), ("min=", -3.0), ("+=", -3.0)])
+def test_a_masked_value_times_an_absent_one_is_reduced(op: str, left: float) -> None:
+    M, D = scorch.from_coo([[0, 0], [0, 1]], [1.0, 1.0], (1, 3), "csr"), sparse(0.0, 1.0, 1.0)
+    text = f"X[k,i] = where(stored(M[k,i]), 0 - 3, absent); C[k] {op} X[k,i] * D[i]"
+    assert result(text, M=M, D=D) == [left]
+
+
+def test_a_choice_of_constants_wraps_as_its_number_type_does() -> None:
+    A = torch.tensor([1, 5], dtype=torch.uint8)
+    W, V = (scorch.from_coo([[0], [0]], torch.tensor([1], dtype=torch.uint8), (1, 2), fill=f) for f in (1, 4))
+    assert result("C[j,i] = where(A[i] > 2, 0, W[j,i] - V[j,i])", A=A, W=W, V=V) == [[0, 0]]
+    assert result("C[j,i] = where(A[i] < 2, W[j,i], W[j,i] - V[j,i])", A=A, W=W, V=V) == [[1, 253]]
