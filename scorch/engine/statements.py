@@ -25,7 +25,7 @@ from scorch.ir.canonical import canonical, canonical_run
 from scorch.ir.einsum import operand_names
 from scorch.ir.narrow import narrowed
 from scorch.ir.notation import Assign, Expr, Literal, accesses, check_extents
-from scorch.ir.reduction import with_absent_entries
+from scorch.ir.reduction import onto_mask, with_absent_entries
 from scorch.ir.statement import ABSENT, is_masked
 from scorch.runtime import threads
 from scorch.schedule import fuse
@@ -34,7 +34,7 @@ from scorch.schedule.problem import Operand
 __all__ = ["Filled", "Observer", "are_filled", "compute", "fused", "prepare_product"]
 
 Observer: TypeAlias = Callable[[tuple[Assign, ...], AnyProgram, Sequence[Storage]], None]
-Evaluate: TypeAlias = "Callable[[Assign, Sequence[Storage], Format | None, str | None], Result]"
+Evaluate: TypeAlias = "Callable[[Assign, Sequence[Storage], Format | None, str | None, str | None], Result]"
 
 
 def compute(
@@ -174,9 +174,34 @@ class _Step:
         renamed, tensors = canonical(statement)
         storages = [self.known[name] for name in tensors]
         dtype = dtype or result_type(renamed, storages)
+        renamed, wanted, onto = _onto_mask(renamed, storages, wanted)
         if self.observe is not None:
-            self.observe((statement,), prepare(renamed, storages, wanted, dtype), storages)
-        return self.evaluate(renamed, storages, wanted, dtype)
+            self.observe((statement,), prepare(renamed, storages, wanted, dtype, onto), storages)
+        return self.evaluate(renamed, storages, wanted, dtype, onto)
+
+
+def _onto_mask(
+    statement: Assign, storages: Sequence[Storage], wanted: Format | None
+) -> tuple[Assign, Format | None, str | None]:
+    """A masked sum as one over entries of its terms, with its format and the operand whose pattern it takes, if any.
+
+    Otherwise a sum of nothing, which is 0 under the mask, would take visits to all places of the mask for each index
+    that is summed over.
+    """
+    names = operand_names(len(storages))
+    formats = {name: s.pattern.format for name, s in zip(names, storages, strict=False)}
+    fills = {name: s.fill for name, s in zip(names, storages, strict=False) if not s.pattern.format.is_dense}
+    found = onto_mask(statement, fills)
+    if found is None or not all(map(reorder.is_plain, formats.values())):
+        return statement, wanted, None
+    over_entries, mask = found
+    if wanted is not None and wanted.is_dense:
+        return over_entries, wanted, None
+    format = formats[mask.tensor]
+    own = format.permuted(tuple(mask.indices.index(v) for v in statement.target.indices))
+    if wanted not in (None, own) or not (format.is_unique and format.is_ordered):
+        return statement, wanted, None
+    return over_entries, own, mask.tensor
 
 
 @lru_cache(maxsize=4096)

@@ -70,12 +70,15 @@ def _choice(args: list[tuple[Expr, bool]]) -> tuple[Expr, bool]:
     if known and isinstance(condition, Literal):
         chosen = yes if condition.value else no
         return chosen[0], chosen[1] or isinstance(chosen[0], Literal)
-    if yes[1] and no[1] and is_same(yes[0], no[0]):
-        return yes
+    constants = isinstance(yes[0], Literal) and isinstance(no[0], Literal)
+    if constants and (yes[1] or no[1]) and is_same(yes[0], no[0]):
+        return yes[0], True  # also where the notation gives one of them: where(c, A[i], 0) without A[i]
     return Apply("where", (condition, yes[0], no[0])), False
 
 
 def _applied(op: str, args: list[tuple[Expr, bool]]) -> tuple[Expr, bool]:
+    if any(constant and arg == ABSENT for arg, constant in args):
+        return ABSENT, True  # no value, whatever the others are
     for place, (arg, constant) in enumerate(args):
         if constant and isinstance(arg, Literal) and annihilates(op, place, arg.value):
             negated = op == "sub" and place == 1 and arg != ABSENT

@@ -16,11 +16,11 @@ from dataclasses import replace
 from typing import Any
 
 from scorch.ir.absence import absent_value
-from scorch.ir.notation import Access, Apply, Assign, Expr, Literal
+from scorch.ir.notation import Access, Apply, Assign, Expr, Literal, accesses
 from scorch.ir.operators import operator
 from scorch.ir.statement import ABSENT
 
-__all__ = ["with_absent_entries"]
+__all__ = ["onto_mask", "with_absent_entries"]
 
 
 def with_absent_entries(statement: Assign, fills: Mapping[str, Any], extents: Mapping[str, int]) -> tuple[Assign, ...]:
@@ -53,6 +53,25 @@ def with_absent_entries(statement: Assign, fills: Mapping[str, Any], extents: Ma
         Assign(count, counted, "add", statement.equal),
         Assign(target, _completed(statement.reduce, met, count, value, places)),
     )
+
+
+def onto_mask(statement: Assign, fills: Mapping[str, Any]) -> tuple[Assign, Access] | None:
+    """A sum under one mask of its target's places as a sum over the entries of its terms alone, with that mask, whose
+    pattern the result is to have; None for any other statement, or one whose terms are not 0 where nothing is stored.
+
+    >>> m, a, b = Access("M", ("i", "j")), Access("A", ("i", "k")), Access("B", ("k", "j"))
+    >>> product = Apply("where", (Apply("stored", (m,)), Apply("mul", (a, b)), ABSENT))
+    >>> print(*onto_mask(Assign(Access("C", ("i", "j")), product), {"M": 0, "A": 0, "B": 0}), sep="; ")
+    C[i,j] += where(stored(M[i,j]), A[i,k] * B[k,j], 0); M[i,j]
+    """
+    if not statement.reduced or statement.equal or statement.finish is not None or statement.reduce != "add":
+        return None
+    match statement.expr:
+        case Apply("where", (Apply("stored", (Access() as mask,)) as there, terms, no)) if no == ABSENT:
+            own = sorted(mask.indices) == sorted(statement.target.indices) and mask not in accesses(terms)
+            if own and mask.tensor in fills and absent_value(terms, fills) == Literal(0):
+                return replace(statement, expr=Apply("where", (there, terms, Literal(0)))), mask
+    return None
 
 
 def _over_mask(statement: Assign, fills: Mapping[str, Any]) -> Assign:

@@ -75,8 +75,8 @@ def reference(
     """The result of normalised statements over tensors, and over views of them for whose indices `extents` is given.
 
     A place is not certain where number types of another precision give something else, so that rounding or an overflow
-    between decides, nor where an operand's infinities make a NaN, nor where the result depends on whether a temporary stores some place, which is the schedule's to
-    choose.
+    between decides, nor where an operand's infinities make a NaN, nor where the result depends on whether a temporary
+    stores some place, which is the schedule's to choose.
 
     >>> import scorch
     >>> from scorch.ir.normalise import normalise

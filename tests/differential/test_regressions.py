@@ -162,3 +162,28 @@ def test_a_choice_of_constants_wraps_as_its_number_type_does() -> None:
     W, V = (scorch.from_coo([[0], [0]], torch.tensor([1], dtype=torch.uint8), (1, 2), fill=f) for f in (1, 4))
     assert result("C[j,i] = where(A[i] > 2, 0, W[j,i] - V[j,i])", A=A, W=W, V=V) == [[0, 0]]
     assert result("C[j,i] = where(A[i] < 2, W[j,i], W[j,i] - V[j,i])", A=A, W=W, V=V) == [[1, 253]]
+
+
+def test_every_place_of_a_dense_result_is_written_beside_a_value_that_is_left_out() -> None:
+    X, F = sparse(5.0, 0.0, 7.0), scorch.from_coo([[1]], [2.0], (3,))
+    M = scorch.from_coo([[0, 0], [0, 1]], [1.0, 1.0], (1, 3), "csr")
+    text = "X[i] = where(stored(M[j,i]), A[i], absent); C[j,i] = where(stored(x[j]), F[i] * X[i], absent)"
+    text = text.replace("X[i]", "X[j,i]")
+    assert result(text, M=M, A=X, F=F, x=torch.ones(1)) == [[0.0, 0.0, 0.0]]
+
+
+@pytest.mark.parametrize("density", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("order", ["i,j", "j,i"])
+def test_a_masked_product_lies_on_its_mask_and_visits_entries_alone(density: float, order: str) -> None:
+    M, A, B = (scorch.rand(6, 6, density=d, format="csr", dtype=torch.float64) for d in (density, 0.3, 0.3))
+    text = f"D[{order}] = where(stored(M[i,j]), A[i,k] * B[k,j], absent)"
+    wanted = torch.where(
+        scorch.compute("S[i,j] = stored(M[i,j])", M=M, out_format="dense"), A.to_dense() @ B.to_dense(), 0
+    )
+    wanted = wanted if order == "i,j" else wanted.T
+    made = scorch.compute(text, M=M, A=A, B=B)
+    assert made.nnz == M.nnz
+    torch.testing.assert_close(made.validate().to_dense(), wanted)
+    torch.testing.assert_close(torch.tensor(result(text, M=M, A=A, B=B), dtype=torch.float64), wanted)
+    source = scorch.explain(text, M=M, A=A, B=B).source
+    assert "n_k" not in source.partition("def kernel")[0]  # no loop over all that is summed
