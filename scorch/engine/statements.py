@@ -20,7 +20,7 @@ from scorch.errors import UnsupportedError
 from scorch.formats import Format, Storage, csf, dtypes
 from scorch.formats.memory import bytes_text
 from scorch.formats.storage import Values, hold
-from scorch.ir.absence import absent_value
+from scorch.ir.absence import absent_value, contradiction
 from scorch.ir.canonical import canonical, canonical_run
 from scorch.ir.einsum import operand_names
 from scorch.ir.narrow import narrowed
@@ -219,6 +219,12 @@ def _expanded(
     """
     extents = check_extents(statement, {name: shape for name, shape, _ in facts})
     fills = {name: fill for name, _, fill in facts if fill is not None}
+    doubtful = contradiction(statement.expr, fills)
+    if doubtful is not None:
+        raise UnsupportedError(
+            f"{doubtful} is an infinity where one operand has no entry and its opposite where another has none, so "
+            "that neither decides where both lack one; make one of them dense, with to_dense()"
+        )
     if refuses:
         _refuse_filling(statement, fills, extents)
     return with_absent_entries(statement, fills, extents)

@@ -88,7 +88,8 @@ def reference(
     plain = {name: _operand(x) for name, x in operands.items()}
     plain |= {str(view): _viewed(view, plain, operands[view.tensor], extents or {}) for view in views}
     other = {name: replace(grid, value=_converted(grid.value)) for name, grid in plain.items()}
-    runs = [_run(statements, given, keep) for given in (plain, other) for keep in (True, False)]
+    gone = _run(statements, plain, True).gone
+    runs = [_run(statements, given, keep).value for given in (plain, other) for keep in (True, False)]
     kinds = [grid.value.dtype for grid in (*plain.values(), Grid.of(runs[0])) if isinstance(grid.value, torch.Tensor)]
     tolerance = max(_TOLERANCE.get(kind, 1e-4) for kind in kinds)
     certain = torch.ones(runs[0].shape, dtype=torch.bool)
@@ -96,6 +97,8 @@ def reference(
         certain &= close(runs[0], run, tolerance)
     if any(_is_infinite(grid) for grid in plain.values()):
         certain &= ~torch.isnan(runs[0])  # 0 times an infinity: factors that leave a sum are met once
+    if any(x.fill != 0 for x in operands.values()):
+        certain &= ~gone  # what a result leaves out reads as its fill
     return Expected(runs[0], certain, tolerance)
 
 
@@ -154,15 +157,23 @@ def _converted(value: torch.Tensor | Scalar) -> torch.Tensor | Scalar:
     return value.to(_OTHER.get(value.dtype, value.dtype)) if isinstance(value, torch.Tensor) else value
 
 
-def _run(statements: Sequence[Assign], operands: Mapping[str, Grid], keep: bool) -> torch.Tensor:
-    """The last statement's value; temporaries store what is not known, or every place unless `keep`."""
+def _run(statements: Sequence[Assign], operands: Mapping[str, Grid], keep: bool) -> _Made:
+    """What the last statement makes; temporaries store what is not known, or every place unless `keep`."""
     found = dict(operands)
     made = Grid.of(0)
     for statement in statements:
         made = _Space(statement, found).result(keep)
         found[statement.target.tensor] = made
     assert isinstance(made.value, torch.Tensor)
-    return made.value
+    return _Made(made.value, made.gone)
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A result: its values, and the places that it leaves out."""
+
+    value: torch.Tensor
+    gone: torch.Tensor
 
 
 class _Space:

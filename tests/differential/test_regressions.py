@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import scorch
-from scorch.errors import DtypeError
+from scorch.errors import DtypeError, UnsupportedError
 from scorch.formats import Format, resolve
 from scorch.ir.narrow import narrowed
 from scorch.ir.normalise import normalise
@@ -187,3 +187,11 @@ def test_a_masked_product_lies_on_its_mask_and_visits_entries_alone(density: flo
     torch.testing.assert_close(torch.tensor(result(text, M=M, A=A, B=B), dtype=torch.float64), wanted)
     source = scorch.explain(text, M=M, A=A, B=B).source
     assert "n_k" not in source.partition("def kernel")[0]  # no loop over all that is summed
+
+
+def test_infinities_that_contradict_each_other_are_refused() -> None:
+    A, E = sparse(1.0, INF, fill=INF), sparse(INF, 2.0, fill=INF)
+    with pytest.raises(UnsupportedError, match=r"A\[i\] - E\[i\] is an infinity where .* make one of them dense"):
+        result("C[i] = A[i] - E[i]", A=A, E=E)
+    assert result("C[i] = A[i] - E[i]", A=A, E=E.to_dense()) == [-INF, INF]
+    assert result("C[i] = A[i] + E[i]", A=A, E=E) == [INF, INF]
