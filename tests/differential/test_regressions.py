@@ -195,3 +195,10 @@ def test_infinities_that_contradict_each_other_are_refused() -> None:
         result("C[i] = A[i] - E[i]", A=A, E=E)
     assert result("C[i] = A[i] - E[i]", A=A, E=E.to_dense()) == [-INF, INF]
     assert result("C[i] = A[i] + E[i]", A=A, E=E) == [INF, INF]
+
+
+def test_a_factor_that_leaves_a_sum_leaves_no_place_of_the_result_unwritten() -> None:
+    T, D, E = scorch.from_coo([[1], [0]], [3.0], (2, 2), "csr"), torch.tensor([1.0, 2.0]), torch.ones(2)
+    text = "X[l,i] = where(stored(E[l]), D[j] * T[l,i], absent)"
+    assert result(text, T=T, D=D, E=E) == [[0.0, 0.0], [9.0, 0.0]]
+    assert "each value written once" not in str(scorch.explain(text, T=T, D=D, E=E))
