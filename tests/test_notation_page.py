@@ -29,12 +29,23 @@ def bodies(source: str) -> Iterator[int]:
             yield node.end_lineno - node.lineno + 1
 
 
-def test_snippets_run_and_each_generated_body_is_short(sources: Path) -> None:
+def loops(text: str) -> list[str]:
+    """The lines of the loops of a printed plan, whatever the width of the machine's vectors."""
+    found = re.search(r"^  for .*?(?=\n\n|\Z)", text, re.DOTALL | re.MULTILINE)
+    assert found is not None
+    plain = re.sub(r"\d+ x \d+ lanes|\d+ stored positions|\d+ positions", "lanes", found[0])
+    return plain.rstrip().splitlines()
+
+
+def test_snippets_run_print_what_is_shown_and_have_short_bodies(sources: Path) -> None:
     scorch.engine.kept.programs.clear()
     names: dict[str, object] = {}
-    snippets = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    for snippet in snippets:
-        exec(compile(snippet, PAGE.name, "exec"), names)
+    blocks = re.findall(r"```(python|text)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    for kind, block in blocks:
+        if kind == "python":
+            exec(compile(block, PAGE.name, "exec"), names)
+        else:
+            assert loops(block) == loops(str(names["e"]))
     lengths = {path.name: list(bodies(path.read_text(encoding="utf-8"))) for path in sources.rglob("*.py")}
     assert len(lengths) > 20
     assert all(lengths.values())
