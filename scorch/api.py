@@ -112,8 +112,9 @@ def compute(
 
 def _repeated(text: str, out_format: Format | str | None, operands: dict[str, Any]) -> Storage | torch.Tensor | None:
     """The result of a text that was computed before on operands like these and is one kernel; None if there is none."""
-    if any(isinstance(x, float) for x in operands.values()):
-        return None  # its number type depends on the other operands
+    for x in operands.values():
+        if type(x) is float:
+            return None  # its number type depends on the other operands
     try:
         bound = bind(operands.values())
     except ScorchError:

@@ -45,6 +45,7 @@ class SparseWeight(nn.Module):
                 self.register_buffer(f"{name}{level}", array)
         self.values = nn.Parameter(matrix.values.detach().clone())
         self._pattern: scorch.Tensor | None = matrix.detach()
+        self._last: tuple[scorch.Tensor, int] | None = None
 
     @property
     def density(self) -> float:
@@ -53,13 +54,18 @@ class SparseWeight(nn.Module):
 
     def forward(self) -> scorch.Tensor:
         """The weight as a Tensor over the Parameter: gradients of what is computed with it reach `values`."""
-        if not self.values.is_cpu:
-            raise UnsupportedError(
-                f"Scorch runs on CPU; the layer's values are on {self.values.device}: call layer.to('cpu')"
-            )
+        values, last = self.values, self._last
+        # The tensor of the last call serves as long as the Parameter is the same object on the same memory.
+        if last is not None and last[0]._storage.values is values and last[1] == values.data_ptr():
+            return last[0]
+        if not values.is_cpu:
+            raise UnsupportedError(f"Scorch runs on CPU; the layer's values are on {values.device}: call layer.to('cpu')")
         if self._pattern is None:
             self._pattern = self._checked()
-        return self._pattern.with_values(self.values)
+        made = self._pattern.with_values(values)
+        if not torch.compiler.is_compiling():
+            self._last = (made, values.data_ptr()) if made._storage.values is values else None
+        return made
 
     def _checked(self) -> scorch.Tensor:
         """The tensor of the buffers, validated."""
@@ -74,7 +80,7 @@ class SparseWeight(nn.Module):
             if isinstance(given, torch.Tensor) and (held is not self.values or given.shape != held.shape):
                 held.data = torch.empty(given.shape, dtype=held.dtype)
         super()._load_from_state_dict(state_dict, prefix, *args)
-        self._pattern = None
+        self._pattern = self._last = None
         errors = args[-1]
         try:
             self._pattern = self._checked()
@@ -83,7 +89,7 @@ class SparseWeight(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         # The tensor is made again from the buffers; a pickle with both would hold the pattern twice.
-        return {**self.__dict__, "_pattern": None}
+        return {**self.__dict__, "_pattern": None, "_last": None}
 
     def extra_repr(self) -> str:
         return f"{tuple(self.shape)}, {self.format}, nnz={self.values.numel()}, density={self.density:.3g}"

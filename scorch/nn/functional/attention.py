@@ -11,7 +11,7 @@ from torch.nn import functional as F
 import scorch
 from scorch.errors import ShapeError
 from scorch.nn.functional.edges import edge_softmax
-from scorch.nn.functional.fused import is_plain_call
+from scorch.nn.functional.fused import is_plain_call, scalar
 from scorch.nn.remember import remembered
 
 __all__ = ["attention"]
@@ -57,8 +57,7 @@ def attention(
 
 def _fused(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: scorch.Tensor, factor: float) -> torch.Tensor:
     """One kernel that keeps no scores: where nothing is differentiated."""
-    scale = torch.tensor(factor, dtype=q.dtype)
-    result = scorch.compute(FUSED, out_format="dense", M=mask, Q=q, K=k, V=v, scale=scale)
+    result = scorch.compute(FUSED, out_format="dense", M=mask, Q=q, K=k, V=v, scale=scalar(factor, q.dtype))
     assert isinstance(result, torch.Tensor)
     return result
 

@@ -11,7 +11,7 @@ import scorch
 from scorch.autograd import transforming
 from scorch.nn.functional.epilogue import Activation, epilogue
 
-__all__ = ["is_plain_call", "product"]
+__all__ = ["is_plain_call", "product", "scalar"]
 
 _EXPRESSIONS = {
     None: "{0}",
@@ -31,7 +31,9 @@ def is_plain_call(*operands: Any) -> bool:
     """
     if torch.compiler.is_compiling() or transforming():
         return False
-    return not (torch.is_grad_enabled() and any(getattr(x, "requires_grad", False) for x in operands))
+    if torch.is_grad_enabled():
+        return not any(getattr(x, "requires_grad", False) for x in operands)
+    return True
 
 
 def product(
@@ -54,31 +56,44 @@ def product(
     tensor([[0.5000, 0.0000],
             [1.5000, 0.0000]])
     """
-    inside = activation if activation is None or isinstance(activation, str) else "torch"
-    known = inside in _EXPRESSIONS
-    given = {"b": bias, "D": added, "s": scale}
-    operands: dict[str, Any] = {name: tensor for name, tensor in given.items() if tensor is not None}
-    text = _text(inside if known else None, tuple(operands), by_row, b.ndim)
-    result = scorch.compute(text, out_format="dense", A=a, B=b, **operands)
-    assert isinstance(result, torch.Tensor)
-    return result if known else epilogue(result, None, activation)
+    known = activation is None or (type(activation) is str and activation in _EXPRESSIONS)
+    operands = {"A": a, "B": b}
+    if bias is not None:
+        operands["b"] = bias
+    if added is not None:
+        operands["D"] = added
+    if scale is not None:
+        operands["s"] = scale
+    text = _text(activation if known else None, tuple(operands), by_row, b.ndim)  # type: ignore[arg-type]
+    result = scorch.compute(text, out_format="dense", **operands)
+    return result if known else epilogue(result, None, activation)  # type: ignore[return-value, arg-type]
 
 
 @lru_cache(maxsize=256)
-def _text(activation: str | None, terms: tuple[str, ...], by_row: bool, rank: int) -> str:
+def scalar(value: float, dtype: torch.dtype) -> torch.Tensor:
+    """A number as an operand, the same tensor each time; it is read, never written.
+
+    >>> scalar(0.5, torch.float64)
+    tensor(0.5000, dtype=torch.float64)
+    """
+    return torch.tensor(value, dtype=dtype)
+
+
+@lru_cache(maxsize=256)
+def _text(activation: str | None, operands: tuple[str, ...], by_row: bool, rank: int) -> str:
     """The statements of a product.
 
-    >>> print(_text("relu", ("b", "D"), False, 2))
+    >>> print(_text("relu", ("A", "B", "b", "D"), False, 2))
     T[i,j] += A[i,k] * B[k,j]; C[i,j] = relu(T[i,j] + D[i,j] + b[j])
     """
     place = "i,j" if rank == 2 else "i"
     value = f"T[{place}]"
-    if "D" in terms:
-        value += f" + s * D[{place}]" if "s" in terms else f" + D[{place}]"
-    if "b" in terms:
+    if "D" in operands:
+        value += f" + s * D[{place}]" if "s" in operands else f" + D[{place}]"
+    if "b" in operands:
         value += f" + b[{'i' if by_row or rank == 1 else 'j'}]"
     read = f"A[i,k] * B[k{place[1:]}]"
     if value == f"T[{place}]" and activation is None:
         return f"C[{place}] += {read}"
-    value = value if activation in (None, "relu", "sigmoid") or not terms else f"({value})"
+    value = value if activation in (None, "relu", "sigmoid") or len(operands) == 2 else f"({value})"
     return f"T[{place}] += {read}; C[{place}] = {_EXPRESSIONS[activation].format(value)}"

@@ -11,7 +11,7 @@ import scorch
 from scorch.errors import NotationError
 from scorch.nn.functional.edges import edge_max, edge_softmax, edge_sum
 from scorch.nn.functional.epilogue import Activation, epilogue
-from scorch.nn.functional.fused import is_plain_call, product
+from scorch.nn.functional.fused import is_plain_call, product, scalar
 from scorch.nn.functional.linear import is_sparse, linear, matmul
 from scorch.nn.graph.normalise import row_norm
 
@@ -129,9 +129,9 @@ def gat_conv(
     >>> gat_conv(A, torch.tensor([[[1.0]], [[3.0]]]), zero, zero).reshape(-1)
     tensor([2., 2.])
     """
-    at_target, at_source = (x * target).sum(-1), (x * source).sum(-1)
+    at_target, at_source = _scores(x, target), _scores(x, source)
     if not dropout and is_plain_call(adjacency, x, source, target):
-        slope = torch.tensor(negative_slope, dtype=x.dtype)
+        slope = scalar(negative_slope, x.dtype)
         result = scorch.compute(GAT, out_format="dense", A=adjacency, l=at_target, r=at_source, slope=slope, X=x)
         assert isinstance(result, torch.Tensor)
         return result
@@ -139,3 +139,12 @@ def gat_conv(
     scores = at_target[rows] + at_source[cols]
     weights = edge_softmax(adjacency, F.leaky_relu(scores, negative_slope))
     return edge_sum(adjacency, F.dropout(weights, dropout) if dropout else weights, x)
+
+
+def _scores(x: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+    """x (nodes, heads, features) times the vector of each head: (nodes, heads), by one product with all of them."""
+    heads, features = vectors.shape
+    if heads == 1:
+        return x.reshape(-1, features) @ vectors.t()
+    columns = vectors[:, :, None] * torch.eye(heads, dtype=vectors.dtype)[:, None]
+    return x.reshape(-1, heads * features) @ columns.reshape(heads * features, heads)

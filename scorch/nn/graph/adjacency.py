@@ -10,6 +10,7 @@ import torch
 
 import scorch
 from scorch.errors import FormatError, ShapeError
+from scorch.formats import csr
 from scorch.nn.remember import remembered
 
 __all__ = ["adjacency"]
@@ -32,19 +33,20 @@ def adjacency(graph: Any, num_nodes: int | None = None, edge_weight: torch.Tenso
             [1., 0., 0.],
             [0., 1., 0.]])
     """
-    if edge_weight is not None or num_nodes is not None:
-        if _is_edge_index(graph):
-            return _from_edges(graph, num_nodes, edge_weight) if edge_weight is not None else _kept(graph, num_nodes)
-        if edge_weight is not None:
-            raise FormatError("edge_weight goes with an edge_index; a matrix has its weights as values")
-    made = graph if isinstance(graph, scorch.Tensor) and _is_ready(graph) else _kept(graph)
+    is_ready = isinstance(graph, scorch.Tensor) and _is_ready(graph)
+    if not is_ready and _is_edge_index(graph):
+        return _from_edges(graph, num_nodes, edge_weight) if edge_weight is not None else _kept(graph, num_nodes)
+    if edge_weight is not None:
+        raise FormatError("edge_weight goes with an edge_index; a matrix has its weights as values")
+    made: scorch.Tensor = graph if is_ready else _kept(graph)
     if num_nodes is not None and made.shape[0] != num_nodes:
         raise ShapeError(f"the graph has {made.shape[0]} nodes, the features {num_nodes} rows")
     return made
 
 
 def _is_ready(matrix: scorch.Tensor) -> bool:
-    return matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1] and matrix.format == scorch.formats.csr
+    shape = matrix.shape
+    return len(shape) == 2 and shape[0] == shape[1] and matrix.format == csr
 
 
 @remembered
@@ -86,8 +88,8 @@ def _from_matrix(graph: Any, num_nodes: int | None) -> scorch.Tensor:
     matrix = scorch.tensor(graph)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise ShapeError(f"an adjacency matrix is square, this has the shape {matrix.shape}")
-    csr = matrix.to("csr")
-    return csr if csr.dtype.is_floating_point else csr.to(torch.get_default_dtype())
+    rows = matrix.to(csr)
+    return rows if rows.dtype.is_floating_point else rows.to(torch.get_default_dtype())
 
 
 def _from_data(graph: Any, num_nodes: int | None) -> scorch.Tensor:
