@@ -10,7 +10,7 @@ import torch
 
 from scorch import autograd, engine
 from scorch.contraction import contract, prepared
-from scorch.errors import NotationError, ScorchError
+from scorch.errors import NotationError, ScorchError, UnsupportedError
 from scorch.explain import Explanation, Explanations
 from scorch.formats import Format, Storage, resolve
 from scorch.functions import registry
@@ -68,6 +68,26 @@ def _traced(notation: str, operands: tuple[Any, ...], out_format: Format | str |
     return values if source < 0 else Tensor(Storage(operands[source]._storage.pattern, values))
 
 
+def _traced_statements(
+    statements: tuple[str | Statement, ...],
+    operands: dict[str, Any],
+    out_format: Format | str | None,
+    extents: Mapping[str, int] | None,
+) -> Result:
+    """Statements as a node of the graph that torch.compile traces."""
+    from scorch.traced import traced_compute
+
+    if extents is not None or not all(isinstance(s, str) for s in statements):
+        raise UnsupportedError(
+            "torch.compile traces statements that are text, without extents=: compute('y[i] = A[i,k] * x[k]', A=A, x=x)"
+        )
+    values, source = traced_compute("; ".join(map(str, statements)), operands, out_format)
+    if source < 0:
+        return values
+    like = list(operands.values())[source]._storage
+    return Tensor(Storage(like.pattern, values, like.fill))
+
+
 def compute(
     *statements: str | Statement,
     out_format: Format | str | None = None,
@@ -93,11 +113,28 @@ def compute(
     >>> compute("C[i] max= A[i,k]; D[i] = C[i] * 10 + x", A=A, x=0.5)
     tensor([20.5000, 10.5000])
     """
+    if torch.compiler.is_compiling():
+        return _traced_statements(statements, operands, out_format, extents)
     take = registry.taker()
     if take is not None:
         options = {"out_format": out_format, "extents": extents}
         taken: Result = take("compute", compute, statements, {**options, **operands})
         return taken
+    return evaluated(statements, operands, out_format, extents)
+
+
+def evaluated(
+    statements: tuple[str | Statement, ...],
+    operands: dict[str, Any],
+    out_format: Format | str | None = None,
+    extents: Mapping[str, int] | None = None,
+) -> Result:
+    """What `compute` returns, whoever records or traces.
+
+    >>> import torch
+    >>> evaluated(("y[i] = 2 * x[i]",), {"x": torch.ones(2)})
+    tensor([2., 2.])
+    """
     if len(statements) == 1 and isinstance(statements[0], str) and extents is None:
         result = _repeated(statements[0], out_format, operands)
         if result is not None:
@@ -308,6 +345,8 @@ class BoundKernel:
         self._out_format = out_format
 
     def __call__(self, *operands: Any) -> Result:
+        if torch.compiler.is_compiling():
+            return einsum(self.notation, *operands, out_format=self._out_format)
         try:
             bound = bind(operands)
         except ScorchError as error:

@@ -54,12 +54,16 @@ class SparseWeight(nn.Module):
 
     def forward(self) -> scorch.Tensor:
         """The weight as a Tensor over the Parameter: gradients of what is computed with it reach `values`."""
-        values, last = self.values, self._last
-        # The tensor of the last call serves as long as the Parameter is the same object on the same memory.
-        if last is not None and last[0]._storage.values is values and last[1] == values.data_ptr():
-            return last[0]
+        values = self.values
+        if not torch.compiler.is_compiling():
+            last = self._last
+            # The tensor of the last call serves as long as the Parameter is the same object on the same memory.
+            if last is not None and last[0]._storage.values is values and last[1] == values.data_ptr():
+                return last[0]
         if not values.is_cpu:
-            raise UnsupportedError(f"Scorch runs on CPU; the layer's values are on {values.device}: call layer.to('cpu')")
+            raise UnsupportedError(
+                f"Scorch runs on CPU; the layer's values are on {values.device}: call layer.to('cpu')"
+            )
         if self._pattern is None:
             self._pattern = self._checked()
         made = self._pattern.with_values(values)

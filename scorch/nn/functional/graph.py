@@ -129,7 +129,7 @@ def gat_conv(
     >>> gat_conv(A, torch.tensor([[[1.0]], [[3.0]]]), zero, zero).reshape(-1)
     tensor([2., 2.])
     """
-    at_target, at_source = _scores(x, target), _scores(x, source)
+    at_target, at_source = (x * target).sum(-1), (x * source).sum(-1)
     if not dropout and is_plain_call(adjacency, x, source, target):
         slope = scalar(negative_slope, x.dtype)
         result = scorch.compute(GAT, out_format="dense", A=adjacency, l=at_target, r=at_source, slope=slope, X=x)
@@ -139,12 +139,3 @@ def gat_conv(
     scores = at_target[rows] + at_source[cols]
     weights = edge_softmax(adjacency, F.leaky_relu(scores, negative_slope))
     return edge_sum(adjacency, F.dropout(weights, dropout) if dropout else weights, x)
-
-
-def _scores(x: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
-    """x (nodes, heads, features) times the vector of each head: (nodes, heads), by one product with all of them."""
-    heads, features = vectors.shape
-    if heads == 1:
-        return x.reshape(-1, features) @ vectors.t()
-    columns = vectors[:, :, None] * torch.eye(heads, dtype=vectors.dtype)[:, None]
-    return x.reshape(-1, heads * features) @ columns.reshape(heads * features, heads)
