@@ -69,7 +69,7 @@ _FOUND: dict[Call, Found] = {}
 def traced_compute(text: str, operands: Mapping[str, Any], out_format: Format | str | None) -> tuple[torch.Tensor, int]:
     """The values of the statements' result as a node of the graph, and the operand on whose pattern they are: -1 for
     a dense result."""
-    tensors = [x if isinstance(x, Stored | torch.Tensor) else torch.tensor(x) for x in operands.values()]
+    tensors: list[Any] = [x if isinstance(x, Stored | torch.Tensor) else torch.tensor(x) for x in operands.values()]
     arrays = [x._storage.values if isinstance(x, Stored) else x for x in tensors]
     spec, places, dtype, source = _described(
         text,
@@ -175,7 +175,7 @@ class Extents:
 
 
 def _values(result: Any) -> torch.Tensor:
-    return result if isinstance(result, torch.Tensor) else result.values  # type: ignore[no-any-return]
+    return result if isinstance(result, torch.Tensor) else result.values
 
 
 @torch.library.custom_op("scorch::compute", mutates_args=())
@@ -199,12 +199,12 @@ def _gradient(spec: str, grad: torch.Tensor, arrays: list[torch.Tensor], needed:
 
 
 # Not a custom_op, whose body torch runs with recording shut off.
-_library = torch.library.Library("scorch", "FRAGMENT")
+_library: Any = torch.library.Library("scorch", "FRAGMENT")  # type: ignore[no-untyped-call]
 _library.define("compute_gradient(str spec, Tensor grad, Tensor[] arrays, int[] needed) -> Tensor[]")
 _library.impl("compute_gradient", _gradient, "CPU")
 
 
-@torch.library.register_fake("scorch::compute_gradient", lib=_library)
+@torch.library.register_fake("scorch::compute_gradient", lib=_library)  # type: ignore[untyped-decorator]
 def _(spec: str, grad: torch.Tensor, arrays: list[torch.Tensor], needed: list[int]) -> list[torch.Tensor]:
     return [torch.empty(arrays[n].shape, dtype=arrays[n].dtype) for n in needed]
 

@@ -104,8 +104,8 @@ def _applied(expr: Apply, args: list[ir.Expr], dtype: str) -> ir.Expr:
 def _select(condition: ir.Expr, yes: ir.Expr, no: ir.Expr, dtype: str) -> ir.Expr:
     if is_vector(condition):
         if not is_vector(yes) and not is_vector(no):
-            lanes = condition.dtype.split("x")[1]
-            yes = ir.Call("vfull", (yes, ir.Const(int(lanes))), f"{dtype}x{lanes}")
+            width = int(condition.dtype.split("x")[1])
+            yes = ir.Call("vfull", (yes, ir.Const(width)), f"{dtype}x{width}")
         return _vector(operator("where"), (condition, yes, no))
     wide = next((branch for branch in (yes, no) if is_vector(branch)), None)
     if wide is not None:

@@ -44,7 +44,7 @@ def remembered(function: Callable[..., Made]) -> Callable[..., Made]:
 
     @wraps(function)
     def wrapper(x: Any, *options: Hashable) -> Made:
-        if not isinstance(x, torch.Tensor | scorch.Tensor) or x.requires_grad:
+        if torch.compiler.is_compiling() or not isinstance(x, torch.Tensor | scorch.Tensor) or x.requires_grad:
             return function(x, *options)
         key = id(x)
         memory = memories.get(key)
@@ -53,7 +53,8 @@ def remembered(function: Callable[..., Made]) -> Callable[..., Made]:
             memory = memories[key] = _Memory(x, partial(_forget, memories, key))
         found: Made | None = memory.results.get(options)
         if found is None:
-            found = function(x, *options)
+            with torch.inference_mode(False):  # whose tensors could not be saved for a backward pass later
+                found = function(x, *options)
             if found is not x:  # keeping it would keep itself alive
                 memory.results[options] = found
         return found

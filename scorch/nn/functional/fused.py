@@ -1,4 +1,4 @@
-"""A product with what a layer does to its result, in one kernel, where nothing is differentiated or traced."""
+"""A product with what a layer does to its result, in one kernel, where nothing is differentiated."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _EXPRESSIONS = {
 
 
 def is_plain_call(*operands: Any) -> bool:
-    """Whether only the value of what is computed with these operands is asked for: no gradient, trace or transform.
+    """Whether only the value of what is computed with these operands is asked for: no gradient, no transform.
 
     >>> is_plain_call(torch.ones(2)), is_plain_call(torch.ones(2, requires_grad=True))
     (True, False)
     """
-    if torch.compiler.is_compiling() or transforming():
+    if not torch.compiler.is_compiling() and transforming():
         return False
     if torch.is_grad_enabled():
         return not any(getattr(x, "requires_grad", False) for x in operands)
@@ -64,22 +64,27 @@ def product(
         operands["D"] = added
     if scale is not None:
         operands["s"] = scale
-    text = _text(activation if known else None, tuple(operands), by_row, b.ndim)  # type: ignore[arg-type]
+    write = _text if torch.compiler.is_compiling() else _kept_text
+    text = write(activation if known else None, tuple(operands), by_row, b.ndim)  # type: ignore[arg-type]
     result = scorch.compute(text, out_format="dense", **operands)
     return result if known else epilogue(result, None, activation)  # type: ignore[return-value, arg-type]
 
 
-@lru_cache(maxsize=256)
 def scalar(value: float, dtype: torch.dtype) -> torch.Tensor:
     """A number as an operand, the same tensor each time; it is read, never written.
 
     >>> scalar(0.5, torch.float64)
     tensor(0.5000, dtype=torch.float64)
     """
-    return torch.tensor(value, dtype=dtype)
+    return torch.tensor(value, dtype=dtype) if torch.compiler.is_compiling() else _kept_scalar(value, dtype)
 
 
 @lru_cache(maxsize=256)
+def _kept_scalar(value: float, dtype: torch.dtype) -> torch.Tensor:
+    with torch.inference_mode(False):
+        return torch.tensor(value, dtype=dtype)
+
+
 def _text(activation: str | None, operands: tuple[str, ...], by_row: bool, rank: int) -> str:
     """The statements of a product.
 
@@ -97,3 +102,6 @@ def _text(activation: str | None, operands: tuple[str, ...], by_row: bool, rank:
         return f"C[{place}] += {read}"
     value = value if activation in (None, "relu", "sigmoid") or len(operands) == 2 else f"({value})"
     return f"T[{place}] += {read}; C[{place}] = {_EXPRESSIONS[activation].format(value)}"
+
+
+_kept_text = lru_cache(maxsize=256)(_text)

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 import scorch
 from scorch.errors import NotationError
+from scorch.nn import structure
 from scorch.nn.functional.edges import edge_max, edge_softmax, edge_sum
 from scorch.nn.functional.epilogue import Activation, epilogue
 from scorch.nn.functional.fused import is_plain_call, product, scalar
@@ -135,7 +136,7 @@ def gat_conv(
         result = scorch.compute(GAT, out_format="dense", A=adjacency, l=at_target, r=at_source, slope=slope, X=x)
         assert isinstance(result, torch.Tensor)
         return result
-    rows, cols = adjacency.coords()
+    rows, cols = structure.coordinates(adjacency._storage.pattern)
     scores = at_target[rows] + at_source[cols]
     weights = edge_softmax(adjacency, F.leaky_relu(scores, negative_slope))
     return edge_sum(adjacency, F.dropout(weights, dropout) if dropout else weights, x)

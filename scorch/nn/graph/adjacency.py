@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 import scorch
-from scorch.errors import FormatError, ShapeError
+from scorch.errors import FormatError, ShapeError, UnsupportedError
 from scorch.formats import csr
 from scorch.nn.remember import remembered
 
@@ -26,7 +26,8 @@ def adjacency(graph: Any, num_nodes: int | None = None, edge_weight: torch.Tenso
     `edge_index` names; `edge_weight` (edges,) weights it. Edges without a weight have 1, repeated edges are summed.
 
     The matrix of an `edge_index` or torch.sparse object is remembered while that object lives and does not change.
-    Raises ShapeError for a matrix that is not square or a node beyond `num_nodes`, FormatError for anything else.
+    Raises ShapeError for a matrix that is not square or a node beyond `num_nodes`, UnsupportedError for a graph that
+    torch.compile would have to convert, FormatError for anything else.
 
     >>> adjacency(torch.tensor([[0, 1, 2], [1, 2, 0]])).to_dense()
     tensor([[0., 0., 1.],
@@ -34,6 +35,11 @@ def adjacency(graph: Any, num_nodes: int | None = None, edge_weight: torch.Tenso
             [0., 1., 0.]])
     """
     is_ready = isinstance(graph, scorch.Tensor) and _is_ready(graph)
+    if not is_ready and torch.compiler.is_compiling():
+        raise UnsupportedError(
+            "torch.compile cannot follow how a graph becomes a matrix: make it outside, A = scorch.nn.adjacency(graph) "
+            "and pass A"
+        )
     if not is_ready and _is_edge_index(graph):
         return _from_edges(graph, num_nodes, edge_weight) if edge_weight is not None else _kept(graph, num_nodes)
     if edge_weight is not None:
