@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import scorch
-from scorch.errors import FormatError, ScorchError, UnsupportedError
+from scorch.errors import DtypeError, FormatError, ScorchError, UnsupportedError
 
 __all__ = ["SparseWeight", "random_weight"]
 
@@ -20,7 +20,8 @@ class SparseWeight(nn.Module):
 
     Optimisers see `values`, `state_dict` holds `values` and the level arrays (pos1, crd1: the arrays of level 1),
     `.to(dtype)` changes the values alone. A state_dict with another pattern is taken over as it is, as long as the
-    format is the same. Raises FormatError for arrays that do not fit together, UnsupportedError off the CPU.
+    format is the same. Raises FormatError for arrays that do not fit together, DtypeError for integers,
+    UnsupportedError off the CPU.
 
     >>> import torch, scorch
     >>> weight = SparseWeight(scorch.tensor(torch.eye(3), format="csr"))
@@ -36,13 +37,16 @@ class SparseWeight(nn.Module):
         super().__init__()
         if matrix.format.is_dense:
             raise FormatError("a sparse weight needs a sparse format, such as 'csr': scorch.tensor(weight, 'csr')")
+        if not (matrix.dtype.is_floating_point or matrix.dtype.is_complex):
+            raise DtypeError(f"a weight is trained, and {matrix.dtype} has no gradient: pass weight.to(torch.float32)")
         self.shape = matrix.shape
         self.format = matrix.format
         self._names: list[list[str]] = []
         for level, arrays in enumerate(matrix.level_arrays):
             self._names.append(list(arrays))
             for name, array in arrays.items():
-                self.register_buffer(f"{name}{level}", array)
+                # A view with a version of its own: loading a state into it is no change of the matrix.
+                self.register_buffer(f"{name}{level}", torch.from_numpy(array.numpy()))
         self.values = nn.Parameter(matrix.values.detach().clone())
         self._pattern: scorch.Tensor | None = matrix.detach()
         self._last: tuple[scorch.Tensor, int] | None = None

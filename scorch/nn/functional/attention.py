@@ -10,6 +10,7 @@ from torch.nn import functional as F
 import scorch
 from scorch.errors import ShapeError
 from scorch.nn import structure
+from scorch.nn.device import check_cpu
 from scorch.nn.functional.edges import edge_softmax
 from scorch.nn.functional.fused import is_plain_call, scalar
 
@@ -44,6 +45,7 @@ def attention(
     >>> attention(q, q, q, scorch.tensor(torch.eye(3), "csr")).equal(q)
     True
     """
+    check_cpu(query, key, value)
     _check(query, key, value, mask)
     factor = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
     q, k, v = (x.reshape(math.prod(x.shape[:-2]), *x.shape[-2:]) for x in (query, key, value))

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 import scorch
 from scorch.errors import NotationError
 from scorch.nn import structure
+from scorch.nn.device import check_cpu
 from scorch.nn.functional.edges import edge_max, edge_softmax, edge_sum
 from scorch.nn.functional.epilogue import Activation, epilogue
 from scorch.nn.functional.fused import is_plain_call, product, scalar
@@ -91,6 +92,7 @@ def sage_conv(
         both = torch.stack([weight.t(), root_weight.t()], 1)
         neighbours, own = scorch.einsum("ik,kcj->cij", x, both, out_format="dense")
     elif len(weight) <= x.shape[1]:
+        check_cpu(x, weight, root_weight)
         neighbours, own = F.linear(x, weight), F.linear(x, root_weight)
     else:
         return epilogue(graph_conv(adjacency, x, weight) + F.linear(x, root_weight), bias, activation)

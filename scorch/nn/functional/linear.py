@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 import scorch
 from scorch.errors import ShapeError
+from scorch.nn.device import check_cpu
 from scorch.nn.functional.epilogue import Activation, epilogue
 from scorch.nn.functional.fused import is_plain_call, product
 
@@ -88,6 +89,7 @@ def is_sparse(x: Any) -> bool:
 
 
 def _dense(x: Any) -> torch.Tensor:
+    check_cpu(x)
     return x if isinstance(x, torch.Tensor) else scorch.tensor(x).to_dense()
 
 

@@ -11,6 +11,7 @@ import torch
 import scorch
 from scorch.errors import FormatError, ShapeError, UnsupportedError
 from scorch.formats import csr
+from scorch.nn.device import check_cpu
 from scorch.nn.remember import remembered
 
 __all__ = ["adjacency"]
@@ -82,6 +83,7 @@ def _from_edges(graph: Any, num_nodes: int | None, edge_weight: torch.Tensor | N
 def _from_pairs(
     target: torch.Tensor, source: torch.Tensor, weight: torch.Tensor | None, num_nodes: int | None
 ) -> scorch.Tensor:
+    check_cpu(target, source, weight)
     highest = int(max(target.max(), source.max())) + 1 if target.numel() else 0
     if num_nodes is not None and highest > num_nodes:
         raise ShapeError(f"an edge names node {highest - 1}, but there are {num_nodes} nodes")
