@@ -169,6 +169,21 @@ def _repeated(text: str, out_format: Format | str | None, operands: dict[str, An
     return result
 
 
+def kept(text: str, out_format: Format | str | None, operands: dict[str, Any]) -> tuple[Any, list[int]] | None:
+    """The one kernel by which `compute` was computed before on operands like these, and which operand each of its own
+    is; None if there is none.
+
+    >>> import torch
+    >>> A = Tensor(as_storage(torch.eye(2).to_sparse_csr()))
+    >>> compute("y[i] = A[i,k] * x[k]", A=A, x=torch.ones(2))
+    tensor([1., 1.])
+    >>> kept("y[i] = A[i,k] * x[k]", None, {"A": A, "x": torch.ones(2)})[1]
+    [0, 1]
+    """
+    bound = bind(operands.values())
+    return None if bound is None else engine.find((text, out_format, tuple(operands), bound[0], engine.settings()))
+
+
 def _remembered(
     key: object, text: str, out_format: Format | str | None, operands: dict[str, Any]
 ) -> Storage | torch.Tensor | None:

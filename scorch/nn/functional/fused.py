@@ -8,8 +8,12 @@ from typing import Any
 import torch
 
 import scorch
+from scorch import engine
+from scorch.api import kept
 from scorch.autograd import transforming
+from scorch.functions.registry import taker
 from scorch.nn.functional.epilogue import Activation, epilogue
+from scorch.operand import as_storage, bind
 
 __all__ = ["is_plain_call", "product", "scalar"]
 
@@ -56,18 +60,58 @@ def product(
     tensor([[0.5000, 0.0000],
             [1.5000, 0.0000]])
     """
+    if torch.compiler.is_compiling() or taker() is not None:
+        return _written(a, b, bias, activation, by_row, added, scale)
+    given = (a, b, bias, added, scale)
+    bound = bind([x for x in given if x is not None])
+    if bound is None:
+        return _written(*given[:3], activation, by_row, added, scale)
+    # All that the statements depend on; their text and the operands' names need not be made again.
+    which = (activation, by_row, bias is None, added is None, scale is None)
+    key = ("product", which, bound[0], engine.settings())
+    found = engine.find(key)
+    if found is None:
+        return _remembered(key, given, activation, by_row)
+    program, slots, rest = found
+    vals = bound[1]
+    result: torch.Tensor = program([vals[n] for n in slots])
+    return result if rest is None else epilogue(result, None, rest)
+
+
+def _remembered(key: object, given: tuple[Any, ...], activation: Activation, by_row: bool) -> torch.Tensor:
+    """The product computed as a text; its program is kept under the key if it is one kernel."""
+    a, b, bias, added, scale = given
+    result = _written(a, b, bias, activation, by_row, added, scale)
+    text, operands, rest = _statements(a, b, bias, activation, by_row, added, scale)
+    program = kept(text, "dense", operands)
+    if program is not None:
+        engine.remember(key, (*program, rest), [as_storage(a)])
+    return result
+
+
+def _written(*given: Any) -> torch.Tensor:
+    """The product as a text, which may be recorded or traced."""
+    text, operands, rest = _statements(*given)
+    result = scorch.compute(text, out_format="dense", **operands)
+    return result if rest is None else epilogue(result, None, rest)  # type: ignore[return-value, arg-type]
+
+
+def _statements(
+    a: Any,
+    b: Any,
+    bias: torch.Tensor | None,
+    activation: Activation,
+    by_row: bool,
+    added: torch.Tensor | None,
+    scale: torch.Tensor | None,
+) -> tuple[str, dict[str, Any], Activation]:
+    """The text and its operands, and the activation that is left to torch."""
     known = activation is None or (type(activation) is str and activation in _EXPRESSIONS)
-    operands = {"A": a, "B": b}
-    if bias is not None:
-        operands["b"] = bias
-    if added is not None:
-        operands["D"] = added
-    if scale is not None:
-        operands["s"] = scale
+    operands = {"A": a, "B": b, "b": bias, "D": added, "s": scale}
+    operands = {name: x for name, x in operands.items() if x is not None}
     write = _text if torch.compiler.is_compiling() else _kept_text
     text = write(activation if known else None, tuple(operands), by_row, b.ndim)  # type: ignore[arg-type]
-    result = scorch.compute(text, out_format="dense", **operands)
-    return result if known else epilogue(result, None, activation)  # type: ignore[return-value, arg-type]
+    return text, operands, None if known else activation
 
 
 def scalar(value: float, dtype: torch.dtype) -> torch.Tensor:

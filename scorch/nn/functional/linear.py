@@ -89,8 +89,11 @@ def is_sparse(x: Any) -> bool:
 
 
 def _dense(x: Any) -> torch.Tensor:
-    check_cpu(x)
-    return x if isinstance(x, torch.Tensor) else scorch.tensor(x).to_dense()
+    if not isinstance(x, torch.Tensor):
+        return scorch.tensor(x).to_dense()
+    if not x.is_cpu:
+        check_cpu(x)
+    return x
 
 
 def _torch(x: torch.Tensor | scorch.Tensor) -> torch.Tensor:
