@@ -113,10 +113,7 @@ def _applied(expr: Apply, args: list[ir.Expr], dtype: str) -> ir.Expr:
 
 def _select(condition: ir.Expr, yes: ir.Expr, no: ir.Expr, dtype: str) -> ir.Expr:
     if is_vector(condition):
-        wide_type = f"{dtype}x{condition.dtype.split('x')[1]}"
-        if not is_vector(yes) and not is_vector(no):
-            yes = ir.Call("vfull", (yes, ir.Const(int(condition.dtype.split("x")[1]))), wide_type)
-        return ir.Call("vselect", (condition, yes, no), wide_type)
+        return ir.Call("vselect", (condition, yes, no), f"{dtype}x{condition.dtype.split('x')[1]}")
     wide = next((branch for branch in (yes, no) if is_vector(branch)), None)
     if wide is not None:
         lanes = ir.Const(int(wide.dtype.split("x")[1]))
