@@ -67,7 +67,7 @@ def magnitude(model: nn.Module, sparsity: float, scope: str = "global") -> Patte
         masks = {name: Unstructured().keep(size, sparsity) for name, size in sizes.items()}
     else:
         kept = Unstructured().keep(torch.cat([size.ravel() for size in sizes.values()]), sparsity)
-        pieces = kept.split([size.numel() for size in sizes.values()])
+        pieces = torch.split(kept, [size.numel() for size in sizes.values()])
         masks = {name: piece.view_as(sizes[name]) for name, piece in zip(sizes, pieces, strict=True)}
     empty = [name for name, mask in masks.items() if not bool(mask.any())]
     if empty:
