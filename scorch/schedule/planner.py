@@ -196,7 +196,8 @@ def _converted(problem: Problem, order: tuple[str, ...]) -> dict[str, Format]:
         format = formats[access.tensor]
         if format.is_unique and format.is_ordered:
             continue
-        if _merged(problem, access, formats) or not (format.is_unique or problem.is_linear):
+        in_parts = problem.is_linear and problem.fills[access.tensor] == 0
+        if _merged(problem, access, formats) or not (format.is_unique or in_parts):
             formats[access.tensor] = format.sorted
     return formats
 
@@ -408,6 +409,7 @@ def _plan(problem: Problem, best: _Candidate, alternatives: tuple[Alternative, .
         unrolling(problem, best.tile[1], str(last), layout.formats) if best.tile and last not in target else 1,
         positions_beside(problem, layout.order, best.tile[0], layout.formats, assembly) if best.tile else 1,
         position_tile(problem, str(last), layout.formats) if gathers else None,
+        fills=problem.fills,
     )
     choices = {
         v: found for n, v in enumerate(layout.order) if (found := searched(problem, layout.order, n, layout.formats))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from scorch.schedule import lanes, partition, planner, tile
 from scorch.schedule.machine import AVX2, AVX512
 
 CANDIDATES = planner._candidates
+IN_ORDERS = planner._in_orders
 MAKE_PLAN = planner._plan
 COMPILE = jit.compile_kernel
 
@@ -62,7 +64,17 @@ class Chooser:
         return bool(self.rng.random() < 0.5)
 
     def candidate(self, problem: Any) -> list[Any]:
-        found = list(CANDIDATES(problem))
+        """A random candidate of a random loop order: pricing those of all orders would be most of the time."""
+        if len(problem.statement.indices) > planner.FEW_INDICES:
+            return self.one_of(CANDIDATES(problem))
+        orders = list(permutations(problem.statement.indices))
+        for place in self.rng.permutation(len(orders)):
+            if found := self.one_of(IN_ORDERS(problem, iter([orders[place]]))):
+                return found
+        return []
+
+    def one_of(self, candidates: Iterable[Any]) -> list[Any]:
+        found = list(candidates)
         return [found[self.rng.integers(len(found))]] if found else []
 
     def plan(self, *arguments: Any) -> Plan:
