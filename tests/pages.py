@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -13,10 +14,19 @@ def read(page: str) -> str:
     return (DOCS / page).read_text(encoding="utf-8")
 
 
-def run_snippets(page: str) -> tuple[dict[str, object], int]:
-    """Run a page's snippets in one namespace: the names that they leave, and how many there are."""
+def run_snippets(
+    page: str, shown: Callable[[str, dict[str, object]], None] | None = None
+) -> tuple[dict[str, object], int]:
+    """Run a page's snippets in one namespace: the names that they leave, and how many there are.
+
+    `shown` is called for each block of text that the page shows, with the names of the snippets before it.
+    """
     names: dict[str, object] = {}
-    snippets = re.findall(r"```python\n(.*?)```", read(page), re.DOTALL)
-    for snippet in snippets:
-        exec(compile(snippet, page, "exec"), names)
-    return names, len(snippets)
+    count = 0
+    for kind, block in re.findall(r"```(python|text)\n(.*?)```", read(page), re.DOTALL):
+        if kind == "python":
+            exec(compile(block, page, "exec"), names)
+            count += 1
+        elif shown is not None:
+            shown(block, names)
+    return names, count

@@ -102,6 +102,14 @@ def test_gradients_of_index_notation(text: str, format: str) -> None:
     check(lambda A, x: scorch.compute(text, A=A, x=x), sparse((4, 4), format, 0.6), dense(4))
 
 
+def test_gradients_of_a_condition_between_two_numbers_in_simd_lanes() -> None:
+    # The derivative of relu is where(out > 0, 1, 0): neither branch has lanes.
+    A, x = sparse((3, 4), "csr"), dense(4, 19).requires_grad_()
+    mine = scorch.compute("T[i,j] += A[i,k] * x[k,j]; C[i,j] = relu(T[i,j] - 0.5)", A=A, x=x)
+    other = torch.relu(A.to_dense() @ x - 0.5)
+    torch.testing.assert_close(torch.autograd.grad(mine.sum(), x), torch.autograd.grad(other.sum(), x))
+
+
 def test_a_product_with_zeros_has_the_gradient_of_torch() -> None:
     x = torch.tensor([[0.0, 2.0, 3.0], [0.0, 0.0, 5.0], [1.0, 4.0, 2.0]], requires_grad=True)
     scorch.compute("y[i] *= X[i,k]", X=x).sum().backward()
