@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import scorch
+from tests.pages import run_snippets
 
-PAGE = Path(__file__).parents[1] / "docs" / "notation.md"
 LONGEST = 150  # lines of a function `body`
 
 
@@ -29,12 +29,21 @@ def bodies(source: str) -> Iterator[int]:
             yield node.end_lineno - node.lineno + 1
 
 
-def test_snippets_run_and_each_generated_body_is_short(sources: Path) -> None:
+def loops(text: str) -> list[str]:
+    """The lines of the loops of a printed plan, whatever the width of the machine's vectors."""
+    found = re.search(r"^  for .*?(?=\n\n|\Z)", text, re.DOTALL | re.MULTILINE)
+    assert found is not None
+    plain = re.sub(r"\d+ x \d+ lanes|\d+ stored positions|\d+ positions", "lanes", found[0])
+    return plain.rstrip().splitlines()
+
+
+def is_as_printed(block: str, names: dict[str, object]) -> None:
+    assert loops(block) == loops(str(names["e"]))
+
+
+def test_snippets_run_print_what_is_shown_and_have_short_bodies(sources: Path) -> None:
     scorch.engine.kept.programs.clear()
-    names: dict[str, object] = {}
-    snippets = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    for snippet in snippets:
-        exec(compile(snippet, PAGE.name, "exec"), names)
+    run_snippets("notation.md", is_as_printed)
     lengths = {path.name: list(bodies(path.read_text(encoding="utf-8"))) for path in sources.rglob("*.py")}
     assert len(lengths) > 20
     assert all(lengths.values())

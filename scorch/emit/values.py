@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from scorch.errors import UnsupportedError
 from scorch.formats import dtypes
 from scorch.ir import loops as ir
@@ -68,10 +70,12 @@ def value_of(expr: Expr, dtype: str, kind: Callable[[Access], Kind], read: Calla
         return _constant(True, dtype)  # a loop that gets here has met an entry
     rule = operator(expr.op)
     natural = argument_type(expr, tuple(kind_of(arg, kind) for arg in expr.args)).dtype
-    bits = rule.gives_bool or rule.name in ("and", "or")  # whose result may be wanted as a number
+    bits = natural == "bool" or rule.gives_bool or rule.name in ("and", "or")  # which may be wanted as a number
     inside = natural if bits or not _holds(dtype, natural) else dtype
     if expr.op == "where":
         condition = value_of(expr.args[0], "bool", kind, read)
+        if dtype in WRAPPING and all(isinstance(arg, Literal) for arg in expr.args[1:]):
+            inside = dtype  # plain Python's numbers do not wrap when they are converted
         yes, no = (value_of(arg, inside, kind, read) for arg in expr.args[1:])
         return as_dtype(_select(condition, yes, no, inside), dtype)
     args = [value_of(arg, inside, kind, read) for arg in expr.args]
@@ -79,7 +83,13 @@ def value_of(expr: Expr, dtype: str, kind: Callable[[Access], Kind], read: Calla
 
 
 def _constant(value: Any, dtype: str) -> ir.Const:
-    return ir.Const(int(value) if isinstance(value, bool) and dtype != "bool" else value, dtype)
+    whole = isinstance(value, int) and dtype != "bool"
+    return ir.Const(_wrapped(int(value), dtype) if whole else value, dtype)
+
+
+def _wrapped(value: int, dtype: str) -> int:
+    """A whole number as a number type holds it: -1 is 255 in uint8, as in torch."""
+    return int(np.asarray(value).astype(dtype)) if dtype in WRAPPING else value
 
 
 def _holds(dtype: str, other: str) -> bool:
@@ -103,10 +113,7 @@ def _applied(expr: Apply, args: list[ir.Expr], dtype: str) -> ir.Expr:
 
 def _select(condition: ir.Expr, yes: ir.Expr, no: ir.Expr, dtype: str) -> ir.Expr:
     if is_vector(condition):
-        if not is_vector(yes) and not is_vector(no):
-            width = int(condition.dtype.split("x")[1])
-            yes = ir.Call("vfull", (yes, ir.Const(width)), f"{dtype}x{width}")
-        return _vector(operator("where"), (condition, yes, no))
+        return ir.Call("vselect", (condition, yes, no), f"{dtype}x{condition.dtype.split('x')[1]}")
     wide = next((branch for branch in (yes, no) if is_vector(branch)), None)
     if wide is not None:
         lanes = ir.Const(int(wide.dtype.split("x")[1]))

@@ -20,12 +20,12 @@ from scorch.errors import UnsupportedError
 from scorch.formats import Format, Storage, csf, dtypes
 from scorch.formats.memory import bytes_text
 from scorch.formats.storage import Values, hold
-from scorch.ir.absence import absent_value
+from scorch.ir.absence import absent_value, contradiction
 from scorch.ir.canonical import canonical, canonical_run
 from scorch.ir.einsum import operand_names
 from scorch.ir.narrow import narrowed
 from scorch.ir.notation import Assign, Expr, Literal, accesses, check_extents
-from scorch.ir.reduction import with_absent_entries
+from scorch.ir.reduction import onto_mask, with_absent_entries
 from scorch.ir.statement import ABSENT, is_masked
 from scorch.runtime import threads
 from scorch.schedule import fuse
@@ -34,7 +34,7 @@ from scorch.schedule.problem import Operand
 __all__ = ["Filled", "Observer", "are_filled", "compute", "fused", "prepare_product"]
 
 Observer: TypeAlias = Callable[[tuple[Assign, ...], AnyProgram, Sequence[Storage]], None]
-Evaluate: TypeAlias = "Callable[[Assign, Sequence[Storage], Format | None, str | None], Result]"
+Evaluate: TypeAlias = "Callable[[Assign, Sequence[Storage], Format | None, str | None, str | None], Result]"
 
 
 def compute(
@@ -88,9 +88,9 @@ def fused(
     for count in fuse.runs(statements):
         renamed, tensors = canonical_run(statements[:count])
         storages = [known[name] for name in tensors]
-        if not all(map(_is_readable, storages)):
-            continue
         end = (wanted, dtype) if count == len(statements) else (None, None)
+        if not all(map(_is_readable, storages)) or not (end[0] is None or reorder.is_plain(end[0])):
+            continue
         key = (renamed, tuple([storage.key for storage in storages]), *end, settings())
         program = find(key)
         if program is None:
@@ -174,9 +174,34 @@ class _Step:
         renamed, tensors = canonical(statement)
         storages = [self.known[name] for name in tensors]
         dtype = dtype or result_type(renamed, storages)
+        renamed, wanted, onto = _onto_mask(renamed, storages, wanted)
         if self.observe is not None:
-            self.observe((statement,), prepare(renamed, storages, wanted, dtype), storages)
-        return self.evaluate(renamed, storages, wanted, dtype)
+            self.observe((statement,), prepare(renamed, storages, wanted, dtype, onto), storages)
+        return self.evaluate(renamed, storages, wanted, dtype, onto)
+
+
+def _onto_mask(
+    statement: Assign, storages: Sequence[Storage], wanted: Format | None
+) -> tuple[Assign, Format | None, str | None]:
+    """A masked sum as one over entries of its terms, with its format and the operand whose pattern it takes, if any.
+
+    Otherwise a sum of nothing, which is 0 under the mask, would take visits to all places of the mask for each index
+    that is summed over.
+    """
+    names = operand_names(len(storages))
+    formats = {name: s.pattern.format for name, s in zip(names, storages, strict=False)}
+    fills = {name: s.fill for name, s in zip(names, storages, strict=False) if not s.pattern.format.is_dense}
+    found = onto_mask(statement, fills)
+    if found is None or not all(map(reorder.is_plain, formats.values())):
+        return statement, wanted, None
+    over_entries, mask = found
+    if wanted is not None and wanted.is_dense:
+        return over_entries, wanted, None
+    format = formats[mask.tensor]
+    own = format.permuted(tuple(mask.indices.index(v) for v in statement.target.indices))
+    if wanted not in (None, own) or not (format.is_unique and format.is_ordered):
+        return statement, wanted, None
+    return over_entries, own, mask.tensor
 
 
 @lru_cache(maxsize=4096)
@@ -194,6 +219,12 @@ def _expanded(
     """
     extents = check_extents(statement, {name: shape for name, shape, _ in facts})
     fills = {name: fill for name, _, fill in facts if fill is not None}
+    doubtful = contradiction(statement.expr, fills)
+    if doubtful is not None:
+        raise UnsupportedError(
+            f"{doubtful} is an infinity where one operand has no entry and its opposite where another has none, so "
+            "that neither decides where both lack one; make one of them dense, with to_dense()"
+        )
     if refuses:
         _refuse_filling(statement, fills, extents)
     return with_absent_entries(statement, fills, extents)

@@ -15,7 +15,7 @@ from scorch.ir.notation import Access, Apply, Expr, Literal, accesses
 from scorch.ir.operators import evaluate, operator
 from scorch.ir.statement import ABSENT
 
-__all__ = ["absent_value", "annihilates", "guarded", "is_same", "points_of", "without"]
+__all__ = ["absent_value", "annihilates", "contradiction", "guarded", "is_same", "points_of", "without"]
 
 INF = float("inf")
 _BOUNDS: dict[str, tuple[float, ...]] = {"add": (INF, -INF), "sub": (INF, -INF), "max": (INF,), "min": (-INF,)}
@@ -70,12 +70,15 @@ def _choice(args: list[tuple[Expr, bool]]) -> tuple[Expr, bool]:
     if known and isinstance(condition, Literal):
         chosen = yes if condition.value else no
         return chosen[0], chosen[1] or isinstance(chosen[0], Literal)
-    if yes[1] and no[1] and is_same(yes[0], no[0]):
-        return yes
+    constants = isinstance(yes[0], Literal) and isinstance(no[0], Literal)
+    if constants and (yes[1] or no[1]) and is_same(yes[0], no[0]):
+        return yes[0], True  # also where the notation gives one of them: where(c, A[i], 0) without A[i]
     return Apply("where", (condition, yes[0], no[0])), False
 
 
 def _applied(op: str, args: list[tuple[Expr, bool]]) -> tuple[Expr, bool]:
+    if any(constant and arg == ABSENT for arg, constant in args):
+        return ABSENT, True  # no value, whatever the others are
     for place, (arg, constant) in enumerate(args):
         if constant and isinstance(arg, Literal) and annihilates(op, place, arg.value):
             negated = op == "sub" and place == 1 and arg != ABSENT
@@ -121,6 +124,26 @@ def absent_value(expr: Expr, fills: Mapping[str, Any]) -> Literal | None:
     gone = {a: Literal(fills[a.tensor]) for a in accesses(expr) if a.tensor in fills}
     value, constant = without(expr, gone)
     return value if constant and isinstance(value, Literal) else None
+
+
+def contradiction(expr: Expr, fills: Mapping[str, Any]) -> Expr | None:
+    """A sum or difference that absent entries of one argument make infinite, and those of another minus infinite.
+
+    >>> a, b = Access("A", ("i",)), Access("B", ("i",))
+    >>> print(contradiction(Apply("sub", (a, b)), {"A": INF, "B": INF}))
+    A[i] - B[i]
+    >>> contradiction(Apply("add", (a, b)), {"A": INF, "B": INF}) is None
+    True
+    """
+    if not isinstance(expr, Apply):
+        return None
+    if expr.op in ("add", "sub"):
+        values = [absent_value(arg, fills) for arg in expr.args]
+        signs = [-1 if expr.op == "sub" and place else 1 for place in range(len(values))]
+        decided = {sign * v.value for sign, v in zip(signs, values, strict=True) if v and v.value in (INF, -INF)}
+        if len(decided) > 1:
+            return expr
+    return next((found for arg in expr.args if (found := contradiction(arg, fills)) is not None), None)
 
 
 def points_of(expr: Expr, walkers: Iterable[Access], fills: Mapping[str, Any]) -> list[tuple[frozenset[Access], Expr]]:

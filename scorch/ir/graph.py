@@ -56,7 +56,7 @@ class IterationGraph:
 
 def level_indices(access: Access, format: Format) -> tuple[str, ...]:
     """The index of each level of an access, outermost first."""
-    return tuple(access.indices[d] for d in format.order)
+    return tuple([access.indices[d] for d in format.order])
 
 
 def walks(access: Access, index: str, format: Format) -> bool:

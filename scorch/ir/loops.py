@@ -7,7 +7,7 @@ conversion is explicit: Numba and plain Python disagree on mixed widths, so `ver
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from scorch.errors import ScheduleError
@@ -265,8 +265,8 @@ def variables(body: Iterable[Stmt]) -> set[str]:
             found.add(node.name)
         elif isinstance(node, tuple):
             stack.extend(node)
-        elif is_dataclass(node):
-            stack.extend(getattr(node, part.name) for part in fields(node))
+        else:  # the fields of a node; names and numbers have none
+            stack.extend(getattr(node, part) for part in getattr(node, "__match_args__", ()))
     return found
 
 

@@ -131,7 +131,8 @@ _TABLE = (
     # --- of one argument ---
     _unary("neg", "-1", scalar="-{0}", vector="vneg"),
     _unary("abs", "sign(a)", scalar="abs({0})", vector="vabs"),
-    _unary("sign", "0"),
+    # 0 of NaN, as torch.sign
+    _unary("sign", "0", scalar="({t}({0} > 0) - {t}({0} < 0))"),
     _unary("square", "2 * a"),
     _unary("relu", "where(a > 0, 1, 0)", scalar="np.maximum({0}, {t}(0))", vector="vmax"),  # with 0
     _unary("floor", "0", rounds=True),

@@ -12,14 +12,15 @@ from __future__ import annotations
 import cmath
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from scorch.ir.absence import absent_value
-from scorch.ir.notation import Access, Apply, Assign, Expr, Literal
+from scorch.ir.notation import Access, Apply, Assign, Expr, Literal, accesses
 from scorch.ir.operators import operator
 from scorch.ir.statement import ABSENT
 
-__all__ = ["with_absent_entries"]
+__all__ = ["onto_mask", "with_absent_entries"]
 
 
 def with_absent_entries(statement: Assign, fills: Mapping[str, Any], extents: Mapping[str, int]) -> tuple[Assign, ...]:
@@ -34,20 +35,57 @@ def with_absent_entries(statement: Assign, fills: Mapping[str, Any], extents: Ma
     C.count[i] += where(stored(A[i,k]), 1, 0)
     C[i] = where(C.count[i] < 5, max(C.met[i], 0), C.met[i])
     """
-    if not statement.reduced:
+    if not (statement.reduced or statement.equal):  # a diagonal has one place of a dimension, stored or not
         return (statement,)
     value = absent_value(statement.expr, fills)
-    if value is None or value == ABSENT or value.value == operator(statement.reduce).identity:
+    if value == ABSENT:
+        return (_over_mask(statement, fills),)
+    if value is None or value.value == operator(statement.reduce).identity:
         return (statement,)
     target, name = statement.target, statement.target.tensor
     met, count = Access(f"{name}.met", target.indices), Access(f"{name}.count", target.indices)
     places = math.prod(extents[v] for v in statement.reduced)
-    counted = Apply("where", (Apply("stored", (statement.expr,)), Literal(1), Literal(0)))
+    entry = Apply("stored", (statement.expr,))
+    counted = Apply("where", (entry, Literal(1), Literal(0)))
+    visited = statement.expr if statement.reduced else Apply("where", (entry, statement.expr, ABSENT))
     return (
-        Assign(met, statement.expr, statement.reduce, statement.equal),
+        Assign(met, visited, statement.reduce, statement.equal),
         Assign(count, counted, "add", statement.equal),
         Assign(target, _completed(statement.reduce, met, count, value, places)),
     )
+
+
+def onto_mask(statement: Assign, fills: Mapping[str, Any]) -> tuple[Assign, Access] | None:
+    """A sum under one mask of its target's places as a sum over the entries of its terms alone, with that mask, whose
+    pattern the result is to have; None for any other statement, or one whose terms are not 0 where nothing is stored.
+
+    >>> m, a, b = Access("M", ("i", "j")), Access("A", ("i", "k")), Access("B", ("k", "j"))
+    >>> product = Apply("where", (Apply("stored", (m,)), Apply("mul", (a, b)), ABSENT))
+    >>> print(*onto_mask(Assign(Access("C", ("i", "j")), product), {"M": 0, "A": 0, "B": 0}), sep="; ")
+    C[i,j] += where(stored(M[i,j]), A[i,k] * B[k,j], 0); M[i,j]
+    """
+    if not statement.reduced or statement.equal or statement.finish is not None or statement.reduce != "add":
+        return None
+    match statement.expr:
+        case Apply("where", (Apply("stored", (Access() as mask,)) as there, terms, no)) if no == ABSENT:
+            own = sorted(mask.indices) == sorted(statement.target.indices) and mask not in accesses(terms)
+            if own and mask.tensor in fills and absent_value(terms, fills) == Literal(0):
+                return replace(statement, expr=Apply("where", (there, terms, Literal(0)))), mask
+    return None
+
+
+def _over_mask(statement: Assign, fills: Mapping[str, Any]) -> Assign:
+    """The statement such that loops come to every place where its masked operands have a value, if it is not the
+    identity there where the others have no entry."""
+    masked = [a for a in statement.accesses if a.tensor in fills and fills[a.tensor] == ABSENT.value]
+    others = {name: fill for name, fill in fills.items() if fill != ABSENT.value}
+    value = absent_value(statement.expr, others) if masked else None
+    if value in (None, ABSENT) or value.value == operator(statement.reduce).identity:
+        return statement
+    there = Apply("stored", (masked[0],))
+    for access in masked[1:]:
+        there = Apply("and", (there, Apply("stored", (access,))))
+    return replace(statement, expr=Apply("where", (there, statement.expr, ABSENT)))
 
 
 def _completed(reduce: str, met: Access, count: Access, value: Literal, places: int) -> Expr:

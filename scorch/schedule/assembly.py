@@ -127,10 +127,11 @@ def _gaps(problem: Problem, path: tuple[str, ...], wanted: Format, formats: dict
 
 def _owned(problem: Problem, order: tuple[str, ...], formats: dict[str, Format]) -> bool:
     """Whether each place of a dense result is written just once: reductions are inside, no result index is walked
-    sparsely."""
+    sparsely. A factor that leaves a reduction may be all that loops over result indices walk."""
     if not _reduces_inside(problem, order) or problem.statement.equal or problem.filters:
         return False
-    return problem.absent is None or not any(
+    every_place = problem.absent is None and not problem.statement.reduced
+    return every_place or not any(
         walks(a, v, formats[a.tensor]) for a in problem.accesses for v in problem.statement.target.indices
     )
 

@@ -3,10 +3,12 @@ tile."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-from scorch.ir.absence import guarded
-from scorch.ir.notation import REDUCED, Access, Apply, Assign, Expr, accesses, substitute
+from scorch.ir.absence import absent_value, guarded
+from scorch.ir.notation import REDUCED, Access, Apply, Assign, Expr, Literal, accesses, substitute
 from scorch.ir.operators import operator
 from scorch.ir.plan import Compute, Loop, Stmt, Tile, Where, Workspace
 from scorch.ir.statement import ABSENT
@@ -33,8 +35,9 @@ class Nest:
     spread: bool = False  # tiles outermost, so that threads can share them
     unroll: int = 1  # the innermost reduction, under a tile
     beside: int = 1  # positions of the innermost result loop that share the reduction over a tile
-    lanes: int = 0  # of the innermost reduction, taken over stored positions
+    along: Tile | None = None  # lanes of the innermost reduction, taken over stored positions
     register: str = "acc"  # the name of the accumulator
+    fills: Mapping[str, Any] = field(default_factory=dict)  # of the sparse operands
 
 
 def build_nest(nest: Nest) -> Stmt:
@@ -86,7 +89,7 @@ def _reduced(nest: Nest, inner: tuple[str, ...], target: Access, revisits: bool)
     along = (tile[0],) if tile and tile[0] in target.indices else ()
     order = inner if tile is None or along else (*inner, tile[0])
     reduce = nest.statement.reduce
-    constant, varying = _factor(nest.statement.expr, frozenset(order), reduce)
+    constant, varying = _factor(nest.statement.expr, frozenset(order), reduce, nest.fills)
     register = Workspace(nest.register, along, "register", nest.dtype, reduce)
     made = Access(nest.register, along)
     producer = _producer(nest, order, varying, register, 0)
@@ -103,9 +106,9 @@ def _producer(nest: Nest, order: tuple[str, ...], expr: Expr, register: Workspac
     made = Access(register.name, register.indices)
     index, rest = order[0], order[1:]
     tile = nest.tile[1] if nest.tile and nest.tile[0] == index else None
-    if nest.lanes and not rest:
-        tile = Tile(nest.lanes, 1, positions=True)
-    constant, varying = _factor(expr, frozenset(rest), register.reduce) if rest else ((), expr)
+    if nest.along and not rest:
+        tile = nest.along
+    constant, varying = _factor(expr, frozenset(rest), register.reduce, nest.fills) if rest else ((), expr)
     heavy = [factor for factor in constant if _is_work(factor, index, nest)]
     if rest and heavy:
         inner = Workspace(f"{register.name}_{rest[0]}", register.indices, "register", register.dtype, register.reduce)
@@ -124,14 +127,16 @@ def _is_work(factor: Expr, index: str, nest: Nest) -> bool:
     return any(index in a.indices and (tiled is None or tiled in a.indices) for a in accesses(factor))
 
 
-def _factor(expr: Expr, inside: frozenset[str], reduce: str) -> tuple[tuple[Expr, ...], Expr]:
+def _factor(expr: Expr, inside: frozenset[str], reduce: str, fills: Mapping[str, Any]) -> tuple[tuple[Expr, ...], Expr]:
     """Factors without an index of `inside`, and the rest, where the product distributes over the reduction.
+
+    Loops visit what is left only where it has entries, so that it has to be 0 where it has none.
 
     A product behind a condition that loops over entries settle is a product: where it has no value, it has none.
     """
     match expr:
         case Apply("where", (condition, value, no)) if no == ABSENT and guarded(expr)[0] is None:
-            factors, left = _factor(value, inside, reduce)
+            factors, left = _factor(value, inside, reduce, fills)
             return factors, Apply("where", (condition, left, no))
     if reduce != "add" or not isinstance(expr, Apply) or expr.op != "mul":
         return (), expr
@@ -139,7 +144,8 @@ def _factor(expr: Expr, inside: frozenset[str], reduce: str) -> tuple[tuple[Expr
     varying = tuple(f for f in expr.args if f not in constant)
     if not varying:
         return (), expr
-    return constant, varying[0] if len(varying) == 1 else Apply("mul", varying)
+    left = varying[0] if len(varying) == 1 else Apply("mul", varying)
+    return (constant, left) if absent_value(left, fills) in (None, ABSENT, Literal(0)) else ((), expr)
 
 
 def _times(constant: tuple[Expr, ...], value: Expr) -> Expr:

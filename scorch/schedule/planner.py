@@ -15,11 +15,12 @@ from scorch.ir.plan import Alternative, Assembly, Kernel, Partition, Plan, Tenso
 from scorch.schedule.assembly import Writing, choose_assembly
 from scorch.schedule.cost import bound_cost, conversion_cost, count_cost, nest_cost, scatter_cost
 from scorch.schedule.gallop import gallop, searched, told
+from scorch.schedule.lanes import position_tile
 from scorch.schedule.nest import Nest, build_nest
 from scorch.schedule.partition import SERIAL_BELOW, choose_partition
 from scorch.schedule.problem import Problem, appended_bits
 from scorch.schedule.result import candidate_formats
-from scorch.schedule.tile import can_tile, choose_tile, position_lanes, positions_beside, unrolling
+from scorch.schedule.tile import can_tile, choose_tile, positions_beside, unrolling
 
 __all__ = ["alternatives", "schedule"]
 
@@ -195,7 +196,8 @@ def _converted(problem: Problem, order: tuple[str, ...]) -> dict[str, Format]:
         format = formats[access.tensor]
         if format.is_unique and format.is_ordered:
             continue
-        if _merged(problem, access, formats) or not (format.is_unique or problem.is_linear):
+        in_parts = problem.is_linear and problem.fills[access.tensor] == 0
+        if _merged(problem, access, formats) or not (format.is_unique or in_parts):
             formats[access.tensor] = format.sorted
     return formats
 
@@ -406,7 +408,8 @@ def _plan(problem: Problem, best: _Candidate, alternatives: tuple[Alternative, .
         layout.spread,
         unrolling(problem, best.tile[1], str(last), layout.formats) if best.tile and last not in target else 1,
         positions_beside(problem, layout.order, best.tile[0], layout.formats, assembly) if best.tile else 1,
-        position_lanes(problem, str(last), layout.formats) if gathers else 0,
+        position_tile(problem, str(last), layout.formats) if gathers else None,
+        fills=problem.fills,
     )
     choices = {
         v: found for n, v in enumerate(layout.order) if (found := searched(problem, layout.order, n, layout.formats))

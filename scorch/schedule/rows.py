@@ -304,7 +304,17 @@ def _nest(group: _Group, problem: Problem) -> Stmt | None:
         if not reduced and walker is not None:
             unroll = in_flight(tile, _row_mean(group, walker))
     shape = (tiled, tile) if tiled and tile else None
-    how = Nest(statement, order, problem.dtype, shape, unroll=unroll, beside=beside, lanes=lanes, register=register)
+    how = Nest(
+        statement,
+        order,
+        problem.dtype,
+        shape,
+        unroll=unroll,
+        beside=beside,
+        along=Tile(lanes, 1, positions=True) if lanes else None,
+        register=register,
+        fills=problem.fills,
+    )
     return build_nest(how)
 
 

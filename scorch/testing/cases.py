@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
@@ -31,11 +32,15 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class Case:
-    """Statements, the operands that they read, and the format that is asked for; None leaves it to the schedule."""
+    """Statements, the operands that they read, and the format that is asked for; None leaves it to the schedule.
+
+    `extents` are those of all indices if computed coordinates alone don't tell them, else empty.
+    """
 
     statements: tuple[Raw, ...]
     operands: tuple[tuple[str, Operand], ...]
     out_format: Format | None = None
+    extents: tuple[tuple[str, int], ...] = ()
 
     @property
     def text(self) -> str:
@@ -47,13 +52,16 @@ class Case:
 
         AssertionError if they don't agree, or if Scorch's result is not well formed.
         """
-        tensors = {name: operand.make() for name, operand in self.operands}
+        tensors = self._made()
         before = {name: x.values.clone() for name, x in tensors.items()}
         try:
-            result = compute(self.text, out_format=self.out_format, extents=None, **tensors)
+            extents = dict(self.extents) or None
+            result = compute(self.text, out_format=self.out_format, extents=extents, **self._given(tensors))
         except ScorchError as error:
             return f"{type(error).__name__}: {error}"
-        expected = reference(normalise(parse_statements(self.text)), tensors)
+        written = parse_statements(self.text)
+        views = tuple(view for raw in written for view in raw.views)
+        expected = reference(normalise(written), tensors, views, self._all_extents(tensors))
         found = result.validate().to_dense() if isinstance(result, Tensor) else result
         assert found.shape == expected.value.shape, f"shape {tuple(found.shape)}, not {tuple(expected.value.shape)}"
         assert found.dtype == expected.value.dtype, f"{found.dtype}, not {expected.value.dtype}"
@@ -63,6 +71,30 @@ class Case:
         for name, x in tensors.items():
             assert torch.equal(x.values.nan_to_num(), before[name].nan_to_num()), f"operand {name} was changed"
         return None
+
+    def _made(self) -> dict[str, Tensor]:
+        """The operands; those that differ in their variant alone share a pattern."""
+        patterns: dict[Operand, Tensor] = {}
+        found: dict[str, Tensor] = {}
+        for name, operand in self.operands:
+            made = operand.make()
+            first = patterns.setdefault(replace(operand, variant=0), made)
+            found[name] = made if first is made or made.format.is_dense else first.with_values(made.values)
+        return found
+
+    def _all_extents(self, tensors: Mapping[str, Tensor]) -> dict[str, int]:
+        """The extent of each index: what is given, and what operands that are indexed by names tell."""
+        found = dict(self.extents)
+        for raw in self.statements:
+            for access in accesses(raw.expr):
+                if access.tensor in tensors:
+                    found.update(zip(access.indices, tensors[access.tensor].shape, strict=True))
+        return found
+
+    def _given(self, tensors: dict[str, Tensor]) -> dict[str, Tensor | torch.Tensor]:
+        """The operands as they are given: some of the dense ones as torch has them."""
+        as_torch = [name for name, operand in self.operands if tensors[name].format.is_dense and operand.seed % 2]
+        return {name: x.to_dense() if name in as_torch else x for name, x in tensors.items()}
 
     def _check_format(self, result: torch.Tensor | Tensor) -> None:
         if self.out_format is None:
@@ -75,6 +107,7 @@ class Case:
 
     def __str__(self) -> str:
         lines = [f"  {self.text}  ->  {self.out_format or 'any format'}"]
+        lines += [f"  extents {dict(self.extents)}"] * bool(self.extents)
         return "\n".join([*lines, *(f"  {name}: {operand}" for name, operand in self.operands)])
 
 
@@ -87,22 +120,52 @@ def random_case(rng: Random) -> Case:
     kind = rng.choice(("float", "float", "float", "int", "bool", "complex"))
     words = Vocabulary(rng, kind)
     statements = random_statements(words)
-    read = {access.tensor for raw in statements for access in accesses(raw.expr)}
+    read = tensors_of(statements)
     dtype, mixed = rng.choice(_TYPES[kind]), rng.random() < 0.3
     filled, special = rng.random() < 0.15, kind == "float" and rng.random() < 0.05
-    operands = []
+    operands: list[tuple[str, Operand]] = []
     for name, shape in words.shapes.items():
         if name not in read:
+            continue
+        if name in words.below:
+            operands.append((name, _coordinates(rng, shape, words.below[name])))
+            continue
+        alike = [x for _, x in operands if x.shape == shape and x.below is None and not x.format.is_dense]
+        if alike and rng.random() < 0.2:
+            operands.append((name, replace(rng.choice(alike), variant=rng.randrange(1, 9))))
             continue
         operand = _operand(rng, shape, rng.choice(_TYPES[kind]) if mixed else dtype)
         if filled and kind in ("float", "int") and rng.random() < 0.6 and not operand.format.is_dense:
             operand = replace(operand, fill=rng.choice((1, 2, float("inf") if kind == "float" else 3)))
         operands.append((name, replace(operand, special=special)))
-    rank = len(statements[-1].target.indices)
-    wanted = rng.choice((None, "dense", "dense", random_format(rng, rank)))
-    return Case(statements, tuple(operands), resolve(wanted, rank) if wanted is not None else None)
+    shape = tuple(words.extents[v] for v in statements[-1].target.indices)
+    wanted = rng.choice((None, "dense", "dense", random_format(rng, len(shape), shape)))
+    out_format = resolve(wanted, len(shape)) if wanted is not None else None
+    return Case(statements, tuple(operands), out_format, _extents(rng, statements, words.extents))
+
+
+def tensors_of(statements: Sequence[Raw]) -> set[str]:
+    """The names of all tensors that statements read, those behind views among them."""
+    return {name for raw in statements for access in accesses(raw.expr) for name in raw.sources(access)}
+
+
+def _extents(rng: Random, statements: Sequence[Raw], extents: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    """The extents to give: all of them, or none if every index stands in a tensor that tells it."""
+    told = [{v for a in accesses(raw.expr) if raw.sources(a) == (a.tensor,) for v in a.indices} for raw in statements]
+    known = all(raw.indices <= mine for raw, mine in zip(statements, told, strict=True) if raw.views)
+    if known and (rng.random() < 0.8 or not any(raw.views for raw in statements)):
+        return ()
+    return tuple((v, extents[v]) for v in sorted(frozenset[str]().union(*(raw.indices for raw in statements))))
+
+
+def _coordinates(rng: Random, shape: tuple[int, ...], below: int) -> Operand:
+    """A tensor of coordinates."""
+    dtype = rng.choice(("int64", "int32", "uint8"))
+    return Operand(shape, random_format(rng, len(shape)), dtype, seed=rng.randrange(2**16), below=below)
 
 
 def _operand(rng: Random, shape: tuple[int, ...], dtype: str) -> Operand:
     density = rng.choice((0.4, 0.4, 0.2, 0.9, 0.0, 1.0))
-    return Operand(shape, random_format(rng, len(shape)), dtype, density=density, seed=rng.randrange(2**16))
+    format = random_format(rng, len(shape), shape)
+    sliced = not format.blocks and rng.random() < 0.08
+    return Operand(shape, format, dtype, density=density, seed=rng.randrange(2**16), sliced=sliced)

@@ -8,6 +8,7 @@ from random import Random
 
 from scorch.ir.notation import Access, Apply, Expr, Literal, accesses
 from scorch.ir.statement import ABSENT, Raw, apply
+from scorch.ir.views import Affine, Place, View
 
 __all__ = ["Vocabulary", "random_statements"]
 
@@ -24,32 +25,67 @@ _EXTENTS = (3, 4, 2, 5, 1, 0)
 class Vocabulary:
     """What the statements of one case are made of: indices and their extents, tensors and their indices.
 
-    `kind` is the least number type that holds every operand: "bool", "int", "float" or "complex".
+    `kind` is the least number type that holds every operand: "bool", "int", "float" or "complex". `views` are what is
+    read at computed coordinates, by their text; `below` has the tensors that hold coordinates, with the end of those.
     """
 
     rng: Random
     kind: str
     extents: dict[str, int] = field(default_factory=dict)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    temporaries: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    views: dict[str, View] = field(default_factory=dict)
+    below: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         usual = self.rng.random() < 0.9
         self.extents = {v: self.rng.choice(_EXTENTS[:4] if usual else _EXTENTS) for v in "ijkl"}
 
     def access(self, scope: Sequence[str]) -> Access:
-        """A tensor over some of the indices: a new one, one that is read elsewhere, or a temporary."""
+        """A tensor over some of the indices, a new one or one that is read elsewhere; now and then a view."""
+        if self.rng.random() < 0.06 and len(scope):
+            return self.view(scope)
         indices = self.rng.sample(scope, self.rng.randint(0 if self.rng.random() < 0.2 else 1, len(scope)))
         if indices and len(indices) < 3 and self.rng.random() < 0.1:
             indices.append(self.rng.choice(indices))
         shape = tuple(self.extents[v] for v in indices)
-        known = [name for name, other in self.shapes.items() if other == shape]
+        known = [name for name, other in self.shapes.items() if other == shape and name not in self.below]
         if known and self.rng.random() < 0.4:
             return Access(self.rng.choice(known), tuple(indices))
+        return Access(self.named(shape), tuple(indices))
+
+    def named(self, shape: tuple[int, ...]) -> str:
+        """The name of a new tensor."""
         count = len(self.shapes)
         name = _NAMES[count] if count < len(_NAMES) else f"A{count}"
         self.shapes[name] = shape
-        return Access(name, tuple(indices))
+        return name
+
+    def view(self, scope: Sequence[str]) -> Access:
+        """A new tensor at computed coordinates, some of which may lie outside of it."""
+        made = [self.place(scope) for _ in range(self.rng.choice((1, 1, 2)))]
+        view = View(self.named(tuple(size for _, size in made)), tuple(place for place, _ in made))
+        if view.is_plain:
+            return Access(view.tensor, tuple(v for place in view.places for v in place.indices))
+        self.views[str(view)] = view
+        return view.access
+
+    def place(self, scope: Sequence[str]) -> tuple[Place, int]:
+        """Where a dimension is read, and its extent."""
+        indices = self.rng.sample(scope, min(len(scope), self.rng.choice((1, 1, 2))))
+        roll = self.rng.random()
+        if roll < 0.25:
+            size = self.rng.randint(1, 5)
+            name = self.named(tuple(self.extents[v] for v in indices))
+            self.below[name] = size
+            return Access(name, tuple(indices)), size
+        if roll < 0.4:
+            return Affine.of(indices[0]), self.extents[indices[0]]
+        place = Affine((), self.rng.choice((0, 0, 1, -1, 2)))
+        for v in indices:
+            place = self.rng.choice((1, 1, 2, -1)) * Affine.of(v) + place
+        if place.is_plain:
+            return place, self.extents[indices[0]]
+        return place, max(1, place.range(self.extents)[1] + self.rng.choice((1, 1, 2, 0)))
 
     def value(self, scope: Sequence[str], depth: int) -> Expr:
         """An expression over some of the indices, operators nested at most so deep."""
@@ -151,4 +187,6 @@ def _statement(name: str, expr: Expr, words: Vocabulary) -> Raw:
     kept = words.rng.sample(used, words.rng.randint(max(0, min(1, len(used) - 1)), min(3, len(used))))
     reduces = len(kept) < len(used) and words.rng.random() < 0.5
     ops = ("or", "and") if words.kind == "bool" else ("add", "mul") if words.kind == "complex" else _REDUCTIONS
-    return Raw(Access(name, tuple(kept)), words.rng.choice(ops) if reduces else None, expr)
+    read = dict.fromkeys(access.tensor for access in accesses(expr))
+    views = tuple(words.views[each] for each in read if each in words.views)
+    return Raw(Access(name, tuple(kept)), words.rng.choice(ops) if reduces else None, expr, views=views)

@@ -48,7 +48,8 @@ _FUNCTIONS: dict[str, Callable[..., torch.Tensor]] = {
     "mod": _on_tensors(torch.remainder),
     "pow": _on_tensors(torch.pow),
     **{name: _on_tensors(getattr(torch, name)) for name in ("eq", "ne", "lt", "le", "gt", "ge")},
-    "relu": lambda x: torch.clamp(x, min=0),
+    "relu": lambda x: x if x.dtype == torch.bool else torch.clamp(x, min=0),
+    "abs": lambda x: x if x.dtype == torch.bool else torch.abs(x),
     "not": torch.logical_not,
     **{name: _rounded(getattr(torch, name)) for name in ("floor", "ceil", "trunc", "round")},
 }

@@ -17,8 +17,10 @@ from scorch.formats import dtypes
 from scorch.ir.notation import Access, Assign, Expr, Literal
 from scorch.ir.operators import identity
 from scorch.ir.statement import ABSENT, is_masked
+from scorch.ir.views import Affine, Place, View
 from scorch.tensor import Tensor
 from scorch.testing.functions import annihilated, applied, common
+from scorch.testing.tensors import as_dense
 
 __all__ = ["Expected", "Grid", "reference"]
 
@@ -64,12 +66,17 @@ class Expected:
     tolerance: float
 
 
-def reference(statements: Sequence[Assign], operands: Mapping[str, Tensor]) -> Expected:
-    """The result of normalised statements over tensors.
+def reference(
+    statements: Sequence[Assign],
+    operands: Mapping[str, Tensor],
+    views: Sequence[View] = (),
+    extents: Mapping[str, int] | None = None,
+) -> Expected:
+    """The result of normalised statements over tensors, and over views of them for whose indices `extents` is given.
 
     A place is not certain where number types of another precision give something else, so that rounding or an overflow
-    between decides, nor where the result depends on whether a temporary stores some place, which is the schedule's to
-    choose.
+    between decides, nor where an operand's infinities make a NaN, nor where the result depends on whether a temporary
+    stores some place, which is the schedule's to choose.
 
     >>> import scorch
     >>> from scorch.ir.normalise import normalise
@@ -79,13 +86,19 @@ def reference(statements: Sequence[Assign], operands: Mapping[str, Tensor]) -> E
     tensor([1.0000, 1.5000])
     """
     plain = {name: _operand(x) for name, x in operands.items()}
+    plain |= {str(view): _viewed(view, plain, operands[view.tensor], extents or {}) for view in views}
     other = {name: replace(grid, value=_converted(grid.value)) for name, grid in plain.items()}
-    runs = [_run(statements, given, keep) for given in (plain, other) for keep in (True, False)]
+    gone = _run(statements, plain, True).gone
+    runs = [_run(statements, given, keep).value for given in (plain, other) for keep in (True, False)]
     kinds = [grid.value.dtype for grid in (*plain.values(), Grid.of(runs[0])) if isinstance(grid.value, torch.Tensor)]
     tolerance = max(_TOLERANCE.get(kind, 1e-4) for kind in kinds)
     certain = torch.ones(runs[0].shape, dtype=torch.bool)
     for run in runs[1:]:
         certain &= close(runs[0], run, tolerance)
+    if any(_is_infinite(grid) for grid in plain.values()):
+        certain &= ~torch.isnan(runs[0])  # 0 times an infinity: factors that leave a sum are met once
+    if any(x.fill != 0 for x in operands.values()):
+        certain &= ~gone  # what a result leaves out reads as its fill
     return Expected(runs[0], certain, tolerance)
 
 
@@ -98,27 +111,69 @@ def close(left: torch.Tensor, right: torch.Tensor, tolerance: float) -> torch.Te
     return torch.isclose(left.to(wide), right.to(wide), rtol=tolerance, atol=tolerance, equal_nan=True)
 
 
+def _is_infinite(grid: Grid) -> bool:
+    return isinstance(grid.value, torch.Tensor) and grid.value.is_floating_point() and bool(grid.value.isinf().any())
+
+
 def _operand(x: Tensor) -> Grid:
     known = torch.zeros(x.shape, dtype=torch.bool)
     if not x.format.is_dense:
         known[:] = True
         known[tuple(x.coords().to(torch.int64))] = False
-    return Grid.of(x.to_dense(), known)
+    return Grid.of(as_dense(x), known)
+
+
+def _viewed(view: View, grids: Mapping[str, Grid], x: Tensor, extents: Mapping[str, int]) -> Grid:
+    """A view, a dimension for each of its indices: every place is looked up; outside of the tensor is its fill."""
+    numbers = torch.meshgrid(*(torch.arange(extents[v]) for v in view.indices), indexing="ij")
+    at = dict(zip(view.indices, numbers, strict=True))
+    inside = torch.ones(numbers[0].shape, dtype=torch.bool)
+    places: list[torch.Tensor] = []
+    for place, extent in zip(view.places, x.shape, strict=True):
+        where = _place(place, at, grids)
+        inside &= (where >= 0) & (where < extent)
+        places.append(where)
+    value, known = torch.full(inside.shape, x.fill, dtype=x.dtype), torch.ones_like(inside)
+    found = tuple(where[inside] for where in places)
+    source = grids[view.tensor]
+    assert isinstance(source.value, torch.Tensor)
+    value[inside], known[inside] = source.value[found], source.known[found]
+    return Grid.of(value, known & torch.tensor(not x.format.is_dense))  # a dense tensor is padded with its fill
+
+
+def _place(place: Place, at: Mapping[str, torch.Tensor], grids: Mapping[str, Grid]) -> torch.Tensor:
+    """The coordinates at which a dimension is read."""
+    if isinstance(place, Affine):
+        total = torch.full(next(iter(at.values())).shape, place.offset)
+        for index, factor in place.terms:
+            total = total + factor * at[index]
+        return total
+    held = grids[place.tensor].value
+    assert isinstance(held, torch.Tensor)
+    return held.to(torch.int64)[tuple(at[v] for v in place.indices)]
 
 
 def _converted(value: torch.Tensor | Scalar) -> torch.Tensor | Scalar:
     return value.to(_OTHER.get(value.dtype, value.dtype)) if isinstance(value, torch.Tensor) else value
 
 
-def _run(statements: Sequence[Assign], operands: Mapping[str, Grid], keep: bool) -> torch.Tensor:
-    """The last statement's value; temporaries store what is not known, or every place unless `keep`."""
+def _run(statements: Sequence[Assign], operands: Mapping[str, Grid], keep: bool) -> _Made:
+    """What the last statement makes; temporaries store what is not known, or every place unless `keep`."""
     found = dict(operands)
     made = Grid.of(0)
     for statement in statements:
         made = _Space(statement, found).result(keep)
         found[statement.target.tensor] = made
     assert isinstance(made.value, torch.Tensor)
-    return made.value
+    return _Made(made.value, made.gone)
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A result: its values, and the places that it leaves out."""
+
+    value: torch.Tensor
+    gone: torch.Tensor
 
 
 class _Space:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from scorch.formats import Format, dense
 from scorch.ir.notation import Access, Apply, Expr, accesses
 from scorch.ir.statement import Raw
-from scorch.testing.cases import Case
+from scorch.testing.cases import Case, tensors_of
 from scorch.testing.tensors import Operand
 
 __all__ = ["shrunk"]
@@ -50,7 +50,7 @@ def _smaller(case: Case) -> Iterator[Case]:
             kept = {v for access in accesses(expr) for v in access.indices}
             target = Access(raw.target.tensor, tuple(v for v in raw.target.indices if v in kept))
             if target == raw.target:
-                yield _of(case, (*case.statements[:n], Raw(target, raw.reduce, expr), *case.statements[n + 1 :]), None)
+                yield _of(case, (*case.statements[:n], _with(raw, expr), *case.statements[n + 1 :]), None)
     if case.out_format is not None:
         yield replace(case, out_format=None)
     for n, (name, operand) in enumerate(case.operands):
@@ -60,10 +60,18 @@ def _smaller(case: Case) -> Iterator[Case]:
 
 def _of(case: Case, statements: tuple[Raw, ...], out_format: Format | None) -> Case:
     """The case with other statements, and the operands that they read."""
-    read = {access.tensor for raw in statements for access in accesses(raw.expr)}
+    read = tensors_of(statements)
     operands = tuple((name, operand) for name, operand in case.operands if name in read)
     same = len(statements[-1].target.indices) == len(case.statements[-1].target.indices)
-    return Case(statements, operands, (out_format or case.out_format) if same else None)
+    indices = frozenset[str]().union(*(raw.indices for raw in statements))
+    extents = tuple((v, extent) for v, extent in case.extents if v in indices)
+    return Case(statements, operands, (out_format or case.out_format) if same else None, extents)
+
+
+def _with(raw: Raw, expr: Expr) -> Raw:
+    """The statement with another expression, and the views that it reads."""
+    read = {access.tensor for access in accesses(expr)}
+    return replace(raw, expr=expr, views=tuple(view for view in raw.views if str(view) in read))
 
 
 def _simpler(expr: Expr) -> Iterator[Expr]:
@@ -83,6 +91,8 @@ def _plainer(operand: Operand) -> Iterator[Operand]:
         replace(operand, format=dense(len(operand.shape))),
         replace(operand, fill=0),
         replace(operand, special=False),
+        replace(operand, sliced=False),
+        replace(operand, variant=0),
         replace(operand, dtype="float64" if operand.dtype in ("float32", "float16", "bfloat16") else operand.dtype),
         replace(operand, density=1.0),
         replace(operand, density=0.0),

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from scorch.formats import Compressed, Dense, Format, Level, Singleton, dtypes
+from scorch.formats import Bitmap, Compressed, Dense, Format, Level, Singleton, dtypes
+from scorch.formats.blocks import divided
 from scorch.tensor import Tensor, tensor
 
-__all__ = ["Operand", "build", "random_format"]
+__all__ = ["Operand", "as_dense", "build", "random_format"]
 
 Array = np.ndarray[Any, Any]
 
@@ -25,7 +26,8 @@ class Operand:
     """All that it takes to make one tensor: equal descriptions make equal tensors.
 
     `density` is the share of coordinates that are stored, some of them with the value zero. `special` puts infinities
-    among the values.
+    among the values; with `below` they are coordinates from 0 to that. Operands that differ in `variant` alone store
+    the same coordinates. A `sliced` one is cut out of a greater tensor of this format.
 
     >>> from scorch.formats import csr
     >>> made = Operand((3, 4), csr, "float32", density=0.5, seed=1).make()
@@ -40,22 +42,33 @@ class Operand:
     density: float = 0.4
     seed: int = 0
     special: bool = False
+    variant: int = 0
+    below: int | None = None
+    sliced: bool = False
 
     def make(self) -> Tensor:
         """The tensor, checked against the array that it was made of; AssertionError if they differ."""
         rng = np.random.default_rng(self.seed)
-        places = max(1, int(np.prod(self.shape)))
+        shape = tuple(extent + 2 for extent in self.shape) if self.sliced else self.shape
+        places = max(1, int(np.prod(shape)))
         stored = np.zeros(places, dtype=bool)
         stored[rng.permutation(places)[: round(self.density * places)]] = True
-        values = np.where(stored, self._values(rng, places), self._cast(np.asarray(self.fill)))
-        array = values[: int(np.prod(self.shape))].reshape(self.shape)
-        mask = stored[: array.size].reshape(self.shape)
-        made = build(array, self.format, mask, self.dtype, self.fill, rng)
+        drawn = self._values(np.random.default_rng([self.seed, self.variant]), places)
+        values = np.where(stored, drawn, self._cast(np.asarray(self.fill)))
+        array = values[: int(np.prod(shape))].reshape(shape)
+        mask = stored[: array.size].reshape(shape)
+        sums = rng if not self.special else None  # an infinity and a zero are summed to one, but multiplied apart
+        made = build(array, self.format, mask, self.dtype, self.fill, sums)
+        if self.sliced:
+            inside = tuple(slice(1, extent + 1) for extent in self.shape)
+            made, array = tensor(made[inside]), np.array(array[inside])
         wanted = torch.from_numpy(array).to(dtypes.to_torch(self.dtype))
-        assert torch.equal(made.to_dense(), wanted), f"{self} is not what it was made of: {made.to_dense()}"
+        assert torch.equal(as_dense(made), wanted), f"{self} is not what it was made of: {as_dense(made)}"
         return made
 
     def _values(self, rng: np.random.Generator, count: int) -> Array:
+        if self.below is not None:
+            return self._cast(rng.integers(0, max(1, self.below), count))
         values = rng.integers(0, 4, count)
         if self.dtype not in ("bool", "uint8"):
             values = values * rng.choice((-1, 1), count)
@@ -66,6 +79,26 @@ class Operand:
 
     def _cast(self, values: Array) -> Array:
         return np.asarray(values).astype("float32" if self.dtype in _HALF else self.dtype)
+
+
+def as_dense(x: Tensor) -> torch.Tensor:
+    """The dense tensor of the coordinates and values of another one: no kernel of the library makes it.
+
+    >>> from scorch.formats import csr
+    >>> as_dense(build(np.array([[0.0, 2.0]]), csr, fill=0))
+    tensor([[0., 2.]], dtype=torch.float64)
+    """
+    if x.format.is_dense:
+        return x.to_dense()
+    places, values = tuple(x.coords().to(torch.int64)), x.values.detach().reshape(-1)
+    made = torch.full(x.shape, x.fill, dtype=x.dtype)
+    if x.format.is_unique:
+        made[places] = values
+        return made
+    wide = torch.int64 if x.dtype == torch.bool else x.dtype
+    sums = torch.zeros(x.shape, dtype=wide).index_put_(places, values.to(wide), accumulate=True).to(x.dtype)
+    made[places] = sums[places]
+    return made
 
 
 def build(
@@ -88,6 +121,8 @@ def build(
             [1, 0]])
     """
     dtype = dtype or dtypes.name_of(array.dtype)
+    if format.blocks:
+        return _blocked(array, format, stored, dtype, fill)
     if format.is_dense:
         in_order = torch.from_numpy(array.transpose(format.order).copy()).to(dtypes.to_torch(dtype))
         return tensor(in_order.permute(tuple(np.argsort(format.order).tolist())))
@@ -104,13 +139,44 @@ def build(
     return Tensor.from_levels(array.shape, format, arrays, torch.from_numpy(kept).to(dtypes.to_torch(dtype)), fill)
 
 
-def random_format(rng: Random, rank: int) -> Format:
-    """Any legal format of a rank: dense, compressed and coordinate lists in any order; the last may be unordered, with
-    coordinates that stand twice.
+def _blocked(array: Array, format: Format, stored: Array | None, dtype: str, fill: float) -> Tensor:
+    """A tensor in blocks: every block that has an entry is stored whole."""
+    sizes = format.blocks
+    apart = [extent for n, size in zip(array.shape, sizes, strict=True) for extent in (n // size, size)]
+    inner = [2 * d + 1 for d in divided(sizes)]
+    order = [*range(0, 2 * array.ndim, 2), *inner, *(2 * d + 1 for d in range(array.ndim) if 2 * d + 1 not in inner)]
+    shape = [apart[d] for d in [*range(0, 2 * array.ndim, 2), *inner]]
+    mask = (array != fill if stored is None else stored).reshape(apart).transpose(order).reshape(shape)
+    whole = mask.any(axis=tuple(range(array.ndim, mask.ndim)), keepdims=True) & np.ones_like(mask)
+    made = build(array.reshape(apart).transpose(order).reshape(shape), format.stored, whole, dtype, fill)
+    pattern = made._storage.pattern
+    return Tensor.from_levels(array.shape, format, pattern.arrays, made.values.reshape(-1), fill)
+
+
+def random_format(rng: Random, rank: int, shape: Sequence[int] = ()) -> Format:
+    """Any legal format of a rank: dense, compressed, bitmaps and coordinate lists in any order; the last may be
+    unordered, with coordinates that stand twice. For a tensor of the given `shape` also in blocks.
 
     >>> print(random_format(Random(2), 2), random_format(Random(4), 3).spelling, sep="; ")
     dense; compressed, compressed, dense; order=(2, 1, 0)
     """
+    blocks = _random_blocks(rng, shape)
+    levels = _random_levels(rng, rank, loose=not blocks)
+    if all(level.full for level in levels):
+        blocks = ()  # they are sparse as a whole
+    return Format(tuple(levels), tuple(rng.sample(range(rank), rank)), blocks)
+
+
+def _random_blocks(rng: Random, shape: Sequence[int]) -> tuple[int, ...]:
+    """Blocks that fill a tensor of the shape, rarely; none: ()."""
+    if not shape or rng.random() > 0.15:
+        return ()
+    blocks = tuple(rng.choice([size for size in (1, 2, 3, 4) if extent % size == 0]) for extent in shape)
+    return blocks if any(size > 1 for size in blocks) else ()
+
+
+def _random_levels(rng: Random, rank: int, loose: bool) -> list[Level]:
+    """Level types that may stand below each other; the last `loose` ones now and then without order."""
     levels: list[Level] = []
     while len(levels) < rank:
         depth = rng.randint(0, rank - len(levels))
@@ -118,12 +184,15 @@ def random_format(rng: Random, rank: int) -> Format:
             levels.append(Dense())
             continue
         ordered, unique = True, True
-        if depth == rank - len(levels):
+        if loose and depth == rank - len(levels):
             ordered, unique = rng.choice(((True, True), (True, True), (True, False), (False, False)))
+        if depth == 1 and ordered and unique and rng.random() < 0.2:
+            levels.append(Bitmap())
+            continue
         for n in range(depth):
             kind = Singleton if n else Compressed
             levels.append(kind(ordered=ordered, unique=unique and n == depth - 1))
-    return Format(tuple(levels), tuple(rng.sample(range(rank), rank)))
+    return levels
 
 
 def _doubled(coords: Array, values: Array, rng: np.random.Generator) -> tuple[Array, Array]:
@@ -155,11 +224,22 @@ def _levels(format: Format, coords: Array, shape: Sequence[int]) -> tuple[list[d
             new = np.ones(len(parents), dtype=bool)
             if format.levels[depth + len(group) - 1].unique:
                 new[1:] = (parents[1:] != parents[:-1]) | (group[:, 1:] != group[:, :-1]).any(axis=0)
-            pos = np.searchsorted(parents[new], np.arange(count + 1))
-            arrays += [{"crd": column[new]} for column in group]
-            arrays[depth]["pos"] = pos
+            if isinstance(level, Bitmap):
+                arrays.append(_bits(parents[new], group[0][new], count, shape[format.order[depth]]))
+            else:
+                arrays += [{"crd": column[new]} for column in group]
+                arrays[depth]["pos"] = np.searchsorted(parents[new], np.arange(count + 1))
             parents, count = np.cumsum(new) - 1, int(new.sum())
     return arrays, parents, count
+
+
+def _bits(parents: Array, crd: Array, count: int, extent: int) -> dict[str, Array]:
+    """A bit for each coordinate of each parent, in words of 64, and how many are set before each word."""
+    places = np.zeros((count, -(-extent // 64) * 64), dtype=bool)
+    places[parents, crd] = True
+    words = places.reshape(-1, 64)
+    bits = np.packbits(words, axis=1, bitorder="little").reshape(-1).view("<u8").astype(np.uint64)
+    return {"bits": bits, "rank": np.append(0, np.cumsum(words.sum(axis=1))).astype(np.int64)}
 
 
 def _group_end(format: Format, depth: int) -> int:

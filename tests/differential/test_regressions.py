@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 import scorch
-from scorch.errors import DtypeError
+from scorch.errors import DtypeError, UnsupportedError
+from scorch.formats import Format, resolve
 from scorch.ir.narrow import narrowed
 from scorch.ir.normalise import normalise
 from scorch.ir.parse import parse_statements
 from scorch.ir.reduction import with_absent_entries
 from scorch.tensor import Tensor
+from scorch.testing import build
 
 INF = float("inf")
 pytestmark = pytest.mark.usefixtures("plain")
@@ -87,3 +90,115 @@ def test_parts_of_wide_expressions_store_no_more_than_their_operands() -> None:
     A, B = scorch.from_coo([[0]], [2.0], (2,)), scorch.from_coo([[0], [0]], [1.0], (2, 2))
     G = scorch.from_coo([[0, 1], [0, 1]], [4.0, 0.0], (2, 2))
     assert result("X[i] = where(B[i,i], A[i], A[i]) / G[i,i]", A=A, B=B, G=G) == [0.5, 0.0]
+
+
+def test_both_branches_of_a_condition_over_lanes_may_be_constants() -> None:
+    B, D = torch.tensor([[0.0, 1.0], [2.0, 0.0]]), torch.tensor([1.0, 1.0])
+    assert result("C[i,j] = where(B[i,j] > 0, 2, 0.5) + D[j]", B=B, D=D) == [[1.5, 3.0], [3.0, 1.5]]
+
+
+def test_a_diagonal_without_entries_has_the_value_of_absent_ones() -> None:
+    A = scorch.from_coo([[0], [0]], [3.0], (2, 2))
+    assert result("C[j] = 0.5 >= A[j,j]", A=A) == [False, True]
+    W, D = scorch.from_coo([[0], [1]], [3.0], (2, 2), fill=2), scorch.from_coo([[0], [1]], [4.0], (2, 2))
+    assert result("C[j] = W[j,j]", W=W) == [2.0, 2.0]
+    assert result("X[i] = W[i,i] * D[i,l]", W=W, D=D) == [8.0, 0.0]
+
+
+@pytest.mark.parametrize("order", ["csr", "csc"])
+def test_factors_stay_where_the_rest_is_worth_something_without_entries(order: str) -> None:
+    W = scorch.from_coo([[0], [1]], [3.0], (2, 2), order, fill=2)
+    x = torch.tensor([[1.0, 2.0, 3.0]])
+    assert result("C[j] = W[i,j] * x[k,l]", W=W, x=x) == [24.0, 30.0]
+
+
+def test_coordinates_that_stand_twice_are_summed_without_their_fill() -> None:
+    mask = np.array([True, True, False])
+    A = build(np.array([1.0, 5.0, 2.0]), Format("compressed(nonunique)"), mask, fill=2, rng=np.random.default_rng(3))
+    assert A.nnz > 2
+    assert result("C[i] = A[i]", A=A) == [1.0, 5.0, 2.0]
+
+
+def test_constants_wrap_as_their_number_type_does() -> None:
+    A = scorch.from_coo([[0]], torch.tensor([5], dtype=torch.uint8), (3,), fill=1)
+    assert result("C max= neg(A[k])", A=A) == 255
+
+
+@pytest.mark.parametrize("out_format", ["bsr(2,1)", "bitmap"])
+def test_several_statements_into_a_format_that_kernels_do_not_write(out_format: str) -> None:
+    A, B = torch.tensor([1.0, 2.0]), scorch.from_coo([[0, 1], [1, 0]], [3.0, 4.0], (2, 2), "csr")
+    made = scorch.compute("X[k] = A[k]; C[k,l] = X[k] * B[k,l]", A=A, B=B, out_format=out_format)
+    assert made.format == resolve(out_format, 2)
+    assert made.to_dense().tolist() == [[0.0, 3.0], [8.0, 0.0]]
+
+
+def test_a_part_of_a_wide_expression_that_reads_a_diagonal_keeps_its_absent_value() -> None:
+    A, B = scorch.from_coo([[1]], [1.0], (2,)), scorch.from_coo([[0], [0]], [2.0], (2, 2))
+    assert result("C[k,l] = not(B[l,l] <= A[k])", A=A, B=B) == [[True, False], [True, False]]
+
+
+def test_sign_is_that_of_torch() -> None:
+    x = torch.tensor([float("nan"), -2.0, 0.0, 3.0])
+    assert result("C[i] = sign(x[i])", x=x) == torch.sign(x).tolist() == [0.0, -1.0, 0.0, 1.0]
+    A = scorch.from_coo([[0], [0]], [2.0], (2, 2), "csr")
+    with pytest.raises(DtypeError, match="truth values"):
+        result("C[k,l] = sign(A[l,k] >= A[l,k])", A=A)
+
+
+def test_truth_values_are_added_as_such_inside_a_count() -> None:
+    x, y = torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, 0.0]])
+    assert result("C[k] += (x[k,j] >= 1) + (y[k,j] >= 1)", x=x, y=y) == [2]
+
+
+@pytest.mark.parametrize(("op", "left"), [("*=", 0.0), ("max=", 0.0), ("min=", -3.0), ("+=", -3.0)])
+def test_a_masked_value_times_an_absent_one_is_reduced(op: str, left: float) -> None:
+    M, D = scorch.from_coo([[0, 0], [0, 1]], [1.0, 1.0], (1, 3), "csr"), sparse(0.0, 1.0, 1.0)
+    text = f"X[k,i] = where(stored(M[k,i]), 0 - 3, absent); C[k] {op} X[k,i] * D[i]"
+    assert result(text, M=M, D=D) == [left]
+
+
+def test_a_choice_of_constants_wraps_as_its_number_type_does() -> None:
+    A = torch.tensor([1, 5], dtype=torch.uint8)
+    W, V = (scorch.from_coo([[0], [0]], torch.tensor([1], dtype=torch.uint8), (1, 2), fill=f) for f in (1, 4))
+    assert result("C[j,i] = where(A[i] > 2, 0, W[j,i] - V[j,i])", A=A, W=W, V=V) == [[0, 0]]
+    assert result("C[j,i] = where(A[i] < 2, W[j,i], W[j,i] - V[j,i])", A=A, W=W, V=V) == [[1, 253]]
+
+
+def test_every_place_of_a_dense_result_is_written_beside_a_value_that_is_left_out() -> None:
+    X, F = sparse(5.0, 0.0, 7.0), scorch.from_coo([[1]], [2.0], (3,))
+    M = scorch.from_coo([[0, 0], [0, 1]], [1.0, 1.0], (1, 3), "csr")
+    text = "X[i] = where(stored(M[j,i]), A[i], absent); C[j,i] = where(stored(x[j]), F[i] * X[i], absent)"
+    text = text.replace("X[i]", "X[j,i]")
+    assert result(text, M=M, A=X, F=F, x=torch.ones(1)) == [[0.0, 0.0, 0.0]]
+
+
+@pytest.mark.parametrize("density", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("order", ["i,j", "j,i"])
+def test_a_masked_product_lies_on_its_mask_and_visits_entries_alone(density: float, order: str) -> None:
+    M, A, B = (scorch.rand(6, 6, density=d, format="csr", dtype=torch.float64) for d in (density, 0.3, 0.3))
+    text = f"D[{order}] = where(stored(M[i,j]), A[i,k] * B[k,j], absent)"
+    wanted = torch.where(
+        scorch.compute("S[i,j] = stored(M[i,j])", M=M, out_format="dense"), A.to_dense() @ B.to_dense(), 0
+    )
+    wanted = wanted if order == "i,j" else wanted.T
+    made = scorch.compute(text, M=M, A=A, B=B)
+    assert made.nnz == M.nnz
+    torch.testing.assert_close(made.validate().to_dense(), wanted)
+    torch.testing.assert_close(torch.tensor(result(text, M=M, A=A, B=B), dtype=torch.float64), wanted)
+    source = scorch.explain(text, M=M, A=A, B=B).source
+    assert "n_k" not in source.partition("def kernel")[0]  # no loop over all that is summed
+
+
+def test_infinities_that_contradict_each_other_are_refused() -> None:
+    A, E = sparse(1.0, INF, fill=INF), sparse(INF, 2.0, fill=INF)
+    with pytest.raises(UnsupportedError, match=r"A\[i\] - E\[i\] is an infinity where .* make one of them dense"):
+        result("C[i] = A[i] - E[i]", A=A, E=E)
+    assert result("C[i] = A[i] - E[i]", A=A, E=E.to_dense()) == [-INF, INF]
+    assert result("C[i] = A[i] + E[i]", A=A, E=E) == [INF, INF]
+
+
+def test_a_factor_that_leaves_a_sum_leaves_no_place_of_the_result_unwritten() -> None:
+    T, D, E = scorch.from_coo([[1], [0]], [3.0], (2, 2), "csr"), torch.tensor([1.0, 2.0]), torch.ones(2)
+    text = "X[l,i] = where(stored(E[l]), D[j] * T[l,i], absent)"
+    assert result(text, T=T, D=D, E=E) == [[0.0, 0.0], [9.0, 0.0]]
+    assert "each value written once" not in str(scorch.explain(text, T=T, D=D, E=E))
