@@ -155,7 +155,8 @@ def reviews(
 
 def _texts(path: Path) -> list[tuple[list[str], int]]:
     """Words and label of each text of a file."""
-    lines = gzip.decompress(path.read_bytes()).decode("utf-8").splitlines()
+    # Not splitlines: texts hold separators of Unicode, which end no line of the file.
+    lines = [line for line in gzip.decompress(path.read_bytes()).decode("utf-8").split("\n") if line]
     if path.name.endswith(".jsonl.gz"):
         pairs = [(record["text"], record["label"]) for record in map(json.loads, lines)]
     else:

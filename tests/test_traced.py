@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,11 +16,8 @@ LAYER = "T[i,j] += A[i,k] * X[k,j]; C[i,j] = relu(T[i,j] + b[j])"
 
 
 @pytest.fixture(autouse=True)
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def fresh(plain: None) -> None:
     torch._dynamo.reset()
-    home: Path = tmp_path_factory.mktemp("kernels")
-    with scorch.config.using(jit=False, cache_dir=home):
-        yield
 
 
 def compiled(function: Any) -> Any:

@@ -39,3 +39,18 @@ def test_propagation_is_the_same() -> None:
 def test_what_is_not_understood_stays(layer: nn.Module) -> None:
     assert use_scorch(layer) == []
     assert "propagate" not in vars(layer)
+
+
+def test_other_edges_weights_and_repeated_edges_are_seen() -> None:
+    plain, layer = GCNConv(), GCNConv()
+    use_scorch(layer)
+    edges, weight = EDGES.clone(), torch.rand(4, requires_grad=True)
+    for _ in range(2):  # the second time of edges that are sorted already
+        torch.testing.assert_close(layer(X, edges.clone(), weight), plain(X, edges, weight))
+    edges[1, 0] = 2  # in place
+    torch.testing.assert_close(layer(X, edges, 2 * weight), plain(X, edges, 2 * weight))
+    twice = torch.cat([EDGES, EDGES], 1)
+    torch.testing.assert_close(layer(X, twice, torch.arange(8.0)), plain(X, twice, torch.arange(8.0)))
+    (gradient,) = torch.autograd.grad(layer(X, EDGES, weight).square().sum(), weight)
+    (expected,) = torch.autograd.grad(plain(X, EDGES, weight).square().sum(), weight)
+    torch.testing.assert_close(gradient, expected)

@@ -66,6 +66,19 @@ def test_the_clock_has_the_last_word(monkeypatch: pytest.MonkeyPatch) -> None:
     assert convert(network(), 0.95, example_inputs=X).conversion["0"].converted  # type: ignore[operator,index]
 
 
+def test_the_clock_decides_unless_the_prediction_is_hopeless(monkeypatch: pytest.MonkeyPatch) -> None:
+    module, model = sys.modules["scorch.nn.conversion.convert"], torch.nn.Linear(64, 32)
+    monkeypatch.setattr(module, "measured", lambda *args: (4.0, 1.0))
+    for predicted, converted in (((1.0, 2.0), True), ((1.0, 9.0), False)):
+        monkeypatch.setattr(module, "predicted", lambda *args, times=predicted: times)
+        (report,) = convert(model, 0.9, example_inputs=torch.randn(8, 64)).conversion.layers  # type: ignore[union-attr,operator]
+        assert report.converted is converted
+        assert (report.measured is not None) is converted
+    monkeypatch.setattr(module, "predicted", lambda *args: (1.0, 2.0))
+    (report,) = convert(model, 0.9, example_inputs=torch.randn(8, 64), measure=False).conversion.layers  # type: ignore[union-attr,operator]
+    assert not report.converted
+
+
 def test_measured_calls_both() -> None:
     calls = {"a": 0, "b": 0}
 
