@@ -202,3 +202,14 @@ def test_a_factor_that_leaves_a_sum_leaves_no_place_of_the_result_unwritten() ->
     text = "X[l,i] = where(stored(E[l]), D[j] * T[l,i], absent)"
     assert result(text, T=T, D=D, E=E) == [[0.0, 0.0], [9.0, 0.0]]
     assert "each value written once" not in str(scorch.explain(text, T=T, D=D, E=E))
+
+
+@pytest.mark.parametrize("op", ["+=", "*=", "max=", "min="])
+def test_every_masked_reduction_has_no_value_outside_its_mask(op: str) -> None:
+    M, A = scorch.from_coo([[0, 0, 1], [0, 2, 1]], [1.0, 1.0, 1.0], (2, 3)), torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    made = f"S[i,j] {op} where(stored(M[i,j]), A[i,k], absent)"
+    reduced = {"+=": A.sum(1), "*=": A.prod(1), "max=": A.amax(1), "min=": A.amin(1)}[op].tolist()
+    for last in ("m[i] max= S[i,j]", "m[i] min= S[i,j]"):
+        assert result(f"{made}; {last}", M=M, A=A) == reduced
+    assert result(f"{made}; m[i] += S[i,j]", M=M, A=A) == [2 * reduced[0], reduced[1]]
+    assert scorch.compute(f"{made}; C[i,j] = exp(S[i,j])", M=M, A=A).nnz == M.nnz
