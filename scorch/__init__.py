@@ -6,6 +6,9 @@
 torch.Size([3, 2])
 """
 
+from importlib import import_module
+from types import ModuleType
+
 from scorch import formats, pytree
 from scorch.api import compute, einsum, kernel
 from scorch.config import config
@@ -30,6 +33,20 @@ from scorch.trace import compile, explain
 
 mend_when_imported()
 pytree.register()
+
+_ON_DEMAND = ("array_api", "fairness", "nn", "testing")
+
+
+def __getattr__(name: str) -> ModuleType:
+    """`scorch.nn` and the like without an import of their own: they load when first named, since few need them all."""
+    if name in _ON_DEMAND:
+        return import_module(f"scorch.{name}")
+    raise AttributeError(f"module 'scorch' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ON_DEMAND})
+
 
 __version__ = "0.1.0"
 

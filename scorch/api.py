@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any, TypeAlias
@@ -150,6 +151,16 @@ def _remembered(
     return result
 
 
+def _unread(name: str, read: tuple[str, ...], assigned: set[str]) -> str:
+    """What to say of an operand that no statement reads."""
+    if name in assigned:
+        return f"{name} is given and assigned to: operands don't change, so give the result another name"
+    meant = difflib.get_close_matches(name, ("out_format", "extents"), n=1, cutoff=0.6)
+    return f"{name} is given, but no statement reads it; they read {', '.join(read) or 'nothing'}" + (
+        f" (is it the option {meant[0]}= that you mean?)" if meant else ""
+    )
+
+
 def _read(statements: tuple[str | Statement, ...], operands: dict[str, Any]) -> tuple[tuple[Raw, ...], dict[str, Any]]:
     """What is written, and the tensors behind its names; NotationError if they don't belong together."""
     if not statements:
@@ -166,9 +177,7 @@ def _read(statements: tuple[str | Statement, ...], operands: dict[str, Any]) -> 
     if missing := [name for name in read if name not in operands]:
         raise NotationError(f"{missing[0]} is read, but not given: pass {missing[0]}=...")
     if unused := [name for name in operands if name not in read]:
-        raise NotationError(
-            f"{unused[0]} is given, but no statement reads it; they read {', '.join(read) or 'nothing'}"
-        )
+        raise NotationError(_unread(unused[0], read, {statement.target.tensor for statement in written}))
     return written, operands
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -205,3 +206,17 @@ def test_sizes_over_2_31_and_2_63_that_have_a_result() -> None:
     third = scorch.from_coo([[2**40], [2**41], [5]], [2.0], (2**62, 2**62, 2**62))
     assert third.to("csf").coords().tolist() == [[2**40], [2**41], [5]]
     assert E("ijk,ijk->", third, third).tolist() == 4.0
+
+
+@pytest.mark.parametrize(
+    ("text", "extra", "message"),
+    [
+        ("A[i,j] = A[i,j] * 2", {}, "A is given and assigned to: operands don't change"),
+        ("C[i,j] = A[i,j] * 2", {"format": "csr"}, r"format is given, .*; they read A \(is it the option out_format="),
+        ("C[i,j] = A[i,j] * 2", {"B": 1.0}, "B is given, but no statement reads it; they read A$"),
+    ],
+)
+def test_an_operand_that_nothing_reads(text: str, extra: dict[str, Any], message: str) -> None:
+    with pytest.raises(NotationError) as error:
+        scorch.compute(text, A=scorch.eye(3), **extra)
+    assert re.search(message, str(error.value).split("\n")[0])

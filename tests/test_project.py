@@ -113,3 +113,11 @@ def test_ci_runs_make_test() -> None:
 @pytest.mark.parametrize("target", ["demo", "test", "bench", "lint", "types", "fmt", "clean", "help"])
 def test_make_has_the_targets_that_the_readme_names(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+def test_submodules_load_when_named() -> None:
+    program = "import scorch; scorch.nn.Linear; scorch.fairness.FORML; print('nn' in dir(scorch))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "True", done.stderr
+    with pytest.raises(AttributeError, match="'scorch' has no attribute 'nm'"):
+        _ = scorch.nm

@@ -11,7 +11,7 @@ from typing import Any
 
 from . import files, generate
 
-__all__ = ["Matrix", "data_folder", "load", "matrices"]
+__all__ = ["Matrix", "data_folder", "load", "matrices", "tensors"]
 
 # The parts of one model's layer, and the pruning methods: a few patterns a sparsity, small and large.
 _WEIGHT_PARTS = ("encoder_layer_0_ffn_conv1", "self_attention", "group3_5_1", "group4_1_1")
@@ -21,7 +21,8 @@ _QUICK_FILES = ("bcsstk16", "lp_dfl001", "cora")
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """A matrix to measure. `kind`: generated, mask, pruned; from a file (`real`): matrix, graph, weight."""
+    """A matrix or tensor to measure. `kind`: generated, mask, pruned; from a file (`real`): matrix, graph, weight,
+    tensor."""
 
     name: str
     kind: str
@@ -29,12 +30,12 @@ class Matrix:
 
     @property
     def real(self) -> bool:
-        return self.kind in {"matrix", "graph", "weight"}
+        return self.kind in {"matrix", "graph", "weight", "tensor"}
 
 
 @lru_cache(maxsize=2)
 def load(matrix: Matrix) -> Any:
-    """The matrix as a scipy CSR array, float32. The last two are kept."""
+    """The matrix as a scipy CSR array (a tensor as COO), float32. The last two are kept."""
     return matrix.make()
 
 
@@ -60,6 +61,21 @@ def matrices(data: Path | None, quick: bool = False) -> tuple[Matrix, ...]:
     """
     generated = _quick_generated() if quick else _generated()
     return (*generated, *(_files(data, quick) if data is not None else ()))
+
+
+def tensors(data: Path | None, quick: bool = False) -> tuple[Matrix, ...]:
+    """Tensors of order three and more: a generated one and, when `data` is a folder, the real ones.
+
+    >>> [t.name for t in tensors(None, quick=True)]
+    ['uniform-60x50x40']
+    """
+    if quick:
+        return (Matrix("uniform-60x50x40", "generated", partial(generate.tensor, (60, 50, 40), 4_000)),)
+    paths = sorted(data.glob("tensors/*.tns*")) if data is not None else ()
+    return (
+        Matrix("uniform-2000x1000x500", "generated", partial(generate.tensor, (2_000, 1_000, 500), 1_000_000)),
+        *(Matrix(files.stem(path), "tensor", partial(files.tensor, path)) for path in paths),
+    )
 
 
 def _quick_generated() -> tuple[Matrix, ...]:

@@ -10,7 +10,7 @@ from scipy import io, sparse
 
 from .generate import values_for
 
-__all__ = ["graph", "matrix", "stem", "weight", "weight_names"]
+__all__ = ["graph", "matrix", "stem", "tensor", "weight", "weight_names"]
 
 
 def stem(path: Path) -> str:
@@ -28,6 +28,13 @@ def matrix(path: Path) -> Any:
     result = sparse.csr_array(found, dtype=np.float32)
     result.sum_duplicates()
     return result
+
+
+def tensor(path: Path) -> Any:
+    """A `.tns` or `.tns.gz` file (coordinates from 1, then the value, a line) as COO float32."""
+    table = np.loadtxt(path, ndmin=2)
+    coords = table[:, :-1].T.astype(np.int32) - 1
+    return sparse.coo_array((table[:, -1].astype(np.float32), tuple(coords)))
 
 
 def graph(path: Path) -> Any:

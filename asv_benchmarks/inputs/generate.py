@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-__all__ = ["from_edges", "power_law", "pruned", "uniform", "values_for", "window"]
+__all__ = ["from_edges", "power_law", "pruned", "tensor", "uniform", "values_for", "window"]
 
 
 def values_for(count: int, seed: int = 0) -> np.ndarray[Any, Any]:
@@ -41,6 +41,17 @@ def uniform(rows: int, cols: int, density: float, seed: int = 0) -> Any:
     rng = np.random.default_rng(seed)
     count = round(rows * cols * density)
     return from_edges(rng.integers(rows, size=count), rng.integers(cols, size=count), (rows, cols), seed)
+
+
+def tensor(shape: tuple[int, ...], count: int, seed: int = 0) -> Any:
+    """A COO tensor of any order with entries at random places; those that fall together count once.
+
+    >>> tensor((4, 5, 6), 20).shape
+    (4, 5, 6)
+    """
+    rng = np.random.default_rng(seed)
+    places = np.unique(np.stack([rng.integers(extent, size=count) for extent in shape]), axis=1)
+    return sparse.coo_array((values_for(places.shape[1], seed), tuple(places)), shape=shape)
 
 
 def power_law(nodes: int, edges: int, exponent: float = 1.0, seed: int = 0) -> Any:

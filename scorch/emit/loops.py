@@ -55,6 +55,8 @@ class Loops:
 
     def loop(self, node: Loop) -> None:
         outermost, self._outermost = self._outermost, False
+        if not self.low.computes and not self.low.result.counts(node.index):
+            return
         if node.tile is not None and not node.tile.positions:
             self.low.tiling.loop(node, node.tile, outermost)
             return

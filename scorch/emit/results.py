@@ -48,9 +48,29 @@ class Result(ABC):
         """Emit: make room for so many entries of the last level."""
         raise ScheduleError(f"a {self.low.kernel.assembly.kind} result reserves no room")
 
+    def counts(self, index: str) -> bool:
+        """Whether what a loop over the index has inside matters to a phase that only counts."""
+        return True
+
     def count_entries(self) -> ir.Var | None:
         """The cursor to which a count phase may add a whole row's number of entries at once; None where it may not."""
         return None
+
+    def store_all(self, position: ir.Expr, reduce: str | None, value: Callable[[int | None], ir.Expr]) -> None:
+        """Emit the store of the tile's vectors from a position on, or of a scalar where the result is not in a tile."""
+        lanes = self.low.lanes
+        if lanes is None or lanes.index not in self.path:
+            self.store(position, reduce, value(None))
+            return
+        position = self.b.let(f"{self.spec.name}_p", position)
+        for t in range(lanes.vectors):
+            self._store_vector(lanes, t, position, reduce, value(t))
+
+    def _store_vector(self, lanes: Lanes, t: int, position: ir.Expr, reduce: str | None, value: ir.Expr) -> None:
+        vals, place = self.arrays.vals, lanes.place(position, t)
+        if reduce is not None:
+            value = combine(reduce, lanes.load(vals, place, t), value, self.spec.dtype)
+        self.b.emit(lanes.store(vals, place, as_dtype(value, self.spec.dtype), t))
 
     @abstractmethod
     def write(self, reduce: str | None, value: Callable[[int | None], ir.Expr]) -> None:
@@ -78,33 +98,28 @@ class _Located(Result):
         return position
 
     def write(self, reduce: str | None, value: Callable[[int | None], ir.Expr]) -> None:
-        lanes = self.low.lanes
-        if lanes is None or lanes.index not in self.path:
-            self.store(self.position(), reduce, value(None))
-            return
-        position = self.b.let(f"{self.spec.name}_p", self.position())
-        for t in range(lanes.vectors):
-            self._store_vector(lanes, t, position, reduce, value(t))
-
-    def _store_vector(self, lanes: Lanes, t: int, position: ir.Expr, reduce: str | None, value: ir.Expr) -> None:
-        vals, place = self.arrays.vals, lanes.place(position, t)
-        if reduce is not None:
-            value = combine(reduce, lanes.load(vals, place, t), value, self.spec.dtype)
-        self.b.emit(lanes.store(vals, place, as_dtype(value, self.spec.dtype), t))
+        self.store_all(self.position(), reduce, value)
 
 
 class _Shared(Result):
-    """The result's positions are those of one operand."""
+    """The result's positions are those of one operand, or lie in dense levels below them."""
 
-    def write(self, reduce: str | None, value: Callable[[int | None], ir.Expr]) -> None:
+    def position(self) -> ir.Expr:
         source = self.low.kernel.assembly.source
         assert source is not None
-        cursor, lanes = self.low.cursors[source], self.low.lanes
-        if lanes is None or lanes.index not in cursor.path:
-            self.store(cursor.first, reduce, value(None))
+        position, depth = self.low.cursors[source].first, self.low.kernel.assembly.depth
+        for level in range(len(self.path) if depth is None else depth, len(self.path)):
+            at = self.arrays.at(level, self.low.extent(self.path[level]))
+            position = self.spec.format.levels[level].locate(at, position, self.low.env[self.path[level]])
+        return position
+
+    def write(self, reduce: str | None, value: Callable[[int | None], ir.Expr]) -> None:
+        position, lanes = self.position(), self.low.lanes
+        if lanes is None or lanes.index not in self.path:
+            self.store(position, reduce, value(None))
             return
         for t in range(lanes.vectors):
-            self.b.emit(lanes.store(self.arrays.vals, lanes.place(cursor.first, t), value(t), t))
+            self._store_vector(lanes, t, position, reduce, value(t))
 
 
 class _Group:
@@ -214,7 +229,7 @@ class _Appended(Result):
         group = next((g for g in self.groups if g.last == last), None)
         if group is None:  # dense levels at the end: values are located below the last appended node
             if not self.counting:
-                self.store(self._position(last), reduce, value(None))
+                self.store_all(self._position(last), reduce, value)
             return
         kept: ir.Expr | None = None
         condition: ir.Expr | None = self.low.met
@@ -229,6 +244,9 @@ class _Appended(Result):
             self.b.emit(*body)
         else:
             self.b.emit(ir.If(condition, tuple(body)))
+
+    def counts(self, index: str) -> bool:
+        return index not in self.path or self.path.index(index) <= self.groups[-1].last
 
     def count_entries(self) -> ir.Var | None:
         """The cursor to which a count phase may add a whole row's number of entries, if nothing else hangs on it."""

@@ -252,6 +252,16 @@ class Pattern:
         made = self.cache["permuted", dims] = Pattern(shape, format, self.arrays, validate=False)
         return made
 
+    def above(self, depth: int, format: Format, shape: tuple[int, ...]) -> Pattern:
+        """The pattern of a tensor that has the first `depth` levels of this one and dense levels below them: one object
+        for each format and shape, so that its statistics are kept."""
+        found = self.cache.get(("above", depth, format, shape))
+        if isinstance(found, Pattern):
+            return found
+        arrays = [*self.arrays[:depth], *({} for _ in format.levels[depth:])]
+        made = self.cache["above", depth, format, shape] = Pattern(shape, format, arrays, validate=False)
+        return made
+
     def __repr__(self) -> str:
         return f"Pattern(shape={self.shape}, format={self.format}, nnz={self.nnz})"
 

@@ -19,7 +19,7 @@ Method = Callable[..., Any]
 
 def _method(name: str) -> Method:
     def method(self: Functions, *args: Any, **kwargs: Any) -> Any:
-        return registry.call(name, self, *args, **kwargs)
+        return registry.call_method(name, self, *args, **kwargs)
 
     method.__name__ = method.__qualname__ = name.removeprefix("Tensor.")
     method.__doc__ = f"torch.Tensor.{method.__name__}, for sparse tensors too."

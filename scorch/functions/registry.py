@@ -140,15 +140,32 @@ def dispatch(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 def call(name: str, *args: Any, **kwargs: Any) -> Any:
     """The result of the function that is registered under a name."""
+    return _call(name, _called, args, kwargs)
+
+
+def call_method(name: str, *args: Any, **kwargs: Any) -> Any:
+    """The same for a method of the first argument: torch's methods take shapes as several arguments, too."""
+    return _call(name, _called_method, args, kwargs)
+
+
+def _call(name: str, function: Implementation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     take = taker()
     if take is not None:
-        return take(name, partial(_called, name), args, kwargs)
-    return _called(name, *args, **kwargs)
+        return take(name, partial(function, name), args, kwargs)
+    return function(name, *args, **kwargs)
 
 
 def _called(name: str, *args: Any, **kwargs: Any) -> Any:
     _load()
-    function: Any = _functions_of(name)[0] if _functions_of(name) else _BY_NAME[name]
+    return _apply(name, _functions_of(name)[0] if _functions_of(name) else _BY_NAME[name], args, kwargs)
+
+
+def _called_method(name: str, *args: Any, **kwargs: Any) -> Any:
+    _load()
+    return _apply(name, getattr(torch.Tensor, name.removeprefix("Tensor."), _BY_NAME.get(name)), args, kwargs)
+
+
+def _apply(name: str, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     args, kwargs = _plain(args), _plain(kwargs)
     if not any(map(_is_sparse, _flat((args, kwargs)))):
         return function(*args, **kwargs)

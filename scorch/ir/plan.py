@@ -165,7 +165,8 @@ class Assembly:
     """How the result's coordinates come about.
 
     "locate": a dense result, written in place; `owned` if the loops write each value once (else it starts at the
-    identity). "share": the result has the level arrays of operand `source`, and only values are computed. "append":
+    identity). "share": the result has the level arrays of operand `source`, of its first `depth` levels if that is
+    given, with dense levels below, and only values are computed. "append":
     coordinates come in order; a count phase sizes the arrays, a fill phase writes them. `filtered`: values equal to the
     fill are left out; `guarded`: sums are left out that met no stored value. `gaps`: the loops skip places of a dense
     level above, whose position ends are filled in later. `bounded`: instead of counting, room is made for as many
@@ -176,6 +177,7 @@ class Assembly:
     kind: OneOf["locate", "share", "append", "bucket"]
     owned: bool = False
     source: Access | None = None
+    depth: int | None = None
     filtered: bool = False
     guarded: bool = False
     gaps: bool = False
@@ -187,6 +189,8 @@ class Assembly:
             case "locate":
                 return "dense, each value written once" if self.owned else "dense, accumulated in place"
             case "share":
+                if self.depth is not None:
+                    return f"the first {self.depth} levels of {self.source} are shared, values only"
                 return f"the pattern of {self.source} is shared, values only"
         if self.kind == "bucket":
             return "placed by counting the entries of each outermost coordinate"

@@ -163,10 +163,12 @@ class Launcher:
 
     def _shared(self) -> Pattern:
         """The pattern that the result takes from an operand."""
-        source = self.kernel.assembly.source
+        source, depth = self.kernel.assembly.source, self.kernel.assembly.depth
         assert source is not None
-        dims = tuple(source.indices.index(v) for v in self.kernel.statement.target.indices)
-        return self._patterns[source.tensor]().permuted(dims)
+        pattern = self._patterns[source.tensor]()
+        if depth is not None:
+            return pattern.above(depth, self.result.format, self.shape)
+        return pattern.permuted(tuple(source.indices.index(v) for v in self.kernel.statement.target.indices))
 
     # -- results -----------------------------------------------------------------------------------------------
 
@@ -228,7 +230,7 @@ class Launcher:
         np.cumsum(counts[:-1], axis=0, out=begin[1:])
         arrays, positions = self._allocate(format, counts.sum(axis=0))
         values = self._room(positions, self._torch_dtype)
-        if format.levels[-1].full:
+        if format.levels[-1].full and not self.kernel.assembly.owned:
             values.fill_(self._start)
         made = {
             "vals": dtypes.array_of(values),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from scorch.formats import Compressed, Format, Level, Singleton
+from scorch.formats import Compressed, Dense, Format, Level, Singleton
 from scorch.ir.graph import level_indices, walks
 from scorch.ir.notation import Access
 from scorch.ir.plan import Assembly
@@ -54,10 +54,17 @@ def choose_assembly(
         # Others may have nothing where the source has a value.
         owned = _reduces_inside(problem, order) and not others and not problem.statement.equal
         return Writing(Assembly("share", owned=owned, source=source), wanted)
+    above = _shared_above(problem, order, wanted, formats)
+    if above is not None:
+        source, depth = above
+        return Writing(Assembly("share", owned=True, source=source, depth=depth), wanted)
     filtered = problem.absent is None
-    guarded = not filtered and _may_meet_nothing(problem, order, formats)
+    # Below an appended level that is followed by dense ones, all places are there, whatever their sums meet.
+    guarded = not filtered and not wanted.levels[-1].full and _may_meet_nothing(problem, order, formats)
     gaps = _gaps(problem, path, wanted, formats)
-    assembly = Assembly("append", filtered=filtered, guarded=guarded, gaps=gaps)
+    below = path[max((n for n, level in enumerate(wanted.levels) if not level.full), default=0) + 1 :]
+    owned = bool(below) and not any(walks(a, v, formats[a.tensor]) for a in problem.accesses for v in below)
+    assembly = Assembly("append", owned=owned, filtered=filtered, guarded=guarded, gaps=gaps)
     ranks = [order.index(v) for v in path]
     firsts = [order.index(v) for v in order if v not in path]
     ascending = ranks == sorted(ranks)
@@ -151,6 +158,35 @@ def _shared(problem: Problem, wanted: Format, formats: dict[str, Format]) -> Acc
     format = formats[source.tensor]
     same = level_indices(source, format) == level_indices(target, wanted) and format.levels == wanted.levels
     return source if same else None
+
+
+def _shared_above(
+    problem: Problem, order: tuple[str, ...], wanted: Format, formats: dict[str, Format]
+) -> tuple[Access, int] | None:
+    """The one sparse operand whose upper levels the result may take, with dense ones below, and how many they are.
+
+    Below them the operand is reduced, inside all loops over the result, and has a value everywhere: an empty sum would
+    be stored.
+    """
+    sparse = [a for a in problem.accesses if not formats[a.tensor].is_dense]
+    if len(sparse) != 1 or not _reduces_inside(problem, order):
+        return None
+    if problem.onto is not None or problem.absent is None or problem.filters or problem.statement.equal:
+        return None
+    (source,) = sparse
+    format, path = formats[source.tensor], level_indices(source, formats[source.tensor])
+    target = level_indices(problem.statement.target, wanted)
+    depth = next((n for n, (a, b) in enumerate(zip(path, target, strict=False)) if a != b), min(len(path), len(target)))
+    above, below = format.levels[:depth], wanted.levels[depth:]
+    if all(level.full for level in above) or above != wanted.levels[:depth] or not all(level.unique for level in above):
+        return None
+    if any(type(level) is not Dense for level in below) or set(target[depth:]) & set(path):
+        return None
+    complete = problem.by_name[source.tensor].statistics.complete[depth:]
+    converted = format != problem.by_name[source.tensor].format
+    if set(path[depth:]) & set(target) or converted or not all(complete) or depth == len(format.levels) == len(target):
+        return None
+    return source, depth
 
 
 def _distinct_and_sorted(problem: Problem, path: tuple[str, ...], wanted: Format, formats: dict[str, Format]) -> bool:

@@ -231,11 +231,13 @@ def _tiled(problem: Problem, layout: _Layout) -> Iterator[_Candidate]:
     target = problem.statement.target.indices
     if last is None or not can_tile(problem, last, layout.formats):
         return
-    if last in target and not (layout.wanted.is_dense and layout.wanted.order[-1] == target.index(last)):
+    if last in target and not _stores_runs(layout.wanted, target.index(last)):
         return
     tiled = replace(layout, order=layout.order[:-1], tiled=last)
     candidate = _priced(problem, tiled)
-    if candidate is not None and candidate.writing.scatter is None and not candidate.writing.assembly.filtered:
+    if candidate is None or candidate.writing.scatter is not None or candidate.writing.assembly.filtered:
+        return
+    if last not in target or _stores_runs(candidate.writing.format, target.index(last)):
         yield candidate
         if (
             last in target
@@ -246,6 +248,11 @@ def _tiled(problem: Problem, layout: _Layout) -> Iterator[_Candidate]:
             spread = _priced(problem, replace(tiled, spread=True))
             if spread is not None:
                 yield spread
+
+
+def _stores_runs(format: Format, dimension: int) -> bool:
+    """Whether values along the dimension lie side by side, for vectors to be stored."""
+    return format.levels[-1].contiguous and format.order[-1] == dimension
 
 
 def _priced(
@@ -270,7 +277,9 @@ def _priced(
     elif writing.assembly.kind == "bucket":
         parts.append(("count and place", problem.products * problem.prices.place))
     elif writing.assembly.kind == "append":
-        parts.append(("append", problem.entries(problem.statement.target.indices) * problem.prices.append))
+        path = level_indices(problem.statement.target, writing.format)
+        lowest = max(n for n, level in enumerate(writing.format.levels) if not level.full)
+        parts.append(("append", problem.entries(path[: lowest + 1]) * problem.prices.append))
     tile = _tile(problem, layout, writing.assembly)
     work = loops + sum(cost for _, cost in parts)
     collects = writing.scatter is not None and writing.split == 0  # one row for all loops: chunks would share it
@@ -323,7 +332,7 @@ def _tile(problem: Problem, layout: _Layout, assembly: Assembly) -> tuple[str, T
     parts = problem.threads if layout.spread else 1
     beside = positions_beside(problem, layout.order, layout.tiled, layout.formats, assembly)
     gathers = (not reduced or beside > 1) and _rows_are_far(problem, layout.tiled)
-    once = assembly.kind == "locate" and assembly.owned
+    once = assembly.owned
     return layout.tiled, choose_tile(problem, layout.tiled, reduced, gathers, parts, once, beside)
 
 
@@ -430,7 +439,9 @@ def _expected(problem: Problem, assembly: Assembly, wanted: Format) -> float | N
     if wanted.is_dense:
         return None
     if assembly.source is not None:
-        return float(problem.by_name[assembly.source.tensor].statistics.nnz)
+        positions = problem.by_name[assembly.source.tensor].statistics.positions
+        below = wanted.order[len(positions) if assembly.depth is None else assembly.depth :]
+        return float(positions[: assembly.depth][-1]) * math.prod(problem.shape[d] for d in below)
     return problem.entries(problem.statement.target.indices)
 
 
@@ -443,7 +454,9 @@ def _result_spec(problem: Problem, writing: Writing, partition: Partition) -> Te
     dtype = problem.result_dtype if once and not partition.private else problem.dtype
     if writing.assembly.source is not None:
         source = problem.by_name[writing.assembly.source.tensor].spec()
-        return replace(source, name=name, dtype=dtype, format=writing.format)
+        bits = source.index_bits[: assembly.depth]
+        bits += ((),) * (len(writing.format.levels) - len(bits))
+        return replace(source, name=name, dtype=dtype, format=writing.format, index_bits=bits)
     return TensorSpec(name, writing.format, dtype, appended_bits(writing.format, problem.shape))
 
 

@@ -7,6 +7,7 @@ from itertools import combinations
 
 from scorch.formats import Compressed, Dense, Format, Level, csr, dense
 from scorch.ir.graph import level_indices
+from scorch.ir.notation import Access
 from scorch.schedule.problem import Problem
 
 __all__ = ["candidate_formats", "is_sparse_result"]
@@ -63,7 +64,25 @@ def candidate_formats(problem: Problem) -> list[Format]:
             format = problem.format(access)
             order = tuple(target.indices.index(v) for v in level_indices(access, format))
             found.insert(0, Format(format.levels, order))
+        elif above := _levels_above(problem, access):
+            found.append(above)
     return list(dict.fromkeys(found))
+
+
+def _levels_above(problem: Problem, access: Access) -> Format | None:
+    """The format that takes an operand's levels down to where it is reduced, and dense ones for what it lacks; None if
+    no index of a sparse level is left."""
+    target, format = problem.statement.target.indices, problem.format(access)
+    path = level_indices(access, format)
+    depth = next((n for n, v in enumerate(path) if v not in target), len(path))
+    rest = [v for v in target if v not in path]
+    above = format.levels[:depth]
+    if all(level.full for level in above) or not all(level.unique for level in above):
+        return None
+    if depth + len(rest) != len(target):
+        return None
+    order = tuple(target.index(v) for v in (*path[:depth], *rest))
+    return Format((*above, *(Dense() for _ in rest)), order)
 
 
 def _levels(problem: Problem, order: tuple[int, ...]) -> tuple[Level, ...]:

@@ -22,7 +22,8 @@ class Statistics:
     `positions[d]`: positions of level d. `distinct[d]`: different coordinate tuples down to level d. `row_*`: children
     of the parents of the last level (mean over all of them, most, standard deviation). `spread`: mean distance between
     the first and last coordinate below one parent of the last level, as a share of the extent (1: everywhere, small:
-    banded).
+    banded). `complete[d]`: whether each position of the level above has some below it in level d (not looked at below
+    dense levels alone, whose rows may well be empty).
     """
 
     nnz: int
@@ -32,6 +33,7 @@ class Statistics:
     row_max: int
     row_deviation: float
     spread: float
+    complete: tuple[bool, ...] = ()
 
     def __str__(self) -> str:
         return (
@@ -57,7 +59,17 @@ def statistics(pattern: Pattern) -> Statistics:
 def _measure(pattern: Pattern) -> Statistics:
     distinct = tuple(_distinct(pattern, depth) for depth in range(pattern.format.ndim))
     mean, most, deviation, spread = _rows(pattern)
-    return Statistics(pattern.nnz, pattern.positions, distinct, mean, most, deviation, spread)
+    complete = tuple(_complete(pattern, depth) for depth in range(pattern.format.ndim))
+    return Statistics(pattern.nnz, pattern.positions, distinct, mean, most, deviation, spread, complete)
+
+
+def _complete(pattern: Pattern, depth: int) -> bool:
+    if all(level.full for level in pattern.format.levels[:depth]):
+        return False
+    pos = pattern.arrays[depth].get("pos")
+    if pos is not None:
+        return bool((pos[1:] > pos[:-1]).all())
+    return pattern.format.levels[depth].branchless or pattern.extent(depth) > 0
 
 
 def _distinct(pattern: Pattern, depth: int) -> int:

@@ -292,3 +292,19 @@ def test_assignment_is_refused() -> None:
     A = sparse(random_dense(4, 5), "csr")
     with pytest.raises(UnsupportedError, match=r"the pattern of a scorch\.Tensor doesn't change"):
         A[0] = 1.0
+
+
+@pytest.mark.parametrize("format", ["dense", "csr", "coo"])
+def test_shapes_are_taken_as_several_arguments_by_every_format(format: str) -> None:
+    dense = torch.arange(24.0).reshape(6, 4)
+    x = scorch.tensor(dense, format)
+    for found, expected in (
+        (x.reshape(3, 8), dense.reshape(3, 8)),
+        (x.view(3, 8), dense.view(3, 8)),
+        (x.permute(1, 0), dense.permute(1, 0)),
+        (x.expand(2, 6, 4), dense.expand(2, 6, 4)),
+        (x.repeat(1, 2), dense.repeat(1, 2)),
+        (x.flip(0, 1), dense.flip(0, 1)),
+        (x.sum((0, 1)), dense.sum((0, 1))),
+    ):
+        assert torch.equal(found if isinstance(found, torch.Tensor) else found.to_dense(), expected)

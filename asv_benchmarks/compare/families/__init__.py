@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 from asv_benchmarks.compare.model import Case, Family, Options
 
-from . import algebra, convert, end_to_end, latency, memory, overhead, schedules, sddmm, spmm, spmspm, spmv
+from . import algebra, convert, end_to_end, latency, memory, overhead, schedules, sddmm, spmm, spmspm, spmv, tensors
 
 __all__ = ["FAMILIES", "find", "select", "usual"]
 
@@ -19,6 +19,7 @@ FAMILIES: dict[str, Family] = {
         spmspm.FAMILY,
         spmspm.UNSORTED,
         sddmm.FAMILY,
+        tensors.FAMILY,
         convert.FAMILY,
         algebra.FAMILY,
         overhead.FAMILY,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from asv_benchmarks.compare.model import Contender, Peer
+from asv_benchmarks.compare.tasks import tensors
 
 __all__ = ["PEER"]
 
@@ -42,6 +43,7 @@ PEER = Peer(
         "spmspm_unsorted": _two(lambda a, b: a @ b),
         "add": _two(lambda a, b: a + b),
         "multiply": _two(lambda a, b: a * b),
+        **tensors.PYDATA,
     },
     modules=("sparse",),
     counted=False,

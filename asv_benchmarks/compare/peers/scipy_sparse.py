@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from asv_benchmarks.compare.model import Contender, LeftOut, Peer
-from asv_benchmarks.compare.tasks import algebra
+from asv_benchmarks.compare.tasks import algebra, tensors
 
 from .blocks import block_size
 
@@ -94,6 +94,7 @@ PEER = Peer(
         "multiply": _multiply,
         "small": _times,
         **algebra.SCIPY,
+        **tensors.SCIPY,
     },
     modules=("scipy", "numpy"),
 )

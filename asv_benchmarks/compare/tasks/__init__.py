@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from . import algebra, attention, connected, graphs
+from . import algebra, attention, connected, graphs, tensors
 from .common import Operations
 
 __all__ = ["DENSE", "SCORCH", "SPARSE"]
 
-SCORCH: Operations = {**graphs.SCORCH, **connected.SCORCH, **attention.SCORCH, **algebra.SCORCH}
-SPARSE: Operations = {**graphs.SPARSE, **connected.SPARSE, **attention.SPARSE}
+SCORCH: Operations = {**graphs.SCORCH, **connected.SCORCH, **attention.SCORCH, **algebra.SCORCH, **tensors.SCORCH}
+SPARSE: Operations = {**graphs.SPARSE, **connected.SPARSE, **attention.SPARSE, **tensors.SPARSE}
 DENSE: Operations = {**graphs.DENSE, **connected.DENSE, **attention.DENSE}
