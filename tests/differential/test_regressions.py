@@ -213,3 +213,15 @@ def test_every_masked_reduction_has_no_value_outside_its_mask(op: str) -> None:
         assert result(f"{made}; {last}", M=M, A=A) == reduced
     assert result(f"{made}; m[i] += S[i,j]", M=M, A=A) == [2 * reduced[0], reduced[1]]
     assert scorch.compute(f"{made}; C[i,j] = exp(S[i,j])", M=M, A=A).nnz == M.nnz
+
+
+def test_a_view_beside_blocks_is_read_where_its_values_are() -> None:
+    x, F = torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0]), scorch.tensor(torch.ones(2, 2), format="bsr(2,2)")
+    assert result("C[i,l] = x[2*l+2] * F[i,l]", x=x, F=F) == [[3.0, 5.0], [3.0, 5.0]]
+
+
+def test_the_fill_of_a_result_wraps_as_its_number_type_does() -> None:
+    A, B = (scorch.from_coo([[0]], torch.tensor([1], dtype=torch.int8), (3,), fill=100) for _ in range(2))
+    made = scorch.compute("C[i] = A[i] + B[i]", A=A, B=B)
+    assert made.fill == -56
+    assert made.to_dense().tolist() == [2, -56, -56]
