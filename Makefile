@@ -18,7 +18,12 @@ PIP  = $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 # Building without isolation takes the build tools from the constraints too; isolation would fetch the newest.
 INSTALL = $(PIP) hatchling editables && $(PIP) --no-build-isolation --editable
 
-.PHONY: help demo test pytest bench lint types fmt constraints clean
+# Where code is generated, compiled and run; the features of a machine with AVX2 and no more.
+MACHINE_TESTS := tests/emit tests/schedule tests/runtime tests/test_golden.py tests/test_golden_fused.py \
+                 tests/test_end_to_end.py tests/differential/test_compiled.py tests/differential/test_halves.py
+AVX2 := +avx2,+fma,+f16c,+bmi,+bmi2,+lzcnt,+popcnt
+
+.PHONY: help demo test pytest test-generic bench lint types fmt constraints clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -27,6 +32,7 @@ help:
 	@echo "make test         set up for development, then run every check and test"
 	@echo "make bench        scorch beside torch.sparse, scipy and dense torch"
 	@echo "make pytest       the tests alone (PYTEST_ARGS='-m smoke' for the quick ones)"
+	@echo "make test-generic the tests of machine code as for a plain x86-64 and for an AVX2 machine"
 	@echo "make lint         ruff and the layers of imports"
 	@echo "make types        mypy, strict"
 	@echo "make fmt          mend formatting and what ruff can mend"
@@ -39,7 +45,12 @@ demo: $(VENV)/.demo
 test: lint types pytest
 
 pytest: $(VENV)/.dev
-	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
+
+# The name of a CPU alone keeps the host's vector features, unless it is "generic".
+test-generic: $(VENV)/.dev
+	NUMBA_CPU_NAME=generic $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(MACHINE_TESTS)
+	NUMBA_CPU_NAME=haswell NUMBA_CPU_FEATURES=$(AVX2) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(MACHINE_TESTS)
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m asv_benchmarks.compare $(BENCH_ARGS)

@@ -11,7 +11,7 @@ import torch
 
 from scorch import autograd, engine
 from scorch.contraction import contract, prepared
-from scorch.errors import NotationError, ScorchError
+from scorch.errors import NotationError, ScorchError, UnsupportedError
 from scorch.explain import Explanation, Explanations
 from scorch.formats import Format, Storage, resolve
 from scorch.functions import registry
@@ -69,6 +69,26 @@ def _traced(notation: str, operands: tuple[Any, ...], out_format: Format | str |
     return values if source < 0 else Tensor(Storage(operands[source]._storage.pattern, values))
 
 
+def _traced_statements(
+    statements: tuple[str | Statement, ...],
+    operands: dict[str, Any],
+    out_format: Format | str | None,
+    extents: Mapping[str, int] | None,
+) -> Result:
+    """Statements as a node of the graph that torch.compile traces."""
+    from scorch.traced import traced_compute
+
+    if extents is not None or not all(isinstance(s, str) for s in statements):
+        raise UnsupportedError(
+            "torch.compile traces statements that are text, without extents=: compute('y[i] = A[i,k] * x[k]', A=A, x=x)"
+        )
+    values, source = traced_compute("; ".join(map(str, statements)), operands, out_format)
+    if source < 0:
+        return values
+    like = list(operands.values())[source]._storage
+    return Tensor(Storage(like.pattern, values, like.fill))
+
+
 def compute(
     *statements: str | Statement,
     out_format: Format | str | None = None,
@@ -94,11 +114,28 @@ def compute(
     >>> compute("C[i] max= A[i,k]; D[i] = C[i] * 10 + x", A=A, x=0.5)
     tensor([20.5000, 10.5000])
     """
+    if torch.compiler.is_compiling():
+        return _traced_statements(statements, operands, out_format, extents)
     take = registry.taker()
     if take is not None:
         options = {"out_format": out_format, "extents": extents}
         taken: Result = take("compute", compute, statements, {**options, **operands})
         return taken
+    return evaluated(statements, operands, out_format, extents)
+
+
+def evaluated(
+    statements: tuple[str | Statement, ...],
+    operands: dict[str, Any],
+    out_format: Format | str | None = None,
+    extents: Mapping[str, int] | None = None,
+) -> Result:
+    """What `compute` returns, whoever records or traces.
+
+    >>> import torch
+    >>> evaluated(("y[i] = 2 * x[i]",), {"x": torch.ones(2)})
+    tensor([2., 2.])
+    """
     if len(statements) == 1 and isinstance(statements[0], str) and extents is None:
         result = _repeated(statements[0], out_format, operands)
         if result is not None:
@@ -113,8 +150,9 @@ def compute(
 
 def _repeated(text: str, out_format: Format | str | None, operands: dict[str, Any]) -> Storage | torch.Tensor | None:
     """The result of a text that was computed before on operands like these and is one kernel; None if there is none."""
-    if any(isinstance(x, float) for x in operands.values()):
-        return None  # its number type depends on the other operands
+    for x in operands.values():
+        if type(x) is float:
+            return None  # its number type depends on the other operands
     try:
         bound = bind(operands.values())
     except ScorchError:
@@ -129,6 +167,21 @@ def _repeated(text: str, out_format: Format | str | None, operands: dict[str, An
     program, slots = found
     result: Storage | torch.Tensor = program([vals[n] for n in slots])
     return result
+
+
+def kept(text: str, out_format: Format | str | None, operands: dict[str, Any]) -> tuple[Any, list[int]] | None:
+    """The one kernel by which `compute` was computed before on operands like these, and which operand each of its own
+    is; None if there is none.
+
+    >>> import torch
+    >>> A = Tensor(as_storage(torch.eye(2).to_sparse_csr()))
+    >>> compute("y[i] = A[i,k] * x[k]", A=A, x=torch.ones(2))
+    tensor([1., 1.])
+    >>> kept("y[i] = A[i,k] * x[k]", None, {"A": A, "x": torch.ones(2)})[1]
+    [0, 1]
+    """
+    bound = bind(operands.values())
+    return None if bound is None else engine.find((text, out_format, tuple(operands), bound[0], engine.settings()))
 
 
 def _remembered(
@@ -316,6 +369,8 @@ class BoundKernel:
         self._out_format = out_format
 
     def __call__(self, *operands: Any) -> Result:
+        if torch.compiler.is_compiling():
+            return einsum(self.notation, *operands, out_format=self._out_format)
         try:
             bound = bind(operands)
         except ScorchError as error:

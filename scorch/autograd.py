@@ -251,6 +251,8 @@ class _Evaluate(torch.autograd.Function):
         if grad is None:
             return (None,) * len(ctx.needs_input_grad)
         *values, out = ctx.saved_tensors
+        for pattern, _ in ctx.call.parts:
+            pattern.check_unchanged()
         found = [
             ctx.call.gradient(n, grad, out, values) if needed else None
             for n, needed in enumerate(ctx.needs_input_grad[1:])

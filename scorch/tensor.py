@@ -122,8 +122,7 @@ class Tensor(Functions):
         >>> from_coo([[0, 1]], [1.0, 2.0], (5,)).level_arrays[0]["crd"]
         tensor([0, 1])
         """
-        levels = self._storage.pattern.arrays
-        return tuple({name: torch.from_numpy(array) for name, array in level.items()} for level in levels)
+        return tuple([dict(level) for level in self._storage.pattern.shown])
 
     @property
     def _key(self) -> tuple[int, str]:

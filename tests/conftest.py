@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+import scorch
 
 # Machines that run the tests are shared: slow generation of examples says nothing of the code.
 hypothesis.settings.register_profile("shared", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -18,6 +20,18 @@ GOLDEN = Path(__file__).parent / "golden"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write what the golden tests print to tests/golden")
+
+
+@pytest.fixture(scope="session")
+def kernel_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("kernels")
+
+
+@pytest.fixture
+def plain(kernel_home: Path) -> Iterator[None]:
+    """Kernels run as plain Python, which takes milliseconds: for tests of numbers, not of machine code."""
+    with scorch.config.using(jit=False, cache_dir=kernel_home):
+        yield
 
 
 @pytest.fixture

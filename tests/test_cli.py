@@ -276,10 +276,8 @@ def test_cache_warm_fills_the_cache(matrix_file, cache_dir, capsys):
 
 @pytest.mark.compiled
 def test_cache_warm_compiles_families_ahead(cache_dir, capsys):
-    assert cli.main(["cache", "warm", "--families", "spmv,elementwise"]) == 0
-    out = capsys.readouterr().out
-    assert out.count("spmv ") == 2
-    assert out.count("elementwise ") == 6
+    assert cli.main(["cache", "warm", "--families", "spmv"]) == 0
+    assert capsys.readouterr().out.count("spmv ") == 2
     assert cli.main(["cache", "info"]) == 0
     assert "kernels    0 generated" not in capsys.readouterr().out
 

@@ -26,6 +26,8 @@ from scorch.schedule.machine import AVX512
 from scorch.schedule.planner import schedule
 from scorch.views import view
 
+pytestmark = pytest.mark.usefixtures("plain")
+
 Golden = Callable[[str, str], None]
 
 

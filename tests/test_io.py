@@ -17,6 +17,8 @@ from scorch.formats import coo, csr, dense, dtypes
 from scorch.io import read, write
 from scorch.tensor import Tensor, from_coo, tensor
 
+pytestmark = pytest.mark.usefixtures("plain")
+
 DENSE = torch.tensor([[0.0, 1.5, 2.0], [0.0, 0.0, 0.0], [-3.25, 0.0, 4.0], [0.0, 1e-30, 0.0]])
 BANNER = "%%MatrixMarket matrix coordinate"
 

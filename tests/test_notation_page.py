@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import scorch
+from tests.pages import run_snippets
 
-PAGE = Path(__file__).parents[1] / "docs" / "notation.md"
 LONGEST = 150  # lines of a function `body`
 
 
@@ -37,15 +37,13 @@ def loops(text: str) -> list[str]:
     return plain.rstrip().splitlines()
 
 
+def is_as_printed(block: str, names: dict[str, object]) -> None:
+    assert loops(block) == loops(str(names["e"]))
+
+
 def test_snippets_run_print_what_is_shown_and_have_short_bodies(sources: Path) -> None:
     scorch.engine.kept.programs.clear()
-    names: dict[str, object] = {}
-    blocks = re.findall(r"```(python|text)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    for kind, block in blocks:
-        if kind == "python":
-            exec(compile(block, PAGE.name, "exec"), names)
-        else:
-            assert loops(block) == loops(str(names["e"]))
+    run_snippets("notation.md", is_as_printed)
     lengths = {path.name: list(bodies(path.read_text(encoding="utf-8"))) for path in sources.rglob("*.py")}
     assert len(lengths) > 20
     assert all(lengths.values())

@@ -15,6 +15,8 @@ from scorch.errors import DtypeError, FormatError, ShapeError, UnsupportedError
 from scorch.formats import Format, coo, csc, csf, csr, dense
 from scorch.tensor import Tensor, from_coo, tensor
 
+pytestmark = pytest.mark.usefixtures("plain")
+
 DENSE = torch.tensor([[0.0, 1.0, 2.0], [0.0, 0.0, 0.0], [3.0, 0.0, 4.0], [0.0, 5.0, 0.0]])
 UNSORTED_CSR = Format("dense, compressed(nonordered, nonunique)")
 MATRIX_FORMATS = ["csr", "csc", "dcsr", "dcsc", "coo", "csf", "dense", coo(2, (1, 0)), dense(2, (1, 0))]

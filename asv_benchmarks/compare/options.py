@@ -14,6 +14,12 @@ from .model import Options
 __all__ = ["DOCUMENT", "parse"]
 
 DOCUMENT = Path("docs/performance.md")
+# Families that have a flag of their own.
+_ALONE = {
+    "end-to-end": "whole models",
+    "schedules": "chosen plans beside all others",
+    "algebra": "whole expressions",
+}
 _QUICK_ROUNDS, _QUICK_BUDGET = 10, 0.2
 
 
@@ -60,20 +66,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME[,NAME]",
         help=f"of {', '.join(FAMILIES)} (default: {', '.join(usual())})",
     )
-    add(
-        "--end-to-end",
-        dest="family",
-        action="store_const",
-        const=("end-to-end",),
-        help="whole models: the same as --family end-to-end",
-    )
-    add(
-        "--schedules",
-        dest="family",
-        action="store_const",
-        const=("schedules",),
-        help="chosen plans beside all others: the same as --family schedules",
-    )
+    for name, about in _ALONE.items():
+        add(
+            f"--{name}",
+            dest="family",
+            action="store_const",
+            const=(name,),
+            help=f"{about}: the same as --family {name}",
+        )
     add(
         "--roofline",
         action="store_true",
@@ -83,13 +83,6 @@ def _parser() -> argparse.ArgumentParser:
         "--all",
         action="store_true",
         help=f"every family and the roofline; the tables go to {DOCUMENT} unless --markdown names another file",
-    )
-    add(
-        "--algebra",
-        dest="family",
-        action="store_const",
-        const=("algebra",),
-        help="whole expressions: the same as --family algebra",
     )
     add(
         "--case",

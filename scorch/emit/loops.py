@@ -6,7 +6,7 @@ Which of them a loop becomes follows from its lattice and from the plan; several
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from scorch.emit.beside import is_beside
@@ -16,6 +16,7 @@ from scorch.emit.positions import Cursor
 from scorch.emit.prefetch import Prefetch
 from scorch.emit.space import iteration_space
 from scorch.emit.tiles import Lanes
+from scorch.emit.values import as_dtype
 from scorch.errors import ScheduleError
 from scorch.ir import loops as ir
 from scorch.ir.lattice import build_lattice
@@ -148,7 +149,8 @@ class Loops:
         if self.low.products is not None and isinstance(node.body, Compute):
             self.b.emit(ir.Let(self.low.products, ir.Binary("-", hi, lo), "+"))
         elif node.tile is not None:
-            self._gathered(node, node.tile, cursor, lo, hi)
+            gathered = self._gathered_past if node.tile.past else self._gathered
+            gathered(node, node.tile, cursor, lo, hi)
         elif cursor.level.unique or leaf:
             self._each(node, cursor, lo, hi)
         else:
@@ -218,17 +220,45 @@ class Loops:
             self._vector(node, cursor, Lanes(node.index, whole, 1, tile.lanes, rest))
         self.b.emit(ir.If(ir.Binary(">", rest, ir.Const(0)), tuple(part)))
 
+    def _gathered_past(self, node: Loop, tile: Tile, cursor: Cursor, lo: ir.Expr, hi: ir.Expr) -> None:
+        """Stored positions by whole vectors, the last of a row reaching into the next one; only at the end of the array
+        are vectors masked.
+
+        One loop, whose number of iterations is all that the branch predictor has to guess.
+        """
+        p = self.position_var(cursor)
+        width = ir.Const(tile.lanes)
+        name = cursor.access.tensor
+        array = cursor.arrays.index(cursor.depth, "crd") if self._asked(node, cursor) else cursor.arrays.vals
+        first, last = self.b.let(f"{name}_lo", lo), self.b.let(f"{name}_hi", hi)
+        final = self.b.let("last_whole", ir.Binary("-", ir.Call("len", (array,), "int64"), width))
+        left = ir.Binary("-", last, p)
+        with self.b.block() as whole:
+            self._vector(node, cursor, Lanes(node.index, p, 1, tile.lanes, left, past=True))
+        with self.b.block() as part:
+            live = self.b.let("live", ir.Call("min", (left, width), "int64"))
+            self._vector(node, cursor, Lanes(node.index, p, 1, tile.lanes, live))
+        self.b.emit(ir.For(p, first, last, (ir.If(ir.Binary("<=", p, final), tuple(whole), tuple(part)),), width))
+
+    def _asked(self, node: Loop, cursor: Cursor) -> bool:
+        """Whether anything inside a loop over stored positions depends on where they are."""
+        read = set(accesses(iteration_space(node.body))) - {cursor.access}
+        return any(node.index in access.indices for access in self.low.cursors if access in read)
+
     def _vector(self, node: Loop, cursor: Cursor, lanes: Lanes) -> None:
         """One vector of stored positions."""
         with self.low.scope() as body:
+            coordinates: ir.Expr = lanes.base
+            if self._asked(node, cursor):
+                array = cursor.arrays.index(cursor.depth, "crd")
+                coordinates = lanes.coordinates(array)
+                if lanes.past:
+                    lanes = replace(lanes, listed=array)
+                else:
+                    coordinates = self.b.let(f"{node.index}s", _as_indices(coordinates))
             self.low.lanes = lanes
             self.low.cursors[cursor.access] = cursor.at(lanes.base, ir.add(lanes.base, 1))
-            read = set(accesses(iteration_space(node.body))) - {cursor.access}
-            if any(node.index in a.indices for a in self.low.cursors if a in read):
-                coordinates = lanes.load(cursor.arrays.index(cursor.depth, "crd"), lanes.base, 0)
-                self.low.body(node.index, self.b.let(f"{node.index}s", coordinates), node.body)
-            else:  # nobody asks where the positions are
-                self.low.body(node.index, lanes.base, node.body)
+            self.low.body(node.index, coordinates, node.body)
         self.b.emit(*body)
 
     def _segments(self, node: Loop, cursor: Cursor, lo: ir.Expr, hi: ir.Expr) -> None:
@@ -255,3 +285,9 @@ class Loops:
         self.b.emit(ir.Let(end, ir.add(p, 1)))
         same = ir.Binary("==", cursor.coordinate(end, self.low.extent(str(cursor.index))), coordinate)
         self.b.emit(ir.While(ir.Binary("and", ir.Binary("<", end, last), same), (ir.Let(end, ir.Const(1), "+"),)))
+
+
+def _as_indices(coordinates: ir.Expr) -> ir.Expr:
+    """A vector of coordinates in a type that gathers take: packed ones may be narrower."""
+    wide = coordinates.dtype.startswith(("int32", "int64"))
+    return coordinates if wide else as_dtype(coordinates, "int32")

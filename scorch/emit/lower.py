@@ -198,7 +198,8 @@ class Lowering:
         if lanes is None or reduce is None or not lanes.is_partial(t) or lanes.index in node.target.indices:
             return value
         factors = node.expr.args if isinstance(node.expr, Apply) and node.expr.op == "mul" else (node.expr,)
-        if reduce == "add" and any(isinstance(f, Access) and lanes.index in f.indices for f in factors):
+        loaded = any(isinstance(f, Access) and lanes.index in f.indices for f in factors)
+        if reduce == "add" and loaded and not lanes.past:
             return value
         return lanes.keep(value, identity(reduce, value.dtype.split("x")[0]))
 

@@ -13,8 +13,9 @@ __all__ = ["Lanes"]
 class Lanes:
     """`vectors` vectors of `lanes` values of `index`, from coordinate `base` on.
 
-    `live`: lanes used in the last, None: all. `last`: where the last one starts, counted from the base, if not right
-    behind the one before it.
+    `live`: lanes used in the last, None: all; with `past` the others are loaded too. `last`: where the last one starts,
+    counted from the base, if not right behind the one before it. `listed`: the array that has the coordinates of the
+    lanes at their positions, where they are no vector yet.
     """
 
     index: str
@@ -23,6 +24,8 @@ class Lanes:
     lanes: int
     live: ir.Expr | None = None
     last: ir.Expr | None = None
+    past: bool = False
+    listed: ir.Var | None = None
 
     def place(self, position: ir.Expr, t: int) -> ir.Expr:
         """Position of vector t, given that of the tile."""
@@ -38,7 +41,7 @@ class Lanes:
         """Vector t of an array."""
         dtype = f"{array.dtype.removesuffix('[]')}x{self.lanes}"
         lanes = ir.Const(self.lanes)
-        if self.is_partial(t):
+        if self.is_partial(t) and not self.past:
             assert self.live is not None
             return ir.Call("vload_part", (array, place, lanes, self.live), dtype)
         return ir.Call("vload", (array, place, lanes), dtype)
@@ -46,9 +49,15 @@ class Lanes:
     def gather(self, array: ir.Var, places: ir.Expr) -> ir.Expr:
         """The array's values at a vector of positions."""
         dtype = f"{array.dtype.removesuffix('[]')}x{self.lanes}"
-        if self.live is None:
+        if self.listed is not None and places == self.coordinates(self.listed):
+            return ir.Call("vgather_at", (array, self.listed, self.base, ir.Const(self.lanes)), dtype)
+        if self.live is None or self.past:
             return ir.Call("vgather", (array, places), dtype)
         return ir.Call("vgather_part", (array, places, self.live), dtype)
+
+    def coordinates(self, array: ir.Var) -> ir.Expr:
+        """What a level's array lists for the lanes."""
+        return self.load(array, self.base, 0)
 
     def keep(self, value: ir.Expr, other: ir.Expr) -> ir.Expr:
         """The last vector, with another value in the lanes that are not used."""

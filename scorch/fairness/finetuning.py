@@ -16,8 +16,9 @@ from scorch.fairness.groups import Attributes, resolve
 from scorch.fairness.method import Method, TrainingData
 from scorch.fairness.methods import create
 from scorch.fairness.progress import bar
-from scorch.fairness.sparsity import existing, magnitude, stages
+from scorch.fairness.sparsity import existing, magnitude
 from scorch.fairness.training import Settings, train
+from scorch.nn.prune import cubic
 
 __all__ = ["finetune", "prune_plan"]
 
@@ -98,7 +99,9 @@ def prune_plan(sparsity: float | None, steps: int, settings: Settings) -> list[t
     if sparsity == 0:
         return [(0.0, settings)]
     short = replace(settings, epochs=max(1, settings.epochs // 5))
-    shares = stages(sparsity, steps)
+    if steps < 1:
+        raise FairnessError(f"prune_steps must be at least 1, got {steps}")
+    shares = cubic(sparsity, steps)
     return [(share, settings if share is shares[-1] else short) for share in shares]
 
 

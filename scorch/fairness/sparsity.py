@@ -14,8 +14,9 @@ from torch import nn
 
 from scorch.fairness.errors import FairnessError, FairnessWarning
 from scorch.fairness.functional import Params
+from scorch.nn.prune import Unstructured
 
-__all__ = ["Pattern", "achieved", "existing", "magnitude", "prunable", "stages"]
+__all__ = ["Pattern", "achieved", "existing", "magnitude", "prunable"]
 
 
 @dataclass(frozen=True)
@@ -61,14 +62,13 @@ def magnitude(model: nn.Module, sparsity: float, scope: str = "global") -> Patte
     weights = prunable(model)
     if not weights:
         raise FairnessError("the model has no weight matrix to prune")
+    sizes = {name: weight.abs() for name, weight in weights.items()}
     if scope == "layer":
-        masks = {name: _kept(weight.abs().ravel(), sparsity).reshape(weight.shape) for name, weight in weights.items()}
+        masks = {name: Unstructured().keep(size, sparsity) for name, size in sizes.items()}
     else:
-        flat = _kept(torch.cat([weight.abs().ravel() for weight in weights.values()]), sparsity)
-        pieces = torch.split(flat, [weight.numel() for weight in weights.values()])
-        masks = {
-            name: piece.reshape(weight.shape) for (name, weight), piece in zip(weights.items(), pieces, strict=True)
-        }
+        kept = Unstructured().keep(torch.cat([size.ravel() for size in sizes.values()]), sparsity)
+        pieces = torch.split(kept, [size.numel() for size in sizes.values()])
+        masks = {name: piece.view_as(sizes[name]) for name, piece in zip(sizes, pieces, strict=True)}
     empty = [name for name, mask in masks.items() if not bool(mask.any())]
     if empty:
         warnings.warn(
@@ -80,19 +80,6 @@ def magnitude(model: nn.Module, sparsity: float, scope: str = "global") -> Patte
     pattern = Pattern({name: mask.to(weights[name].dtype) for name, mask in masks.items()})
     pattern.enforce(model)
     return pattern
-
-
-def stages(target: float, steps: int) -> list[float]:
-    """Growing sparsities that end at `target`, in `steps` pieces that get smaller.
-
-    The cubic schedule of Zhu and Gupta (2017, arXiv 1710.01878): much goes while there is much to choose from.
-
-    >>> [round(share, 2) for share in stages(0.9, 3)]
-    [0.63, 0.87, 0.9]
-    """
-    if steps < 1:
-        raise FairnessError(f"prune_steps must be at least 1, got {steps}")
-    return [target * (1 - (1 - (step + 1) / steps) ** 3) for step in range(steps)]
 
 
 def existing(model: nn.Module) -> Pattern:
@@ -114,10 +101,3 @@ def achieved(model: nn.Module) -> float:
     """
     weights = prunable(model).values()
     return 1 - sum(int(weight.count_nonzero()) for weight in weights) / max(1, sum(w.numel() for w in weights))
-
-
-def _kept(sizes: torch.Tensor, sparsity: float) -> torch.Tensor:
-    """True for all but the `sparsity` smallest; exactly that many, whatever the ties."""
-    kept = torch.ones(len(sizes), dtype=torch.bool)
-    kept[sizes.argsort(stable=True)[: round(sparsity * len(sizes))]] = False
-    return kept

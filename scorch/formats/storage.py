@@ -219,6 +219,22 @@ class Pattern:
         return self.positions[-1] if self.positions else 1
 
     @cached_property
+    def shown(self) -> tuple[dict[str, torch.Tensor], ...]:
+        """The level arrays as torch tensors on the same memory, made once: their versions tell of changes."""
+        with torch.inference_mode(False):  # whose tensors have no versions
+            return tuple([{name: torch.from_numpy(array) for name, array in level.items()} for level in self.arrays])
+
+    def check_unchanged(self) -> None:
+        """FormatError if torch has written into the arrays that were shown."""
+        for level, arrays in enumerate(self.__dict__.get("shown", ())):
+            for name, array in arrays.items():
+                if array._version:
+                    raise FormatError(
+                        f"{name} of level {level} was changed in place, so {self} is no longer what was computed with; "
+                        "patterns don't change: make another tensor by scorch.from_coo or Tensor.from_levels"
+                    )
+
+    @cached_property
     def nbytes(self) -> int:
         """Bytes of the level arrays."""
         return sum(array.nbytes for level in self.arrays for array in level.values())

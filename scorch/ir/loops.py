@@ -6,9 +6,8 @@ conversion is explicit: Numba and plain Python disagree on mixed widths, so `ver
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
-from dataclasses import dataclass, fields, is_dataclass
-from functools import cache
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from scorch.errors import ScheduleError
@@ -266,15 +265,9 @@ def variables(body: Iterable[Stmt]) -> set[str]:
             found.add(node.name)
         elif isinstance(node, tuple):
             stack.extend(node)
-        else:
-            stack.extend([getattr(node, name) for name in _parts(node.__class__)])
+        else:  # the fields of a node; names and numbers have none
+            stack.extend(getattr(node, part) for part in getattr(node, "__match_args__", ()))
     return found
-
-
-@cache
-def _parts(kind: Hashable) -> tuple[str, ...]:
-    """The names of a node's parts; none of a number or a text."""
-    return tuple(part.name for part in fields(kind)) if is_dataclass(kind) else ()
 
 
 def verify(function: Function) -> None:

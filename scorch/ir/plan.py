@@ -60,7 +60,8 @@ class Tile:
     `overlaps` it starts so early that it ends with the extent, and some values are computed twice. `count` is
     the number of full tiles if that is 0 or 1 and known, so that no loop is needed, else None. `prefetch`: how many
     nonzeros ahead of the one in hand the rows that it selects are fetched into cache (0: not). With `positions` the
-    loop is a sparse one: lanes hold successive stored positions, and other operands are gathered at their coordinates.
+    loop is a sparse one: lanes hold successive stored positions, and other operands are gathered at their coordinates;
+    with `past` the last vector of a row is loaded whole, past the row's end, and the lanes there are dropped.
     """
 
     lanes: int
@@ -71,10 +72,12 @@ class Tile:
     count: int | None = None
     prefetch: int = 0
     positions: bool = False
+    past: bool = False
 
     def __str__(self) -> str:
         if self.positions:
-            return f"lanes({self.lanes} stored positions at a time)"
+            end = ", past the end of a row" if self.past else ""
+            return f"lanes({self.lanes} stored positions at a time{end})"
         parts = []
         if self.count != 0:
             parts.append(f"{self.vectors} x {self.lanes} lanes" + (", once" if self.count == 1 else ""))

@@ -44,20 +44,20 @@ def remembered(function: Callable[..., Made]) -> Callable[..., Made]:
 
     @wraps(function)
     def wrapper(x: Any, *options: Hashable) -> Made:
-        if not isinstance(x, torch.Tensor | scorch.Tensor) or x.requires_grad:
+        if torch.compiler.is_compiling() or not isinstance(x, torch.Tensor | scorch.Tensor) or x.requires_grad:
             return function(x, *options)
         key = id(x)
         memory = memories.get(key)
         if memory is None or not memory.fits(x):
             # `_forget` is held: modules may be cleared before the last tensors when the interpreter ends.
             memory = memories[key] = _Memory(x, partial(_forget, memories, key))
-        if options not in memory.results:
-            made = function(x, *options)
-            if made is x:  # keeping it would keep itself alive
-                return made
-            memory.results[options] = made
-        result: Made = memory.results[options]
-        return result
+        found: Made | None = memory.results.get(options)
+        if found is None:
+            with torch.inference_mode(False):  # whose tensors could not be saved for a backward pass later
+                found = function(x, *options)
+            if found is not x:  # keeping it would keep itself alive
+                memory.results[options] = found
+        return found
 
     return wrapper
 
@@ -69,6 +69,6 @@ def _forget(memories: dict[int, _Memory], key: int, ref: Any) -> None:
 
 
 def _version(x: Any) -> int:
-    values = x.values if isinstance(x, scorch.Tensor) else x
+    values = x._storage.values if isinstance(x, scorch.Tensor) else x
     # Tensors made in inference mode have no counter; they do not change outside it.
     return -1 if values.is_inference() else int(values._version)

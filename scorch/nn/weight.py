@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import scorch
-from scorch.errors import FormatError, ScorchError, UnsupportedError
+from scorch.errors import DtypeError, FormatError, ScorchError, UnsupportedError
 
 __all__ = ["SparseWeight", "random_weight"]
 
@@ -20,7 +20,8 @@ class SparseWeight(nn.Module):
 
     Optimisers see `values`, `state_dict` holds `values` and the level arrays (pos1, crd1: the arrays of level 1),
     `.to(dtype)` changes the values alone. A state_dict with another pattern is taken over as it is, as long as the
-    format is the same. Raises FormatError for arrays that do not fit together, UnsupportedError off the CPU.
+    format is the same. Raises FormatError for arrays that do not fit together, DtypeError for integers,
+    UnsupportedError off the CPU.
 
     >>> import torch, scorch
     >>> weight = SparseWeight(scorch.tensor(torch.eye(3), format="csr"))
@@ -36,15 +37,19 @@ class SparseWeight(nn.Module):
         super().__init__()
         if matrix.format.is_dense:
             raise FormatError("a sparse weight needs a sparse format, such as 'csr': scorch.tensor(weight, 'csr')")
+        if not (matrix.dtype.is_floating_point or matrix.dtype.is_complex):
+            raise DtypeError(f"a weight is trained, and {matrix.dtype} has no gradient: pass weight.to(torch.float32)")
         self.shape = matrix.shape
         self.format = matrix.format
         self._names: list[list[str]] = []
         for level, arrays in enumerate(matrix.level_arrays):
             self._names.append(list(arrays))
             for name, array in arrays.items():
-                self.register_buffer(f"{name}{level}", array)
+                # A view with a version of its own: loading a state into it is no change of the matrix.
+                self.register_buffer(f"{name}{level}", torch.from_numpy(array.numpy()))
         self.values = nn.Parameter(matrix.values.detach().clone())
         self._pattern: scorch.Tensor | None = matrix.detach()
+        self._last: tuple[scorch.Tensor, int] | None = None
 
     @property
     def density(self) -> float:
@@ -53,13 +58,22 @@ class SparseWeight(nn.Module):
 
     def forward(self) -> scorch.Tensor:
         """The weight as a Tensor over the Parameter: gradients of what is computed with it reach `values`."""
-        if not self.values.is_cpu:
+        values = self.values
+        if not torch.compiler.is_compiling():
+            last = self._last
+            # The tensor of the last call serves as long as the Parameter is the same object on the same memory.
+            if last is not None and last[0]._storage.values is values and last[1] == values.data_ptr():
+                return last[0]
+        if not values.is_cpu:
             raise UnsupportedError(
-                f"Scorch runs on CPU; the layer's values are on {self.values.device}: call layer.to('cpu')"
+                f"Scorch runs on CPU; the layer's values are on {values.device}: call layer.to('cpu')"
             )
         if self._pattern is None:
             self._pattern = self._checked()
-        return self._pattern.with_values(self.values)
+        made = self._pattern.with_values(values)
+        if not torch.compiler.is_compiling():
+            self._last = (made, values.data_ptr()) if made._storage.values is values else None
+        return made
 
     def _checked(self) -> scorch.Tensor:
         """The tensor of the buffers, validated."""
@@ -74,7 +88,7 @@ class SparseWeight(nn.Module):
             if isinstance(given, torch.Tensor) and (held is not self.values or given.shape != held.shape):
                 held.data = torch.empty(given.shape, dtype=held.dtype)
         super()._load_from_state_dict(state_dict, prefix, *args)
-        self._pattern = None
+        self._pattern = self._last = None
         errors = args[-1]
         try:
             self._pattern = self._checked()
@@ -83,7 +97,7 @@ class SparseWeight(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         # The tensor is made again from the buffers; a pickle with both would hold the pattern twice.
-        return {**self.__dict__, "_pattern": None}
+        return {**self.__dict__, "_pattern": None, "_last": None}
 
     def extra_repr(self) -> str:
         return f"{tuple(self.shape)}, {self.format}, nnz={self.values.numel()}, density={self.density:.3g}"

@@ -121,7 +121,8 @@ def scatter_cost(
         held = -words * math.expm1(-per_row / words)  # words with a bit, if entries were spread evenly
         reading = prices.word * words / 64 + prices.visit * held
         return products * prices.scatter + rows * reading + entries * prices.append
-    sorting = entries * prices.sort * math.log2(max(2.0, per_row)) if ordered else 0.0
+    steps = min(math.log2(max(2.0, per_row)), max(1.0, per_row / 4))  # of a few entries by insertion
+    sorting = entries * prices.sort * steps if ordered else 0.0
     probe = 2.0 if kind == "hash" else 0.1  # of a key, or of a mark beside the value
     listed = 2.0 if kind == "hash" else 0.5
     return products * (prices.scatter + probe) + entries * (prices.append + listed) + sorting

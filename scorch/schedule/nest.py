@@ -35,7 +35,7 @@ class Nest:
     spread: bool = False  # tiles outermost, so that threads can share them
     unroll: int = 1  # the innermost reduction, under a tile
     beside: int = 1  # positions of the innermost result loop that share the reduction over a tile
-    lanes: int = 0  # of the innermost reduction, taken over stored positions
+    along: Tile | None = None  # lanes of the innermost reduction, taken over stored positions
     register: str = "acc"  # the name of the accumulator
     fills: Mapping[str, Any] = field(default_factory=dict)  # of the sparse operands
 
@@ -106,8 +106,8 @@ def _producer(nest: Nest, order: tuple[str, ...], expr: Expr, register: Workspac
     made = Access(register.name, register.indices)
     index, rest = order[0], order[1:]
     tile = nest.tile[1] if nest.tile and nest.tile[0] == index else None
-    if nest.lanes and not rest:
-        tile = Tile(nest.lanes, 1, positions=True)
+    if nest.along and not rest:
+        tile = nest.along
     constant, varying = _factor(expr, frozenset(rest), register.reduce, nest.fills) if rest else ((), expr)
     heavy = [factor for factor in constant if _is_work(factor, index, nest)]
     if rest and heavy:

@@ -15,11 +15,12 @@ from scorch.ir.plan import Alternative, Assembly, Kernel, Partition, Plan, Tenso
 from scorch.schedule.assembly import Writing, choose_assembly
 from scorch.schedule.cost import bound_cost, conversion_cost, count_cost, nest_cost, scatter_cost
 from scorch.schedule.gallop import gallop, searched, told
+from scorch.schedule.lanes import position_tile
 from scorch.schedule.nest import Nest, build_nest
 from scorch.schedule.partition import SERIAL_BELOW, choose_partition
 from scorch.schedule.problem import Problem, appended_bits
 from scorch.schedule.result import candidate_formats
-from scorch.schedule.tile import can_tile, choose_tile, position_lanes, positions_beside, unrolling
+from scorch.schedule.tile import can_tile, choose_tile, positions_beside, unrolling
 
 __all__ = ["alternatives", "schedule"]
 
@@ -407,7 +408,7 @@ def _plan(problem: Problem, best: _Candidate, alternatives: tuple[Alternative, .
         layout.spread,
         unrolling(problem, best.tile[1], str(last), layout.formats) if best.tile and last not in target else 1,
         positions_beside(problem, layout.order, best.tile[0], layout.formats, assembly) if best.tile else 1,
-        position_lanes(problem, str(last), layout.formats) if gathers else 0,
+        position_tile(problem, str(last), layout.formats) if gathers else None,
         fills=problem.fills,
     )
     choices = {

@@ -119,7 +119,17 @@ class Problem:
 
     def lattice(self, index: str, formats: Mapping[str, Format]) -> Lattice:
         """What a loop over the index visits, the operands being in these formats."""
-        return build_lattice(self.statement.whole, index, lambda a: walks(a, index, formats[a.tensor]), self.fills)
+        walked = tuple(a for a in self.accesses if walks(a, index, formats[a.tensor]))
+        known = self._lattices.get((index, walked))
+        if known is None:
+            known = build_lattice(self.statement.whole, index, lambda a: a in walked, self.fills)
+            self._lattices[index, walked] = known
+        return known
+
+    @cached_property
+    def _lattices(self) -> dict[tuple[str, tuple[Access, ...]], Lattice]:
+        """What `lattice` has built: few of the plans that are priced differ in what a loop walks."""
+        return {}
 
     @cached_property
     def is_linear(self) -> bool:
@@ -147,6 +157,16 @@ class Problem:
 
     def distinct(self, access: Access, indices: frozenset[str]) -> float:
         """Estimated number of different coordinates of an access, projected on some of its indices."""
+        known = self._distinct.get((access, indices))
+        if known is None:
+            known = self._distinct[access, indices] = self._estimated(access, indices)
+        return known
+
+    @cached_property
+    def _distinct(self) -> dict[tuple[Access, frozenset[str]], float]:
+        return {}
+
+    def _estimated(self, access: Access, indices: frozenset[str]) -> float:
         operand = self.by_name[access.tensor]
         mine = [v for v in access.indices if v in indices]
         places = product(self.extents[v] for v in mine)

@@ -311,7 +311,7 @@ def _nest(group: _Group, problem: Problem) -> Stmt | None:
         shape,
         unroll=unroll,
         beside=beside,
-        lanes=lanes,
+        along=Tile(lanes, 1, positions=True) if lanes else None,
         register=register,
         fills=problem.fills,
     )

@@ -12,7 +12,20 @@ import numpy as np
 
 from scorch.formats import Pattern
 
-__all__ = ["Statistics", "statistics"]
+__all__ = ["Groups", "Statistics", "statistics"]
+
+GROUP_SIZES = (1, 4, 8)  # positions that kernels take at a time
+SAMPLE = 4096  # rows that are looked at where all would take long
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """The children of a parent by groups of `size`: how many groups on average, and the share of parents with another
+    number of them than the parent before."""
+
+    size: int
+    mean: float
+    changes: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +36,8 @@ class Statistics:
     of the parents of the last level (mean over all of them, most, standard deviation). `spread`: mean distance between
     the first and last coordinate below one parent of the last level, as a share of the extent (1: everywhere, small:
     banded). `complete[d]`: whether each position of the level above has some below it in level d (not looked at below
-    dense levels alone, whose rows may well be empty).
+    dense levels alone, whose rows may well be empty). `groups`: those children by groups of several sizes, none where
+    that is not known.
     """
 
     nnz: int
@@ -34,6 +48,7 @@ class Statistics:
     row_deviation: float
     spread: float
     complete: tuple[bool, ...] = ()
+    groups: tuple[Groups, ...] = ()
 
     def __str__(self) -> str:
         return (
@@ -58,9 +73,9 @@ def statistics(pattern: Pattern) -> Statistics:
 
 def _measure(pattern: Pattern) -> Statistics:
     distinct = tuple(_distinct(pattern, depth) for depth in range(pattern.format.ndim))
-    mean, most, deviation, spread = _rows(pattern)
+    mean, most, deviation, spread, groups = _rows(pattern)
     complete = tuple(_complete(pattern, depth) for depth in range(pattern.format.ndim))
-    return Statistics(pattern.nnz, pattern.positions, distinct, mean, most, deviation, spread, complete)
+    return Statistics(pattern.nnz, pattern.positions, distinct, mean, most, deviation, spread, complete, groups)
 
 
 def _complete(pattern: Pattern, depth: int) -> bool:
@@ -86,11 +101,11 @@ def _distinct(pattern: Pattern, depth: int) -> int:
     return max(1, round(expected_distinct(count, places)))
 
 
-def _rows(pattern: Pattern) -> tuple[float, int, float, float]:
-    """Mean, largest and deviation of the last level's children per parent, and how far they spread."""
+def _rows(pattern: Pattern) -> tuple[float, int, float, float, tuple[Groups, ...]]:
+    """Mean, largest and deviation of the last level's children per parent, how far they spread, and their groups."""
     depth = pattern.format.ndim - 1
     if depth < 0:
-        return 1.0, 1, 0.0, 1.0
+        return 1.0, 1, 0.0, 1.0, ()
     extent = max(1, pattern.extent(depth))
     arrays = pattern.arrays[depth]
     if "pos" in arrays:
@@ -99,15 +114,31 @@ def _rows(pattern: Pattern) -> tuple[float, int, float, float]:
         first, last = _runs(pattern)
     else:
         parents = pattern.positions[depth - 1] if depth else 1
-        return pattern.nnz / max(1, parents), extent, 0.0, 1.0
+        return pattern.nnz / max(1, parents), extent, 0.0, 1.0, ()
     lengths = last - first
     if not len(lengths) or not pattern.nnz:
-        return 0.0, 0, 0.0, 0.0
+        return 0.0, 0, 0.0, 0.0, ()
     filled = np.flatnonzero(lengths)
-    sample = filled[:: max(1, len(filled) // 4096)]
+    sample = filled[:: max(1, len(filled) // SAMPLE)]
     crd = arrays["crd"]
     width = np.abs(crd[last[sample] - 1].astype(np.int64) - crd[first[sample]]) + 1
-    return float(lengths.mean()), int(lengths.max()), float(lengths.std()), float(width.mean() / extent)
+    spread = float(width.mean() / extent)
+    return float(lengths.mean()), int(lengths.max()), float(lengths.std()), spread, _groups(lengths)
+
+
+def _groups(lengths: np.ndarray[Any, Any]) -> tuple[Groups, ...]:
+    """Groups of the lengths of a sample of parents and of those right before them.
+
+    >>> _groups(np.array([3, 5, 4]))[1]
+    Groups(size=4, mean=1.5, changes=1.0)
+    """
+    now = np.arange(1, len(lengths), max(1, len(lengths) // SAMPLE)) if len(lengths) > 1 else np.zeros(1, np.int64)
+    before = np.maximum(now - 1, 0)
+    made = []
+    for size in GROUP_SIZES:
+        counts, others = -(-lengths[now] // size), -(-lengths[before] // size)
+        made.append(Groups(size, float(counts.mean()), float(np.count_nonzero(counts != others) / len(now))))
+    return tuple(made)
 
 
 def _runs(pattern: Pattern) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:

@@ -18,7 +18,6 @@ __all__ = [
     "grouped_positions",
     "in_flight",
     "most_vectors",
-    "position_lanes",
     "positions_beside",
     "unrolling",
     "vector_lanes",
@@ -26,9 +25,6 @@ __all__ = [
 
 AHEAD = 16  # nonzeros: how far in advance rows are fetched
 LONG_ROW = 4  # groups of unrolled iterations that a row should have
-PREDICTED_ROWS = 16_000  # up to so many row lengths are learned by the branch predictor, and a scalar loop is as fast
-LONG_VECTORS = 3  # full vectors in a row from which on gathering always pays
-SHORT_ROW = 0.4  # of a vector: sparse rows with fewer entries are not vectorised
 ROOM = 4  # registers that accumulators leave to operands, or half of all where those are many
 
 
@@ -121,42 +117,6 @@ def grouped_positions(
         return 1
     count = 4 if problem.machine.registers <= 16 else 8
     return count if 2 * mean >= count else 1
-
-
-def position_lanes(problem: Problem, index: str, formats: Mapping[str, Format]) -> int:
-    """Lanes for a reduction over the stored positions of one sparse operand, others gathered; 0 if that is not
-    possible.
-
-    A masked vector a row costs less than a mispredicted end of a scalar loop, but more than a predicted one.
-    """
-    if not problem.machine.gathers or problem.statement.reduce != "add":
-        return 0
-    if (
-        problem.dtype.startswith("complex")
-        or problem.dtype == "bool"
-        or index in problem.statement.target.indices
-        or any(index in pair for pair in problem.statement.equal)
-    ):
-        return 0
-    walkers = []
-    for access in problem.accesses:
-        if index not in access.indices:
-            continue
-        format = formats[access.tensor]
-        path = level_indices(access, format)
-        if path[-1] != index or problem.by_name[access.tensor].dtype != problem.dtype:
-            return 0  # lanes of another number type are gathered one by one
-        if format.levels[-1].full and not format.levels[-1].contiguous:
-            return 0
-        if not format.levels[-1].full:
-            walkers.append(access)
-    if len(walkers) != 1 or not problem.is_linear:
-        return 0
-    statistics = problem.by_name[walkers[0].tensor].statistics
-    lanes = max(1, vector_lanes(problem) // 2)  # all of a register would stay half empty
-    rows = statistics.nnz / max(1e-9, statistics.row_mean)
-    irregular = rows > PREDICTED_ROWS and statistics.row_mean >= lanes * SHORT_ROW
-    return lanes if irregular or statistics.row_mean >= lanes * LONG_VECTORS else 0
 
 
 def _has_vectors(problem: Problem) -> bool:

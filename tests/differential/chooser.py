@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,12 @@ from scorch import engine
 from scorch.emit import jit
 from scorch.emit.module import Phase
 from scorch.engine import expression, statements
-from scorch.ir.plan import Kernel, Loop, Plan, Where, walk
-from scorch.schedule import partition, planner, tile
-from scorch.schedule.machine import AVX512
+from scorch.ir.plan import Kernel, Loop, Plan, Tile, Where, walk
+from scorch.schedule import lanes, partition, planner, tile
+from scorch.schedule.machine import AVX2, AVX512
 
 CANDIDATES = planner._candidates
+IN_ORDERS = planner._in_orders
 MAKE_PLAN = planner._plan
 COMPILE = jit.compile_kernel
 
@@ -44,22 +46,35 @@ class Chooser:
         for module in (partition, planner):
             patch.setattr(module, "SERIAL_BELOW", -1.0)
         patch.setattr(partition, "CHUNK", 1.0)
-        for name in ("SHORT_ROW", "LONG_VECTORS", "LONG_ROW", "PREDICTED_ROWS"):
-            patch.setattr(tile, name, -1)  # rows of any length are taken in vectors, or unrolled, or neither
-        patch.setattr(planner, "position_lanes", self.position_lanes)
+        patch.setattr(tile, "LONG_ROW", -1)  # rows of any length are taken in vectors, or unrolled, or neither
+        for name in ("SHORT_ROW", "LONG_VECTORS", "PREDICTED_ROWS"):
+            patch.setattr(lanes, name, -1)
+        patch.setattr(lanes, "_row_cost", lambda *_: float(self.rng.random()))
+        patch.setattr(planner, "position_tile", self.position_tile)
         patch.setattr(planner, "unrolling", lambda *a: tile.unrolling(*a) if self.toss() else 1)
         for made in (expression, statements):
             patch.setattr(made, "compile_kernel", self.compiled)
 
-    def position_lanes(self, problem: Any, *rest: Any) -> int:
-        """Lanes that gather, as on a machine that does so well."""
-        return tile.position_lanes(replace(problem, machine=AVX512), *rest) if self.toss() else 0
+    def position_tile(self, problem: Any, *rest: Any) -> Tile | None:
+        """Lanes that gather, as on a machine that does so well, or that are read past the ends of rows."""
+        machine = AVX512 if self.toss() else AVX2
+        return lanes.position_tile(replace(problem, machine=machine), *rest) if self.toss() else None
 
     def toss(self) -> bool:
         return bool(self.rng.random() < 0.5)
 
     def candidate(self, problem: Any) -> list[Any]:
-        found = list(CANDIDATES(problem))
+        """A random candidate of a random loop order: pricing those of all orders would be most of the time."""
+        if len(problem.statement.indices) > planner.FEW_INDICES:
+            return self.one_of(CANDIDATES(problem))
+        orders = list(permutations(problem.statement.indices))
+        for place in self.rng.permutation(len(orders)):
+            if found := self.one_of(IN_ORDERS(problem, iter([orders[place]]))):
+                return found
+        return []
+
+    def one_of(self, candidates: Iterable[Any]) -> list[Any]:
+        found = list(candidates)
         return [found[self.rng.integers(len(found))]] if found else []
 
     def plan(self, *arguments: Any) -> Plan:

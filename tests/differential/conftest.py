@@ -1,27 +1,14 @@
-"""Uncompiled runs: kernels as plain Python, their sources in a folder of the test run."""
+"""Uncompiled runs by plans that small inputs would never get."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 import scorch
 from scorch import engine
 from tests.differential.chooser import Chooser
-
-
-@pytest.fixture(scope="session")
-def kernel_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("kernels")
-
-
-@pytest.fixture
-def plain(kernel_home: Path) -> Iterator[None]:
-    """Kernels run as plain Python."""
-    with scorch.config.using(jit=False, cache_dir=kernel_home):
-        yield
 
 
 @pytest.fixture

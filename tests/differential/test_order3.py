@@ -22,10 +22,10 @@ def test_every_order_with_dense_others(notation: str) -> None:
     rng = np.random.default_rng(11)
     arrays = [random_array(rng, shape) for shape in shapes_of(notation)]
     formats = product(*(THIRDS if a.ndim == 3 else ("dense",) for a in arrays))
-    every = 4 if sum(a.ndim == 3 for a in arrays) > 1 else 1
-    for combination in sample(formats, every, offset=len(notation)):
+    every = 13 if sum(a.ndim == 3 for a in arrays) > 1 else 1
+    for n, combination in enumerate(sample(formats, every, offset=len(notation))):
         operands = [build(a, f) for a, f in zip(arrays, combination, strict=True)]
-        for out_format in results(reference(notation, arrays).ndim):
+        for out_format in sample(results(reference(notation, arrays).ndim), 2, offset=n):
             check(notation, operands, arrays, out_format)
 
 
@@ -34,10 +34,10 @@ def test_sparse_others(notation: str) -> None:
     rng = np.random.default_rng(12)
     arrays = [random_array(rng, shape) for shape in shapes_of(notation)]
     formats = {3: [csf(3), coo(3), csf(3, (2, 0, 1)), coo(3, (1, 2, 0))], 2: MATRICES, 1: VECTORS}
-    for combination in sample(product(*(formats[a.ndim] for a in arrays)), 5, offset=len(notation)):
-        operands = [build(a, f) for a, f in zip(arrays, combination, strict=True)]
-        for out_format in results(reference(notation, arrays).ndim):
-            check(notation, operands, arrays, out_format)
+    wanted = results(reference(notation, arrays).ndim)
+    cases = product(product(*(formats[a.ndim] for a in arrays)), wanted)
+    for combination, out_format in sample(cases, 23, offset=len(notation)):
+        check(notation, [build(a, f) for a, f in zip(arrays, combination, strict=True)], arrays, out_format)
 
 
 @pytest.mark.parametrize("notation", EXPRESSIONS)
@@ -46,12 +46,11 @@ def test_nothing_stored_and_length_zero(notation: str) -> None:
     shapes = [shapes_of(notation, {index: 0}) for index in "ijkl" if index in notation]
     variants = [[random_array(rng, s, 0.0) for s in shapes_of(notation)]]
     variants += [[random_array(rng, s) for s in variant] for variant in shapes]
-    for arrays in variants:
-        for order in ORDERS3:
-            for third in (csf(3, order), coo(3, order)):
-                operands = [build(a, third if a.ndim == 3 else "dense") for a in arrays]
-                for out_format in sample(results(reference(notation, arrays).ndim), 2, offset=sum(order[:2])):
-                    check(notation, operands, arrays, out_format)
+    for n, arrays in enumerate(variants):
+        thirds = [family(3, order) for order in ORDERS3 for family in (csf, coo)]
+        for third, out_format in sample(product(thirds, results(reference(notation, arrays).ndim)), 13, offset=n):
+            operands = [build(a, third if a.ndim == 3 else "dense") for a in arrays]
+            check(notation, operands, arrays, out_format)
 
 
 @pytest.mark.parametrize("order", ORDERS3)

@@ -70,6 +70,47 @@ def test_positions_are_taken_side_by_side() -> None:
     assert "8 positions side by side" in shown["AVX-512"]
 
 
+LENGTHS = {"short": (1, 2, 3), "irregular": (0, 3, 9, 1, 17, 8, 4), "long": (40, 33, 64), "one": (5,), "none": (0, 0)}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.int32])
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("lengths", LENGTHS)
+def test_reductions_over_stored_positions(lengths: str, machine: str, dtype: torch.dtype) -> None:
+    """Rows that end inside a vector, at its end, and at the end of the arrays."""
+    a, x = rows_of(LENGTHS[lengths] * 5, dtype), torch.arange(1, 71).to(dtype)
+    for notation, operands, expected in (
+        ("ij,j->i", [a, x], a.to_dense() @ x),
+        ("ij->i", [a], a.to_dense().sum(1, dtype=dtype)),
+        ("ij,j,j->i", [a, x, x], a.to_dense() @ (x * x)),
+    ):
+        got = run(notation, [as_storage(operand) for operand in operands], MACHINES[machine])
+        torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
+
+
+def rows_of(lengths: tuple[int, ...], dtype: torch.dtype) -> scorch.Tensor:
+    """A csr matrix of 70 columns with rows of these lengths."""
+    rng = np.random.default_rng(0)
+    crow = torch.tensor([0, *np.cumsum(lengths)])
+    columns = [np.sort(rng.choice(70, length, replace=False)) for length in lengths]
+    values = torch.from_numpy(rng.integers(1, 9, int(crow[-1]))).to(dtype)
+    return scorch.tensor(
+        torch.sparse_csr_tensor(crow, torch.from_numpy(np.concatenate(columns)), values, (len(lengths), 70))
+    )
+
+
+def test_what_lies_behind_a_row_does_not_reach_its_sum() -> None:
+    """A row's last vector holds the next row's entries, whose products may be inf or nan."""
+    a = rows_of((3, 9, 2, 11, 5, 1, 12) * 3, torch.float32)
+    x = torch.ones(70)
+    i, j = a.coords()
+    x[j[i == 1]] = torch.inf
+    got = run("ij,j->i", [as_storage(a), as_storage(x)], AVX2)
+    clean = ~torch.isin(torch.arange(21), i[torch.isinf(x[j])])
+    torch.testing.assert_close(got[clean], (a.to_dense() @ torch.ones(70))[clean])
+    assert torch.isinf(got[~clean]).all()
+
+
 @pytest.mark.parametrize("width", [40, 200])
 def test_a_dot_product_longer_than_a_tile(width: int) -> None:
     """The rest of a tile has fewer vectors than the tile, and leaves the other accumulators alone."""

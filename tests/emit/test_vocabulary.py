@@ -24,6 +24,7 @@ from scorch.emit.vocabulary import (
     vfma,
     vfull,
     vgather,
+    vgather_at,
     vgather_part,
     vge,
     vgt,
@@ -264,6 +265,26 @@ def test_gather(dtype, index):
     idx[12:] = -5
     for m in (0, 1, 4):
         agree(body, samples(np.int8).astype(dtype), idx, np.zeros(16, dtype), m)
+
+
+@pytest.mark.parametrize("index", [np.int16, np.int32, np.int64])
+@pytest.mark.parametrize("dtype", [*NUMBERS, np.bool_])
+def test_gather_at_listed_coordinates(dtype, index):
+    def body(a, crd, out, i):
+        vstore(out, 0, vgather_at(a, crd, i, 8))
+
+    crd = np.random.default_rng(6).integers(0, 64, 16).astype(index)
+    for i in (0, 3, 8):
+        agree(body, samples(np.int8).astype(dtype), crd, np.zeros(8, dtype), i)
+
+
+def test_arrays_of_two_number_types_are_prefetched_in_one_function():
+    def body(a, b, out):
+        prefetch(a, 3)
+        prefetch(b, 3)
+        vstore(out, 0, vload(a, 0, 4))
+
+    agree(body, np.arange(8.0), np.arange(8, dtype=np.int32), np.zeros(4))
 
 
 def test_count():

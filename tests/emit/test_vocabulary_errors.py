@@ -75,7 +75,7 @@ def test_compiled_only_type_mistakes():
 def range_mistakes(words):
     """Return bodies (a, i, m) that reach outside an array of 8 elements, with a vocabulary's names."""
     vload, vload_part, vstore, vstore_part = words.vload, words.vload_part, words.vstore, words.vstore_part
-    vgather, vgather_part = words.vgather, words.vgather_part
+    vgather, vgather_at, vgather_part = words.vgather, words.vgather_at, words.vgather_part
     fetch_add, atomic_add, lower_bound = words.fetch_add, words.atomic_add, words.lower_bound
     return [
         lambda a, i: vsum(vload(a, -1, 4)),
@@ -91,6 +91,8 @@ def range_mistakes(words):
         lambda a, i: vsum(vgather(a, vsub(viota(4), 1))),
         lambda a, i: vsum(vgather_part(a, vadd(viota32(4), np.int32(5)), 4)),
         lambda a, i: vsum(vgather_part(a, viota(4), 5)),
+        lambda a, i: vsum(vgather_at(a, i, 5, 4)),
+        lambda a, i: vsum(vgather_at(a[:4], i, 4, 4)),
         lambda a, i: fetch_add(i, 8, 1),
         lambda a, i: atomic_add(a, -1, a[0]),
         lambda a, i: lower_bound(i, 0, 9, 3),

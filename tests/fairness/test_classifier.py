@@ -17,8 +17,10 @@ from scorch.fairness import FairClassifier, FairnessError, FairnessWarning, meth
 
 @pytest.mark.filterwarnings("ignore")
 @parametrize_with_checks([FairClassifier((32,), epochs=40)])
-def test_scikit_learn_accepts_it(estimator: Any, check: Any) -> None:
-    check(estimator)
+def test_scikit_learn_accepts_it(estimator: Any, check: Any, request: pytest.FixtureRequest) -> None:
+    """One check wants an accuracy; the others say nothing of how well the estimator is trained."""
+    trained = "check_classifiers_train" in request.node.name
+    check(estimator if trained else clone(estimator).set_params(epochs=4))
 
 
 @pytest.mark.smoke

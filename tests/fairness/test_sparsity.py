@@ -6,7 +6,7 @@ from torch import nn
 
 from scorch.fairness import FairnessError, FairnessWarning, finetune
 from scorch.fairness.networks import mlp
-from scorch.fairness.sparsity import achieved, existing, magnitude, stages
+from scorch.fairness.sparsity import achieved, existing, magnitude
 from scorch.fairness.training import Settings
 
 
@@ -24,12 +24,6 @@ def test_exactly_the_share_is_pruned_and_the_smallest_go(share: float, scope: st
     assert achieved(model) == pytest.approx(share, abs=0.005)
     assert model[0].weight.abs().max().item() == largest
     assert bool(model[0].bias.any())
-
-
-def test_stages_grow_to_the_target() -> None:
-    shares = stages(0.98, 6)
-    assert shares == sorted(shares)
-    assert shares[-1] == pytest.approx(0.98)
 
 
 @pytest.mark.parametrize("method", ["erm", "forml", "dfr", "meta_weight_net"])

@@ -1,4 +1,4 @@
-"""Derivatives of layers, with respect to their input and their parameters, and layers under torch.compile."""
+"""Derivatives of layers, with respect to their input and their parameters."""
 
 from __future__ import annotations
 
@@ -53,11 +53,3 @@ def test_gradients_of_gradients_and_batches() -> None:
     assert torch.autograd.gradgradcheck(_call(layer, "linear"), (x, *layer.parameters()))
     batch = torch.randn(3, 2, 3, dtype=torch.float64)
     torch.testing.assert_close(torch.func.vmap(layer)(batch), layer(batch))
-
-
-@pytest.mark.parametrize(("name", "whole"), [("linear", True), ("gin", True), ("gcn", False), ("attention", False)])
-def test_layers_compile(name: str, whole: bool) -> None:
-    layer, x = LAYERS[name]().double(), torch.randn(N, N, dtype=torch.float64)
-    compiled = torch.compile(layer, fullgraph=whole, backend="eager")
-    graph = () if name in ("linear", "attention") else (GRAPH,)
-    torch.testing.assert_close(compiled(x, *graph), layer(x, *graph))

@@ -56,3 +56,12 @@ def test_expected_distinct() -> None:
     assert expected_distinct(10, 1e9) == pytest.approx(10)
     assert expected_distinct(1e9, 10) == pytest.approx(10)
     assert product([2**62, 2**62, 2**62]) == pytest.approx(2.0**186)
+
+
+def test_groups_of_children() -> None:
+    pos = np.cumsum([0, 3, 5, 8, 8, 0])
+    pattern = Pattern((5, 8), csr, [{}, {"pos": pos, "crd": np.concatenate([np.arange(n) for n in np.diff(pos)])}])
+    one, four, eight = statistics(pattern).groups
+    assert (one.size, one.mean, one.changes) == (1, 21 / 4, 3 / 4)  # of the rows that have one before them
+    assert (four.size, four.mean, four.changes) == (4, 6 / 4, 2 / 4)
+    assert (eight.size, eight.mean, eight.changes) == (8, 3 / 4, 1 / 4)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from operator import matmul
 from typing import Any
 
 from asv_benchmarks.compare import ratios, timing
+from asv_benchmarks.compare.apart import apart
 from asv_benchmarks.compare.model import Case, CaseResult, Family, Options
 from asv_benchmarks.compare.peers.work import products
 from asv_benchmarks.inputs import Matrix, load
@@ -19,9 +19,6 @@ __all__ = ["FAMILY", "UNSORTED"]
 
 # Multiply-adds of a product; beyond, results take gigabytes.
 _MOST_PRODUCTS = 200_000_000
-# torch.sparse does not give back what it multiplies: fewer rounds of large products. Bytes, if nothing fell together.
-_LEAKED = 2**30
-_LEAST_ROUNDS = 3
 
 
 def _operands(matrix: Matrix) -> tuple[Any, ...]:
@@ -30,14 +27,17 @@ def _operands(matrix: Matrix) -> tuple[Any, ...]:
 
 
 def _measure(case: Case, options: Options) -> CaseResult:
+    """In a process of its own, because torch.sparse leaves the memory of each product behind."""
+    return apart(_measured, case, options)
+
+
+def _measured(case: Case, options: Options) -> CaseResult:
     a, b = case.load()
-    work = products(a, b)
-    if work > _MOST_PRODUCTS:
+    if (work := products(a, b)) > _MOST_PRODUCTS:
         result = CaseResult(case.id, case.family, case.matrix, case.variant, case.real, timing.describe((a, b)))
         result.notes.append(f"left out: {work:.2g} multiply-adds")
         return result
-    rounds = max(_LEAST_ROUNDS, min(options.rounds, _LEAKED // (8 * work)))
-    result = timing.measure(case, replace(options, rounds=rounds))
+    result = timing.measure(case, options)
     if a is not b:
         result.notes.insert(0, "A @ A.T")
     mine = ratios.ours(result)

@@ -60,6 +60,7 @@ __all__ = [
     "vfma",
     "vfull",
     "vgather",
+    "vgather_at",
     "vgather_part",
     "vge",
     "vgt",
@@ -131,6 +132,11 @@ def vgather(a: Lanes, idx: Lanes) -> Lanes:
     if vhmin(idx) < 0 or vhmax(idx) >= len(a):
         raise IndexError("vgather: an index outside the array")
     return _vgather(a, idx)
+
+
+def vgather_at(a: Lanes, crd: Lanes, i: int, n: int) -> Lanes:
+    """As `memory.vgather_at`; IndexError unless i .. i + n lies in crd, and what is there in a."""
+    return vgather(a, vcast(vload(crd, i, n), np.int64))
 
 
 def vgather_part(a: Lanes, idx: Lanes, m: int) -> Lanes:

@@ -29,14 +29,14 @@ def vsigmoid(x: Lanes) -> Lanes:
 
 
 def vkeep(x: Lanes, m: int, other: Any) -> Lanes:
-    """Return the first m lanes of x, and `other` in those behind them; 0 <= m <= the number of lanes.
+    """Return the first m lanes of x, and `other` in those behind them, if there are any; 0 <= m < 2 ** 31.
 
     >>> vkeep(np.array([1.0, 2.0, 3.0, 4.0]), 3, -np.inf)
     array([  1.,   2.,   3., -inf])
     """
     check_width(len(x))
     same_dtype(x, other)
-    if not 0 <= m <= len(x):
+    if not 0 <= m < 1 << 31:
         raise IndexError(f"vkeep: {m} of {len(x)} lanes")
     return np.where(np.arange(len(x)) < m, x, other)
 

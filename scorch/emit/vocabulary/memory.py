@@ -118,6 +118,15 @@ def vgather_part(a: Lanes, idx: Lanes, m: int) -> Lanes:
     return lanes
 
 
+def vgather_at(a: Lanes, crd: Lanes, i: int, n: int) -> Lanes:
+    """Return the lanes a[crd[i]], ..., a[crd[i + n - 1]]; crd holds integers, which become no vector.
+
+    >>> vgather_at(np.array([10, 20, 30]), np.array([0, 2, 0, 1]), 1, 2)
+    array([30, 10])
+    """
+    return vgather(a, vload(crd, i, n).astype(np.int64))
+
+
 def prefetch(a: Lanes, i: int) -> None:
     """Ask for the cache line of a[i] to be read; i may be out of range. Does nothing when plain.
 

@@ -10,6 +10,7 @@ from torch import nn
 from scorch.errors import ShapeError
 from scorch.nn import functional
 from scorch.nn.attention.masks import Causal, Explicit, Mask
+from scorch.nn.device import check_cpu
 
 __all__ = ["SparseAttention"]
 
@@ -48,6 +49,7 @@ class SparseAttention(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(batch, length, embed_dim), or without a batch, to the same shape."""
+        check_cpu(x, self.qkv.weight)
         length, width = x.shape[-2:]
         # (..., length, 3, heads, d): the heads go before the length, for one product a head.
         parts = self.qkv(x).unflatten(-1, (3, self.num_heads, width // self.num_heads))

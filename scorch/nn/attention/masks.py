@@ -32,7 +32,19 @@ class Mask(ABC):
 
     def __call__(self, length: int) -> scorch.Tensor:
         """The csr matrix (length, length) of ones; the same object for the same length."""
+        if torch.compiler.is_compiling():  # which can follow an attribute, but nothing that is kept elsewhere
+            return getattr(self, self._attribute(length))  # type: ignore[no-any-return]
         return _matrix(self, length)
+
+    def _attribute(self, length: int) -> str:
+        name = f"matrix_{length}"
+        object.__setattr__(self, name, _matrix(self, length))  # masks are frozen, and this one is no part of its value
+        return name
+
+    _attribute._dynamo_marked_constant = True  # type: ignore[attr-defined]  # see torch.compiler.assume_constant_result
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if not name.startswith("matrix_")}
 
     def __or__(self, other: Mask) -> Mask:
         return Union((self, other))

@@ -60,6 +60,7 @@ def convert(
     reports = []
     for name, layer in list(made.named_modules()):
         if not isinstance(layer, _PRUNABLE):
+            reports.extend(_kept(name, layer))
             continue
         report = LayerReport(name, type(layer).__name__, tuple(layer.weight.shape), _zeros(layer.weight))
         obstacle = _obstacle(layer, seen.get(name), layer.weight in tied)
@@ -73,6 +74,15 @@ def convert(
     made.conversion = Conversion(tuple(reports))
     result: nn.Module = made
     return result
+
+
+def _kept(name: str, layer: nn.Module) -> list[LayerReport]:
+    """The report on a layer of another kind, if it has a matrix of its own."""
+    matrix = next((p for p in layer.parameters(recurse=False) if p.ndim > 1), None)
+    if matrix is None:
+        return []
+    kind = type(layer).__name__
+    return [LayerReport(name, kind, tuple(matrix.shape), _zeros(matrix), reason=f"a {kind} has no sparse counterpart")]
 
 
 def _copied(model: Any) -> Any:

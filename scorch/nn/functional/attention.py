@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 from torch.nn import functional as F
 
 import scorch
 from scorch.errors import ShapeError
+from scorch.nn import structure
+from scorch.nn.device import check_cpu
 from scorch.nn.functional.edges import edge_softmax
-from scorch.nn.functional.fused import is_plain_call
-from scorch.nn.remember import remembered
+from scorch.nn.functional.fused import is_plain_call, scalar
 
 __all__ = ["attention"]
 
@@ -45,6 +45,7 @@ def attention(
     >>> attention(q, q, q, scorch.tensor(torch.eye(3), "csr")).equal(q)
     True
     """
+    check_cpu(query, key, value)
     _check(query, key, value, mask)
     factor = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
     q, k, v = (x.reshape(math.prod(x.shape[:-2]), *x.shape[-2:]) for x in (query, key, value))
@@ -57,21 +58,21 @@ def attention(
 
 def _fused(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: scorch.Tensor, factor: float) -> torch.Tensor:
     """One kernel that keeps no scores: where nothing is differentiated."""
-    scale = torch.tensor(factor, dtype=q.dtype)
-    result = scorch.compute(FUSED, out_format="dense", M=mask, Q=q, K=k, V=v, scale=scale)
+    result = scorch.compute(FUSED, out_format="dense", M=mask, Q=q, K=k, V=v, scale=scalar(factor, q.dtype))
     assert isinstance(result, torch.Tensor)
     return result
 
 
 def _in_steps(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: scorch.Tensor, dropout: float) -> torch.Tensor:
     """Scores, their softmax and its product with the values one after the other, as a backward pass needs them."""
-    pairs = _batched(mask, len(q))
-    scores = scorch.einsum("bij,bid,bjd->bij", pairs.with_values(pairs.values.to(q.dtype)), q, k)
-    assert isinstance(scores, scorch.Tensor)
-    weights = edge_softmax(_stacked(mask, len(q)), scores.values[:, None])[:, 0]
+    pattern, batch = mask._storage.pattern, q.shape[0]
+    pairs = structure.with_ones(structure.batched(pattern, batch), q.dtype)
+    scores = scorch.einsum("bij,bid,bjd->bij", pairs, q, k)
+    rows = structure.with_ones(structure.stacked(pattern, batch), q.dtype)
+    weights = edge_softmax(rows, scores.values[:, None])[:, 0]  # type: ignore[index]
     if dropout:
         weights = F.dropout(weights, dropout)
-    result = scorch.einsum("bij,bjd->bid", scores.with_values(weights), v)
+    result = scorch.einsum("bij,bjd->bid", pairs.with_values(weights), v)
     assert isinstance(result, torch.Tensor)
     return result
 
@@ -82,29 +83,7 @@ def _check(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: sc
             "query (..., queries, d), key (..., keys, d) and value (..., keys, e) do not fit together: "
             f"{tuple(query.shape)}, {tuple(key.shape)}, {tuple(value.shape)}"
         )
-    if mask.shape != (query.shape[-2], key.shape[-2]):
+    if tuple(mask.shape) != (query.shape[-2], key.shape[-2]):
         raise ShapeError(
             f"the mask is {tuple(mask.shape)}; there are {query.shape[-2]} queries and {key.shape[-2]} keys"
         )
-
-
-@remembered
-def _batched(mask: scorch.Tensor, batch: int) -> scorch.Tensor:
-    """The mask once for each matrix of a batch: (batch, queries, keys), of ones."""
-    level = mask.level_arrays[1]
-    starts = np.arange(batch, dtype=np.int64)[:, None] * mask.nnz
-    pos = np.append((level["pos"].numpy()[:-1] + starts).reshape(-1), batch * mask.nnz)
-    crd = np.tile(level["crd"].numpy(), batch)
-    arrays = [{}, {}, {"pos": pos, "crd": crd}]
-    return scorch.Tensor.from_levels(
-        (batch, *mask.shape), "dense, dense, compressed", arrays, torch.ones(batch * mask.nnz)
-    )
-
-
-@remembered
-def _stacked(mask: scorch.Tensor, batch: int) -> scorch.Tensor:
-    """The batched mask with the queries of all matrices below each other: (batch * queries, keys)."""
-    level = _batched(mask, batch).level_arrays[2]
-    arrays = [{}, {name: array.numpy() for name, array in level.items()}]
-    shape = (batch * mask.shape[0], mask.shape[1])
-    return scorch.Tensor.from_levels(shape, "csr", arrays, torch.ones(batch * mask.nnz))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 
 import scorch
+from scorch.formats import Storage
+from scorch.nn import structure
 from scorch.nn.functional.fused import is_plain_call
-from scorch.nn.remember import remembered
 
 __all__ = ["edge_max", "edge_softmax", "edge_sum"]
 
@@ -20,7 +21,7 @@ def edge_softmax(matrix: scorch.Tensor, scores: torch.Tensor) -> torch.Tensor:
     >>> edge_softmax(A, torch.zeros(3, 1)).T
     tensor([[0.5000, 0.5000, 1.0000]])
     """
-    rows, count = _rows(matrix), matrix.shape[0]
+    rows, count = structure.coordinates(matrix._storage.pattern)[0], matrix.shape[0]
     index = rows[:, None].expand_as(scores)
     # The largest score of a row only keeps exp in range: the result does not depend on it, nor does a gradient.
     largest = scores.new_zeros(count, scores.shape[1]).scatter_reduce(
@@ -38,7 +39,8 @@ def edge_sum(matrix: scorch.Tensor, weights: torch.Tensor, x: torch.Tensor) -> t
     >>> edge_sum(A, torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([[[1.0]], [[10.0]]])).reshape(-1)
     tensor([21., 30.])
     """
-    result = scorch.einsum("ijh,jhf->ihf", _headed(matrix, weights.shape[1]).with_values(weights.reshape(-1)), x)
+    headed = Storage(structure.headed(matrix._storage.pattern, weights.shape[1]), weights.reshape(-1))
+    result = scorch.einsum("ijh,jhf->ihf", scorch.Tensor(headed), x)
     assert isinstance(result, torch.Tensor)  # rows are dense, and so are heads and features
     return result
 
@@ -54,26 +56,8 @@ def edge_max(matrix: scorch.Tensor, x: torch.Tensor) -> torch.Tensor:
     if is_plain_call(matrix, x):
         largest = scorch.compute(MAXIMUM, out_format="dense", A=matrix, X=x)
         assert isinstance(largest, torch.Tensor)
-        return largest.index_fill_(0, _empty_rows(matrix), 0)
-    rows, cols = matrix.coords()
+        return largest.index_fill_(0, structure.empty_rows(matrix._storage.pattern), 0)
+    rows, cols = structure.coordinates(matrix._storage.pattern)
     messages = x[cols]
     index = rows[:, None].expand_as(messages)
     return x.new_zeros(matrix.shape[0], x.shape[1]).scatter_reduce(0, index, messages, "amax", include_self=False)
-
-
-@remembered
-def _headed(matrix: scorch.Tensor, heads: int) -> scorch.Tensor:
-    """The pattern of a csr matrix with a dense dimension of heads below its entries; the arrays are shared."""
-    levels = [dict(arrays) for arrays in matrix.level_arrays]
-    values = torch.zeros(matrix.nnz * heads)
-    return scorch.Tensor.from_levels((*matrix.shape, heads), "dense, compressed, dense", [*levels, {}], values)
-
-
-@remembered
-def _empty_rows(matrix: scorch.Tensor) -> torch.Tensor:
-    pos = matrix.level_arrays[1]["pos"]
-    return (pos[1:] == pos[:-1]).nonzero().flatten()
-
-
-def _rows(matrix: scorch.Tensor) -> torch.Tensor:
-    return matrix.coords()[0]

@@ -1,4 +1,4 @@
-"""A product with what a layer does to its result, in one kernel, where nothing is differentiated or traced."""
+"""A product with what a layer does to its result, in one kernel, where nothing is differentiated."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from typing import Any
 import torch
 
 import scorch
+from scorch import engine
+from scorch.api import kept
 from scorch.autograd import transforming
+from scorch.functions.registry import taker
 from scorch.nn.functional.epilogue import Activation, epilogue
+from scorch.operand import as_storage, bind
 
-__all__ = ["is_plain_call", "product"]
+__all__ = ["is_plain_call", "product", "scalar"]
 
 _EXPRESSIONS = {
     None: "{0}",
@@ -24,14 +28,16 @@ _EXPRESSIONS = {
 
 
 def is_plain_call(*operands: Any) -> bool:
-    """Whether only the value of what is computed with these operands is asked for: no gradient, trace or transform.
+    """Whether only the value of what is computed with these operands is asked for: no gradient, no transform.
 
     >>> is_plain_call(torch.ones(2)), is_plain_call(torch.ones(2, requires_grad=True))
     (True, False)
     """
-    if torch.compiler.is_compiling() or transforming():
+    if not torch.compiler.is_compiling() and transforming():
         return False
-    return not (torch.is_grad_enabled() and any(getattr(x, "requires_grad", False) for x in operands))
+    if torch.is_grad_enabled():
+        return not any(getattr(x, "requires_grad", False) for x in operands)
+    return True
 
 
 def product(
@@ -54,31 +60,92 @@ def product(
     tensor([[0.5000, 0.0000],
             [1.5000, 0.0000]])
     """
-    inside = activation if activation is None or isinstance(activation, str) else "torch"
-    known = inside in _EXPRESSIONS
-    given = {"b": bias, "D": added, "s": scale}
-    operands: dict[str, Any] = {name: tensor for name, tensor in given.items() if tensor is not None}
-    text = _text(inside if known else None, tuple(operands), by_row, b.ndim)
-    result = scorch.compute(text, out_format="dense", A=a, B=b, **operands)
-    assert isinstance(result, torch.Tensor)
-    return result if known else epilogue(result, None, activation)
+    if torch.compiler.is_compiling() or taker() is not None:
+        return _written(a, b, bias, activation, by_row, added, scale)
+    given = (a, b, bias, added, scale)
+    bound = bind([x for x in given if x is not None])
+    if bound is None:
+        return _written(*given[:3], activation, by_row, added, scale)
+    # All that the statements depend on; their text and the operands' names need not be made again.
+    which = (activation, by_row, bias is None, added is None, scale is None)
+    key = ("product", which, bound[0], engine.settings())
+    found = engine.find(key)
+    if found is None:
+        return _remembered(key, given, activation, by_row)
+    program, slots, rest = found
+    vals = bound[1]
+    result: torch.Tensor = program([vals[n] for n in slots])
+    return result if rest is None else epilogue(result, None, rest)
+
+
+def _remembered(key: object, given: tuple[Any, ...], activation: Activation, by_row: bool) -> torch.Tensor:
+    """The product computed as a text; its program is kept under the key if it is one kernel."""
+    a, b, bias, added, scale = given
+    result = _written(a, b, bias, activation, by_row, added, scale)
+    text, operands, rest = _statements(a, b, bias, activation, by_row, added, scale)
+    program = kept(text, "dense", operands)
+    if program is not None:
+        engine.remember(key, (*program, rest), [as_storage(a)])
+    return result
+
+
+def _written(*given: Any) -> torch.Tensor:
+    """The product as a text, which may be recorded or traced."""
+    text, operands, rest = _statements(*given)
+    result = scorch.compute(text, out_format="dense", **operands)
+    return result if rest is None else epilogue(result, None, rest)  # type: ignore[return-value, arg-type]
+
+
+def _statements(
+    a: Any,
+    b: Any,
+    bias: torch.Tensor | None,
+    activation: Activation,
+    by_row: bool,
+    added: torch.Tensor | None,
+    scale: torch.Tensor | None,
+) -> tuple[str, dict[str, Any], Activation]:
+    """The text and its operands, and the activation that is left to torch."""
+    known = activation is None or (type(activation) is str and activation in _EXPRESSIONS)
+    operands = {"A": a, "B": b, "b": bias, "D": added, "s": scale}
+    operands = {name: x for name, x in operands.items() if x is not None}
+    write = _text if torch.compiler.is_compiling() else _kept_text
+    text = write(activation if known else None, tuple(operands), by_row, b.ndim)  # type: ignore[arg-type]
+    return text, operands, None if known else activation
+
+
+def scalar(value: float, dtype: torch.dtype) -> torch.Tensor:
+    """A number as an operand, the same tensor each time; it is read, never written.
+
+    >>> scalar(0.5, torch.float64)
+    tensor(0.5000, dtype=torch.float64)
+    """
+    return torch.tensor(value, dtype=dtype) if torch.compiler.is_compiling() else _kept_scalar(value, dtype)
 
 
 @lru_cache(maxsize=256)
-def _text(activation: str | None, terms: tuple[str, ...], by_row: bool, rank: int) -> str:
+def _kept_scalar(value: float, dtype: torch.dtype) -> torch.Tensor:
+    with torch.inference_mode(False):
+        return torch.tensor(value, dtype=dtype)
+
+
+def _text(activation: str | None, operands: tuple[str, ...], by_row: bool, rank: int) -> str:
     """The statements of a product.
 
-    >>> print(_text("relu", ("b", "D"), False, 2))
+    >>> print(_text("relu", ("A", "B", "b", "D"), False, 2))
     T[i,j] += A[i,k] * B[k,j]; C[i,j] = relu(T[i,j] + D[i,j] + b[j])
     """
     place = "i,j" if rank == 2 else "i"
     value = f"T[{place}]"
-    if "D" in terms:
-        value += f" + s * D[{place}]" if "s" in terms else f" + D[{place}]"
-    if "b" in terms:
+    if "D" in operands:
+        value += f" + s * D[{place}]" if "s" in operands else f" + D[{place}]"
+    if "b" in operands:
         value += f" + b[{'i' if by_row or rank == 1 else 'j'}]"
     read = f"A[i,k] * B[k{place[1:]}]"
     if value == f"T[{place}]" and activation is None:
         return f"C[{place}] += {read}"
-    value = value if activation in (None, "relu", "sigmoid") or not terms else f"({value})"
+    value = value if activation in (None, "relu", "sigmoid") or len(operands) == 2 else f"({value})"
     return f"T[{place}] += {read}; C[{place}] = {_EXPRESSIONS[activation].format(value)}"
+
+
+_kept_text = lru_cache(maxsize=256)(_text)

@@ -9,9 +9,11 @@ from torch.nn import functional as F
 
 import scorch
 from scorch.errors import NotationError
+from scorch.nn import structure
+from scorch.nn.device import check_cpu
 from scorch.nn.functional.edges import edge_max, edge_softmax, edge_sum
 from scorch.nn.functional.epilogue import Activation, epilogue
-from scorch.nn.functional.fused import is_plain_call, product
+from scorch.nn.functional.fused import is_plain_call, product, scalar
 from scorch.nn.functional.linear import is_sparse, linear, matmul
 from scorch.nn.graph.normalise import row_norm
 
@@ -90,6 +92,7 @@ def sage_conv(
         both = torch.stack([weight.t(), root_weight.t()], 1)
         neighbours, own = scorch.einsum("ik,kcj->cij", x, both, out_format="dense")
     elif len(weight) <= x.shape[1]:
+        check_cpu(x, weight, root_weight)
         neighbours, own = F.linear(x, weight), F.linear(x, root_weight)
     else:
         return epilogue(graph_conv(adjacency, x, weight) + F.linear(x, root_weight), bias, activation)
@@ -131,11 +134,11 @@ def gat_conv(
     """
     at_target, at_source = (x * target).sum(-1), (x * source).sum(-1)
     if not dropout and is_plain_call(adjacency, x, source, target):
-        slope = torch.tensor(negative_slope, dtype=x.dtype)
+        slope = scalar(negative_slope, x.dtype)
         result = scorch.compute(GAT, out_format="dense", A=adjacency, l=at_target, r=at_source, slope=slope, X=x)
         assert isinstance(result, torch.Tensor)
         return result
-    rows, cols = adjacency.coords()
+    rows, cols = structure.coordinates(adjacency._storage.pattern)
     scores = at_target[rows] + at_source[cols]
     weights = edge_softmax(adjacency, F.leaky_relu(scores, negative_slope))
     return edge_sum(adjacency, F.dropout(weights, dropout) if dropout else weights, x)

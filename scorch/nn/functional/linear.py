@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 import scorch
 from scorch.errors import ShapeError
+from scorch.nn.device import check_cpu
 from scorch.nn.functional.epilogue import Activation, epilogue
 from scorch.nn.functional.fused import is_plain_call, product
 
@@ -32,26 +33,29 @@ def linear(input: Any, weight: Any, bias: torch.Tensor | None = None, activation
             f"the input has {input.shape[-1]} features, the weight takes {weight.shape[-1]}: "
             f"shapes {tuple(input.shape)} and {tuple(weight.shape)}"
         )
-    if is_sparse(weight) and is_sparse(input):
+    from_sparse = is_sparse(input)
+    if not is_sparse(weight):
+        if from_sparse:
+            return matmul(input, _dense(weight).t(), bias, activation)
+        return epilogue(F.linear(_dense(input), _dense(weight), bias), None, activation)
+    if from_sparse:
         return epilogue(_torch(scorch.einsum("bi,oi->bo", input, weight, out_format="dense")), bias, activation)
-    if is_sparse(weight):
-        return _by_feature(_dense(input), weight, bias, activation)
-    weight = _dense(weight)
-    if is_sparse(input):
-        return matmul(input, weight.t(), bias, activation)
-    return epilogue(F.linear(_dense(input), weight, bias), None, activation)
+    return _by_feature(_dense(input), weight, bias, activation)
 
 
 def _by_feature(input: torch.Tensor, weight: Any, bias: torch.Tensor | None, activation: Activation) -> torch.Tensor:
     """The product with a sparse weight, one feature of all samples after the other: so its rows are multiplied at full
     speed. A single sample is a vector."""
-    flat = input.reshape(-1, input.shape[-1])
-    shape = (*input.shape[:-1], weight.shape[0])
-    if not is_plain_call(input, weight, bias):
-        result = _torch(scorch.einsum("oi,ib->ob", weight, flat.t().contiguous())).t()
-        return epilogue(result.reshape(shape), bias, activation)
-    columns = flat[0] if len(flat) == 1 else flat.t().contiguous()
-    return product(weight, columns, bias, activation, by_row=True).t().reshape(shape)
+    is_matrix = input.ndim == 2
+    flat = input if is_matrix else input.reshape(-1, input.shape[-1])
+    if is_plain_call(input, weight, bias):
+        columns = flat[0] if flat.shape[0] == 1 else flat.t().contiguous()
+        result = product(weight, columns, bias, activation, by_row=True)
+        if is_matrix:
+            return result.t() if result.ndim == 2 else result[None]
+        return result.t().reshape(*input.shape[:-1], weight.shape[0])
+    result = _torch(scorch.einsum("oi,ib->ob", weight, flat.t().contiguous())).t()
+    return epilogue(result if is_matrix else result.reshape(*input.shape[:-1], weight.shape[0]), bias, activation)
 
 
 def matmul(a: Any, b: Any, bias: torch.Tensor | None = None, activation: Activation = None) -> torch.Tensor:
@@ -61,11 +65,12 @@ def matmul(a: Any, b: Any, bias: torch.Tensor | None = None, activation: Activat
     tensor([[1., 1.],
             [1., 1.]])
     """
-    if not is_sparse(a) and not is_sparse(b):
+    left, right = is_sparse(a), is_sparse(b)
+    if not left and not right:
         return epilogue(_dense(a) @ _dense(b), bias, activation)
     # A row of the second operand is fetched for each entry of the first: it should be one piece.
-    b = b if is_sparse(b) else _dense(b).contiguous()
-    if is_sparse(a) and is_plain_call(a, b, bias):
+    b = b if right else _dense(b).contiguous()
+    if left and is_plain_call(a, b, bias):
         return product(a, b, bias, activation)
     return epilogue(_torch(scorch.einsum("ik,kj->ij", a, b, out_format="dense")), bias, activation)
 
@@ -76,13 +81,19 @@ def is_sparse(x: Any) -> bool:
     >>> is_sparse(torch.eye(2)), is_sparse(torch.eye(2).to_sparse())
     (False, True)
     """
+    if isinstance(x, scorch.Tensor):
+        return not x.format.is_dense
     if isinstance(x, torch.Tensor):
         return x.layout is not torch.strided
-    return not (scorch.tensor(x).format.is_dense if not isinstance(x, scorch.Tensor) else x.format.is_dense)
+    return not scorch.tensor(x).format.is_dense
 
 
 def _dense(x: Any) -> torch.Tensor:
-    return x if isinstance(x, torch.Tensor) else scorch.tensor(x).to_dense()
+    if not isinstance(x, torch.Tensor):
+        return scorch.tensor(x).to_dense()
+    if not x.is_cpu:
+        check_cpu(x)
+    return x
 
 
 def _torch(x: torch.Tensor | scorch.Tensor) -> torch.Tensor:

@@ -9,7 +9,9 @@ import numpy as np
 import torch
 
 import scorch
-from scorch.errors import FormatError, ShapeError
+from scorch.errors import FormatError, ShapeError, UnsupportedError
+from scorch.formats import csr
+from scorch.nn.device import check_cpu
 from scorch.nn.remember import remembered
 
 __all__ = ["adjacency"]
@@ -25,26 +27,33 @@ def adjacency(graph: Any, num_nodes: int | None = None, edge_weight: torch.Tenso
     `edge_index` names; `edge_weight` (edges,) weights it. Edges without a weight have 1, repeated edges are summed.
 
     The matrix of an `edge_index` or torch.sparse object is remembered while that object lives and does not change.
-    Raises ShapeError for a matrix that is not square or a node beyond `num_nodes`, FormatError for anything else.
+    Raises ShapeError for a matrix that is not square or a node beyond `num_nodes`, UnsupportedError for a graph that
+    torch.compile would have to convert, FormatError for anything else.
 
     >>> adjacency(torch.tensor([[0, 1, 2], [1, 2, 0]])).to_dense()
     tensor([[0., 0., 1.],
             [1., 0., 0.],
             [0., 1., 0.]])
     """
-    if edge_weight is not None or num_nodes is not None:
-        if _is_edge_index(graph):
-            return _from_edges(graph, num_nodes, edge_weight) if edge_weight is not None else _kept(graph, num_nodes)
-        if edge_weight is not None:
-            raise FormatError("edge_weight goes with an edge_index; a matrix has its weights as values")
-    made = graph if isinstance(graph, scorch.Tensor) and _is_ready(graph) else _kept(graph)
+    is_ready = isinstance(graph, scorch.Tensor) and _is_ready(graph)
+    if not is_ready and torch.compiler.is_compiling():
+        raise UnsupportedError(
+            "torch.compile cannot follow how a graph becomes a matrix: make it outside, A = scorch.nn.adjacency(graph) "
+            "and pass A"
+        )
+    if not is_ready and _is_edge_index(graph):
+        return _from_edges(graph, num_nodes, edge_weight) if edge_weight is not None else _kept(graph, num_nodes)
+    if edge_weight is not None:
+        raise FormatError("edge_weight goes with an edge_index; a matrix has its weights as values")
+    made: scorch.Tensor = graph if is_ready else _kept(graph)
     if num_nodes is not None and made.shape[0] != num_nodes:
         raise ShapeError(f"the graph has {made.shape[0]} nodes, the features {num_nodes} rows")
     return made
 
 
 def _is_ready(matrix: scorch.Tensor) -> bool:
-    return matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1] and matrix.format == scorch.formats.csr
+    shape = matrix.shape
+    return len(shape) == 2 and shape[0] == shape[1] and matrix.format == csr
 
 
 @remembered
@@ -74,6 +83,7 @@ def _from_edges(graph: Any, num_nodes: int | None, edge_weight: torch.Tensor | N
 def _from_pairs(
     target: torch.Tensor, source: torch.Tensor, weight: torch.Tensor | None, num_nodes: int | None
 ) -> scorch.Tensor:
+    check_cpu(target, source, weight)
     highest = int(max(target.max(), source.max())) + 1 if target.numel() else 0
     if num_nodes is not None and highest > num_nodes:
         raise ShapeError(f"an edge names node {highest - 1}, but there are {num_nodes} nodes")
@@ -86,8 +96,8 @@ def _from_matrix(graph: Any, num_nodes: int | None) -> scorch.Tensor:
     matrix = scorch.tensor(graph)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise ShapeError(f"an adjacency matrix is square, this has the shape {matrix.shape}")
-    csr = matrix.to("csr")
-    return csr if csr.dtype.is_floating_point else csr.to(torch.get_default_dtype())
+    rows = matrix.to(csr)
+    return rows if rows.dtype.is_floating_point else rows.to(torch.get_default_dtype())
 
 
 def _from_data(graph: Any, num_nodes: int | None) -> scorch.Tensor:

@@ -40,7 +40,7 @@ class GCNConv(nn.Module):
     ) -> None:
         super().__init__()
         self.normalize, self.add_self_loops, self.activation = normalize, add_self_loops, activation
-        self.weight = nn.Parameter(_glorot(out_channels, in_channels))
+        self.weight = nn.Parameter(_glorot_by_input(out_channels, in_channels))
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
 
     def forward(self, x: Any, graph: Any, edge_weight: torch.Tensor | None = None) -> torch.Tensor:
@@ -78,8 +78,8 @@ class SAGEConv(nn.Module):
         if aggr not in ("mean", "max", "sum"):
             raise NotationError(f"aggr is mean, max or sum, not {aggr!r}")
         self.aggr, self.activation = aggr, activation
-        self.weight = nn.Parameter(_glorot(out_channels, in_channels))
-        self.root_weight = nn.Parameter(_glorot(out_channels, in_channels)) if root_weight else None
+        self.weight = nn.Parameter(_glorot_by_input(out_channels, in_channels))
+        self.root_weight = nn.Parameter(_glorot_by_input(out_channels, in_channels)) if root_weight else None
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
 
     def forward(self, x: Any, graph: Any) -> torch.Tensor:
@@ -126,7 +126,7 @@ class GATConv(nn.Module):
         super().__init__()
         self.heads, self.out_channels, self.concat, self.activation = heads, out_channels, concat, activation
         self.negative_slope, self.dropout, self.add_self_loops = negative_slope, dropout, add_self_loops
-        self.weight = nn.Parameter(_glorot(heads * out_channels, in_channels))
+        self.weight = nn.Parameter(_glorot_by_input(heads * out_channels, in_channels))
         self.att_src = nn.Parameter(_glorot(heads, out_channels))
         self.att_dst = nn.Parameter(_glorot(heads, out_channels))
         self.bias = nn.Parameter(torch.zeros(heads * out_channels if concat else out_channels)) if bias else None
@@ -174,6 +174,11 @@ class GINConv(nn.Module):
 
 def _glorot(*shape: int) -> torch.Tensor:
     return nn.init.xavier_uniform_(torch.empty(shape))
+
+
+def _glorot_by_input(out_features: int, in_features: int) -> torch.Tensor:
+    """A weight whose memory has a row for each input feature: one piece for each entry of a sparse input."""
+    return _glorot(out_features, in_features).t().contiguous().t()
 
 
 def _extra_repr(weight: torch.Tensor, **settings: object) -> str:

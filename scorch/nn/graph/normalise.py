@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 
 import scorch
+from scorch.formats import Storage, csr
+from scorch.nn import structure
 from scorch.nn.remember import remembered
 
 __all__ = ["gcn_norm", "row_norm", "with_self_loops"]
@@ -19,13 +21,11 @@ def with_self_loops(adjacency: scorch.Tensor, weight: float = 1.0) -> scorch.Ten
     tensor([[1., 2.],
             [0., 3.]])
     """
-    rows, cols = adjacency.coords()
-    missing = torch.ones(adjacency.shape[0], dtype=torch.bool)
-    missing[rows[rows == cols]] = False
-    nodes = missing.nonzero().reshape(-1)
-    coords = torch.cat([adjacency.coords(), nodes.expand(2, -1)], dim=1)
-    values = torch.cat([adjacency.values, adjacency.values.new_full((len(nodes),), weight)])
-    return scorch.from_coo(coords, values, adjacency.shape, format="csr")
+    matrix = adjacency if adjacency.format == csr else adjacency.to(csr)
+    pattern, values = matrix._storage.pattern, matrix.values
+    wider = structure.looped(pattern)
+    both = torch.cat([values, values.new_full((wider.nnz - pattern.nnz,), weight)])
+    return scorch.Tensor(Storage(wider, both[structure.looped_places(pattern)]))
 
 
 @remembered
@@ -39,7 +39,7 @@ def gcn_norm(adjacency: scorch.Tensor, self_loops: bool = True) -> scorch.Tensor
             [0.5000, 0.5000]])
     """
     looped = with_self_loops(adjacency) if self_loops else adjacency
-    rows, cols = looped.coords()
+    rows, cols = structure.coordinates(looped._storage.pattern)
     degrees = _row_sums(looped)
     scale = torch.where(degrees > 0, degrees, 1).rsqrt() * (degrees > 0)
     return looped.with_values(scale[rows] * looped.values * scale[cols])
@@ -53,10 +53,10 @@ def row_norm(adjacency: scorch.Tensor) -> scorch.Tensor:
     tensor([[0.0000, 1.0000],
             [0.7500, 0.2500]])
     """
-    sums = _row_sums(adjacency)
-    return adjacency.with_values(adjacency.values / torch.where(sums == 0, 1, sums)[adjacency.coords()[0]])
+    sums, rows = _row_sums(adjacency), structure.coordinates(adjacency._storage.pattern)[0]
+    return adjacency.with_values(adjacency.values / torch.where(sums == 0, 1, sums)[rows])
 
 
 def _row_sums(adjacency: scorch.Tensor) -> torch.Tensor:
-    values = adjacency.values
-    return values.new_zeros(adjacency.shape[0]).index_add(0, adjacency.coords()[0], values)
+    values, rows = adjacency.values, structure.coordinates(adjacency._storage.pattern)[0]
+    return values.new_zeros(adjacency.shape[0]).index_add(0, rows, values)

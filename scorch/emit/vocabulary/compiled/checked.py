@@ -23,6 +23,7 @@ for _function in (
     checked.vstore,
     checked.vstore_part,
     checked.vgather,
+    checked.vgather_at,
     checked.vgather_part,
     checked.fetch_add,
     checked.atomic_add,

@@ -136,6 +136,26 @@ def _vgather_part(_: Any, a: types.Type, idx: types.Type, m: types.Type) -> Defi
     return _gather(a, idx, m)
 
 
+@lowers(memory.vgather_at)
+def _vgather_at(_: Any, a: types.Type, crd: types.Type, i: types.Type, n: types.Type) -> Definition:
+    array, listed = vec.array_of(a), vec.array_of(crd)
+    if listed.dtype not in types.signed_domain:
+        raise vec.reject(f"vgather_at: coordinates are signed integers, not {listed.dtype}")
+    result = vec.make_vec(array.dtype, vec.width_of(n))
+
+    def generate(context: Any, builder: Builder, _: Any, values: tuple[Value, ...]) -> Value:
+        first = _address(context, builder, listed, values[1], values[2])
+        lanes = ir.Constant(ir.VectorType(vec.lane_type(array.dtype), result.n), ir.Undefined)
+        for lane in range(result.n):
+            coordinate = builder.load(builder.gep(first, [vec.INT32(lane)]), align=_align(listed))
+            place = builder.sext(coordinate, vec.INT64)
+            value = builder.load(_address(context, builder, array, values[0], place), align=_align(array))
+            lanes = builder.insert_element(lanes, value, vec.INT32(lane))
+        return lanes
+
+    return sign(result, a, crd, vec.index_of(i), n), generate
+
+
 @lowers(memory.prefetch)
 def _prefetch(_: Any, a: types.Type, i: types.Type) -> Definition:
     array = vec.array_of(a)
@@ -180,8 +200,13 @@ def _addresses(context: Any, builder: Builder, array: types.Array, a: Value, idx
 
 
 def _opaque(builder: Builder, place: Value) -> Value:
-    """Return an address as the untyped pointer that intrinsics are declared with."""
-    return builder.bitcast(place, vec.POINTER)
+    """Return an address as the untyped pointer that intrinsics are declared with.
+
+    llvmlite's own bitcast leaves a typed pointer as it is, and an intrinsic could be called with one type only.
+    """
+    cast = ir.instructions.CastInstr(builder.block, "bitcast", place, vec.POINTER)
+    builder._insert(cast)
+    return cast
 
 
 def _align(array: types.Array) -> int:

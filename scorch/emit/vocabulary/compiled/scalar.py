@@ -128,6 +128,9 @@ def _search(a: Any, lo: int, hi: int, x: Any) -> Any:
     return last
 
 
+SHORT = 12  # numbers that are sorted sooner by insertion alone than by finding the gaps
+
+
 @overload(scalar.sort_range, strict=False)
 def _sort_range(a: types.Type, lo: int, hi: int) -> Callable[..., Any]:
     vec.array_of(a, written=True)
@@ -140,7 +143,7 @@ def _shell_sort(a: Any, lo: int, hi: int) -> None:
     The ranges are rows of a sparse result: tens of entries, seldom thousands.
     """
     count = np.int64(hi) - np.int64(lo)
-    gap = np.int64(701)
+    gap = np.int64(1 if count <= SHORT else 701)
     while gap * 9 < count * 4:
         gap = gap * 9 // 4
     while gap > 0:

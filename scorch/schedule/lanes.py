@@ -1,0 +1,93 @@
+"""Choosing SIMD lanes for a reduction over stored positions: how many, and how a row ends.
+
+What a short row costs is its end: a scalar loop's is mispredicted wherever rows differ in length, a vector's only where
+they differ in the number of vectors. CPUs with masks take what is left of a row under a mask. On others that is slow,
+and the last vector is loaded whole: what lies behind a row's end is the next row, whose products are dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from scorch.formats import Format
+from scorch.ir.graph import level_indices
+from scorch.ir.notation import Access
+from scorch.ir.plan import Tile
+from scorch.schedule.problem import Problem
+from scorch.schedule.statistics import Groups
+from scorch.schedule.tile import vector_lanes
+
+__all__ = ["position_tile"]
+
+PREDICTED_ROWS = 16_000  # up to so many row lengths are learned by the branch predictor, and a scalar loop is as fast
+LONG_VECTORS = 3  # full vectors in a row from which on gathering always pays
+SHORT_ROW = 0.4  # of a vector: sparse rows with fewer entries are not vectorised
+MOST_STORED = (1 << 31) - 256  # entries: a vector's mask is made from a count of 32 bits
+FEWEST_LANES = 4  # that pay for shuffling values together
+FLUSHES = 2  # mispredicted branches where a row has another number of vectors: that into its loop, and that out of it
+
+
+def position_tile(problem: Problem, index: str, formats: Mapping[str, Format]) -> Tile | None:
+    """Lanes for a reduction over the stored positions of one sparse operand, others gathered; None if that is not
+    possible, or slower than a scalar loop."""
+    walker = _walker(problem, index, formats)
+    if walker is None:
+        return None
+    lanes = _masked(problem, walker) if problem.machine.gathers else _whole(problem, walker, formats[walker.tensor])
+    return Tile(lanes, 1, positions=True, past=not problem.machine.gathers) if lanes else None
+
+
+def _walker(problem: Problem, index: str, formats: Mapping[str, Format]) -> Access | None:
+    """The one sparse access that the index walks, if all others can be gathered at its coordinates."""
+    if (
+        problem.statement.reduce != "add"
+        or problem.dtype.startswith("complex")
+        or problem.dtype == "bool"
+        or index in problem.statement.target.indices
+        or any(index in pair for pair in problem.statement.equal)
+        or not problem.is_linear
+    ):
+        return None
+    walkers = []
+    for access in [a for a in problem.accesses if index in a.indices]:
+        level = formats[access.tensor].levels[-1]
+        path = level_indices(access, formats[access.tensor])
+        if path[-1] != index or problem.by_name[access.tensor].dtype != problem.dtype:
+            return None  # lanes of another number type are gathered one by one
+        if level.full and not level.contiguous:
+            return None
+        if not level.full:
+            walkers.append(access)
+    return walkers[0] if len(walkers) == 1 else None
+
+
+def _masked(problem: Problem, walker: Access) -> int:
+    """Lanes where gathers and masks are fast: a masked vector a row costs less than a mispredicted end, but more than a
+    predicted one."""
+    statistics = problem.by_name[walker.tensor].statistics
+    lanes = max(1, vector_lanes(problem) // 2)  # all of a register would stay half empty
+    rows = statistics.nnz / max(1e-9, statistics.row_mean)
+    irregular = rows > PREDICTED_ROWS and statistics.row_mean >= lanes * SHORT_ROW
+    return lanes if irregular or statistics.row_mean >= lanes * LONG_VECTORS else 0
+
+
+def _whole(problem: Problem, walker: Access, format: Format) -> int:
+    """The cheapest number of lanes with whole vectors up to the end of a row and past it; 0 for a scalar loop."""
+    operand = problem.by_name[walker.tensor]
+    if format != operand.format or operand.statistics.nnz > MOST_STORED:
+        return 0  # rows of a converted operand are not known
+    index = level_indices(walker, format)[-1]
+    if any(a.indices != (index,) for a in problem.accesses if a != walker and index in a.indices):
+        return 0  # places that have to be computed would be taken out of a vector one by one
+    costs = {groups.size: _row_cost(problem, groups) for groups in operand.statistics.groups}
+    fitting = [size for size in costs if FEWEST_LANES <= size <= vector_lanes(problem)]
+    best = min(fitting, key=lambda size: costs[size], default=0)
+    return best if best and costs[best] < costs.get(1, 0.0) else 0
+
+
+def _row_cost(problem: Problem, groups: Groups) -> float:
+    """Nanoseconds of a row that is taken by groups of positions: values gathered one by one, one multiply-add a group,
+    and what rows of other lengths cost."""
+    prices = problem.prices
+    step = prices.scalar if groups.size == 1 else prices.vector
+    return groups.mean * (groups.size * prices.cached + step) + groups.changes * FLUSHES * prices.enter
