@@ -25,6 +25,8 @@ SHORT_ROW = 0.4  # of a vector: sparse rows with fewer entries are not vectorise
 MOST_STORED = (1 << 31) - 256  # entries: a vector's mask is made from a count of 32 bits
 FEWEST_LANES = 4  # that pay for shuffling values together
 FLUSHES = 2  # mispredicted branches where a row has another number of vectors: that into its loop, and that out of it
+SCALAR_FLUSHES = 4  # where it has another length: LLVM makes three loops of a scalar one, by 32, by 4 and singly
+SCALAR_WIDTH = 8  # multiply-adds that LLVM does at a time in a long row
 
 
 def position_tile(problem: Problem, index: str, formats: Mapping[str, Format]) -> Tile | None:
@@ -86,8 +88,11 @@ def _whole(problem: Problem, walker: Access, format: Format) -> int:
 
 
 def _row_cost(problem: Problem, groups: Groups) -> float:
-    """Nanoseconds of a row that is taken by groups of positions: values gathered one by one, one multiply-add a group,
-    and what rows of other lengths cost."""
+    """Nanoseconds of a row that is taken by groups of positions: values gathered one by one, multiply-adds, and what
+    rows of other lengths cost."""
     prices = problem.prices
-    step = prices.scalar if groups.size == 1 else prices.vector
-    return groups.mean * (groups.size * prices.cached + step) + groups.changes * FLUSHES * prices.enter
+    if groups.size == 1:
+        step, flushes = prices.scalar / SCALAR_WIDTH, SCALAR_FLUSHES
+    else:
+        step, flushes = prices.vector, FLUSHES
+    return groups.mean * (groups.size * prices.cached + step) + groups.changes * flushes * prices.enter

@@ -44,6 +44,7 @@ def choose_partition(
     if not walkers:
         if (
             weight is not None
+            and assembly.kind == "locate"
             and assembly.owned
             and problem.is_linear
             and _one_row_outweighs(problem, weight, formats, order)

@@ -39,7 +39,15 @@ def lanes(problem: Problem) -> int:
 
 @pytest.mark.parametrize(
     ("lengths", "chosen"),
-    [([1] * 50, 0), ([3] * 50, 4), ([2, 3, 1] * 20, 4), ([9, 2, 7, 5] * 20, 8), ([4] * 9 + [12] * 3, 4), ([60] * 9, 8)],
+    [
+        ([1] * 50, 0),
+        ([3] * 50, 0),
+        ([2, 3, 1] * 20, 4),
+        ([9, 2, 7, 5] * 20, 8),
+        ([4] * 9 + [12] * 3, 4),
+        ([60] * 9, 0),
+        ([60, 71, 38] * 9, 8),
+    ],
 )
 def test_the_cheapest_number_of_lanes(lengths: list[int], chosen: int) -> None:
     assert lanes(asked(lengths)) == chosen

@@ -77,3 +77,14 @@ def test_a_long_row_is_divided() -> None:
     with scorch.config.using(threads=2):
         asked = problem_of(parse_einsum("ik,k->i", [(N, 8 * N), (8 * N,)]), operands)
         assert schedule(asked).partition.unit == "merge-path"
+
+
+def test_rows_are_divided_only_where_results_are_written_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a chunk has of an unfinished row goes to a place behind the last one, which appended results do not have."""
+    for module in (partition, planner):
+        monkeypatch.setattr(module, "SERIAL_BELOW", -1.0)
+    lowest = Format("compressed, dense", order=(1, 0))  # all places of a column are there
+    asked = problem("ij,kl->ik", ((2, 100), 90, "csr"), ((5, 4), 6, "csr"), wanted=lowest)
+    collected = [c for c in planner._candidates(asked) if c.writing.assembly.kind != "locate"]
+    assert collected
+    assert all(candidate.partition.unit != "merge-path" for candidate in collected)
