@@ -235,6 +235,8 @@ def _over_blocks(
     or has a sparse result that is not in the blocks of its operand."""
     if (wanted is not None and not wanted.is_dense) or statement.equal:
         return None
+    if any(storage.pattern.strides is not None for storage in operands):
+        return None  # the memory of a view is not that of its blocks
     names = operand_names(len(operands))
     named = dict(zip(names, operands, strict=False))
     division = _division(statement, named)
@@ -306,8 +308,6 @@ def _seen(ways: Sequence[tuple[int, ...]], operands: Sequence[Storage]) -> list[
 
 def _stored(storage: Storage, blocks: tuple[int, ...]) -> Storage:
     """An operand with a dimension for the coordinates of blocks, and one for those inside."""
-    if storage.pattern.strides is not None:  # of a view, whose dimensions are not divided in place
-        storage = Storage.from_dense(storage.values.contiguous())
     pattern = storage.pattern.plain
     values = dtypes.tensor_of(storage.vals, storage.dtype)
     if not pattern.format.is_dense:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from scorch.errors import UnsupportedError
 from scorch.formats import dtypes
 from scorch.ir import loops as ir
@@ -83,13 +81,8 @@ def value_of(expr: Expr, dtype: str, kind: Callable[[Access], Kind], read: Calla
 
 
 def _constant(value: Any, dtype: str) -> ir.Const:
-    whole = isinstance(value, int) and dtype != "bool"
-    return ir.Const(_wrapped(int(value), dtype) if whole else value, dtype)
-
-
-def _wrapped(value: int, dtype: str) -> int:
-    """A whole number as a number type holds it: -1 is 255 in uint8, as in torch."""
-    return int(np.asarray(value).astype(dtype)) if dtype in WRAPPING else value
+    whole = isinstance(value, bool) and dtype != "bool"
+    return ir.Const(dtypes.wrapped(int(value) if whole else value, dtype), dtype)
 
 
 def _holds(dtype: str, other: str) -> bool:

@@ -8,6 +8,7 @@ are, and compute in float32.
 from __future__ import annotations
 
 from functools import cache, reduce
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ __all__ = [
     "tensor_of",
     "to_numpy",
     "to_torch",
+    "wrapped",
 ]
 
 NAMES: tuple[str, ...] = (
@@ -44,6 +46,7 @@ NAMES: tuple[str, ...] = (
 )
 
 HALVES = frozenset({"float16", "bfloat16"})
+_INTEGERS = frozenset({"uint8", "int8", "int16", "int32"})  # that wrap below 64 bits, which constants have
 
 _TORCH: dict[str, torch.dtype] = {name: getattr(torch, name) for name in NAMES}
 _NAME: dict[torch.dtype, str] = {dtype: name for name, dtype in _TORCH.items()}
@@ -83,6 +86,16 @@ def to_numpy(name: str) -> np.dtype[np.generic]:
 def to_torch(name: str) -> torch.dtype:
     """The torch dtype of a named number type."""
     return _TORCH[name]
+
+
+def wrapped(value: Any, name: str) -> Any:
+    """A whole number as an integer type holds it, modulo its range as in torch; any other value as it is.
+
+    >>> wrapped(-1, "uint8"), wrapped(200, "int8"), wrapped(200, "float32")
+    (255, -56, 200)
+    """
+    exact = isinstance(value, int) and not isinstance(value, bool) and name in _INTEGERS
+    return int(np.asarray(value).astype(name)) if exact else value
 
 
 def computed(name: str) -> str:

@@ -129,13 +129,14 @@ def check_depth(expr: Expr) -> None:
 
 
 def is_masked(statement: Assign) -> bool:
-    """Whether a sum is under a mask of its target's places: where the mask has none, there is no sum, rather than 0.
+    """Whether a reduction is under a mask of its target's places: where the mask has none, it has no value, rather
+    than its identity.
 
     >>> a, m = Access("A", ("i", "k")), Access("M", ("i",))
     >>> is_masked(Assign(Access("C", ("i",)), Apply("where", (Apply("stored", (m,)), a, ABSENT))))
     True
     """
     expr = statement.expr
-    if statement.reduce != "add" or not (isinstance(expr, Apply) and expr.op == "where" and expr.args[2] == ABSENT):
+    if not (isinstance(expr, Apply) and expr.op == "where" and expr.args[2] == ABSENT):
         return False
     return {v for access in accesses(expr.args[0]) for v in access.indices} <= set(statement.target.indices)

@@ -16,7 +16,7 @@ from functools import lru_cache
 from scorch.errors import ScheduleError
 from scorch.formats import Format, dtypes
 from scorch.ir.absence import absent_value, is_same
-from scorch.ir.notation import REDUCED, Access, Apply, Assign, Expr, Literal, accesses, substitute
+from scorch.ir.notation import REDUCED, Apply, Assign, Expr, Literal, accesses, substitute
 from scorch.ir.plan import Alternative, Plan
 from scorch.ir.reduction import with_absent_entries
 from scorch.ir.statement import ABSENT, is_masked
@@ -116,7 +116,7 @@ def _problems(statements: Sequence[Assign], asked: _Asked) -> list[Problem] | No
             return None
         if len(with_absent_entries(statement, problem.fills, extents)) > 1:
             return None
-        if statement.reduced and is_masked(statement) and not _only_entries(statement.target, statements[n + 1 :]):
+        if statement.reduced and is_masked(statement) and not _only_entries(statement, statements[n + 1 :]):
             return None  # it has no value where others have 0
         problems.append(problem)
         known[statement.target.tensor] = replace(
@@ -125,14 +125,21 @@ def _problems(statements: Sequence[Assign], asked: _Asked) -> list[Problem] | No
     return problems if len({problem.dtype for problem in problems}) == 1 else None
 
 
-def _only_entries(target: Access, readers: Sequence[Assign]) -> bool:
-    """Whether what reads a masked temporary asks where it has entries, or adds products with it."""
+def _only_entries(masked: Assign, readers: Sequence[Assign]) -> bool:
+    """Whether what reads a masked temporary asks where it has entries, or adds products with it, a sum."""
+    target = masked.target
     for statement in readers:
         if target.tensor not in {a.tensor for a in statement.accesses}:
             continue
         value = absent_value(statement.expr, {target.tensor: 0})
         asks = value is not None and value == ABSENT
-        adds = statement.reduced and statement.reduce == "add" and value is not None and value.value == 0
+        adds = (
+            masked.reduce == "add"
+            and statement.reduced
+            and statement.reduce == "add"
+            and value is not None
+            and value.value == 0
+        )
         if not asks and not adds:
             return False
     return True

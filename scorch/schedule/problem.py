@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from scorch.formats import Format, Pattern
+from scorch.formats import Format, Pattern, dtypes
 from scorch.formats.storage import index_bits
 from scorch.ir.absence import absent_value, annihilates, guarded
 from scorch.ir.graph import level_indices, walks
@@ -115,7 +115,7 @@ class Problem:
             return 0
         if self.statement.reduced:
             return identity(self.statement.reduce, self.dtype)
-        return 0 if self.absent == ABSENT else self.absent.value
+        return 0 if self.absent == ABSENT else dtypes.wrapped(self.absent.value, self.result_dtype)
 
     def lattice(self, index: str, formats: Mapping[str, Format]) -> Lattice:
         """What a loop over the index visits, the operands being in these formats."""

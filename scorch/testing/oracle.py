@@ -202,7 +202,9 @@ class _Space:
             known, gone = known.all(-1), gone.all(-1) & is_masked(self.statement)  # else of no values: the identity
         elif len(shape) > rank:
             value, known, gone = (x[..., 0] for x in (value, known, gone))
-        value = torch.where(gone, torch.zeros((), dtype=value.dtype), value) if keep else value
+        if keep:  # what is left out reads as 0, a reduction of nothing as its identity
+            left = identity(self.statement.reduce, dtypes.name_of(value.dtype)) if self.statement.reduced else 0
+            value = torch.where(gone, torch.tensor(left).to(value.dtype), value)
         return Grid(value, known if keep else torch.zeros_like(known), gone & keep)
 
     def evaluate(self, expr: Expr) -> Grid:

@@ -202,3 +202,26 @@ def test_a_factor_that_leaves_a_sum_leaves_no_place_of_the_result_unwritten() ->
     text = "X[l,i] = where(stored(E[l]), D[j] * T[l,i], absent)"
     assert result(text, T=T, D=D, E=E) == [[0.0, 0.0], [9.0, 0.0]]
     assert "each value written once" not in str(scorch.explain(text, T=T, D=D, E=E))
+
+
+@pytest.mark.parametrize("op", ["+=", "*=", "max=", "min="])
+def test_every_masked_reduction_has_no_value_outside_its_mask(op: str) -> None:
+    M, A = scorch.from_coo([[0, 0, 1], [0, 2, 1]], [1.0, 1.0, 1.0], (2, 3)), torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    made = f"S[i,j] {op} where(stored(M[i,j]), A[i,k], absent)"
+    reduced = {"+=": A.sum(1), "*=": A.prod(1), "max=": A.amax(1), "min=": A.amin(1)}[op].tolist()
+    for last in ("m[i] max= S[i,j]", "m[i] min= S[i,j]"):
+        assert result(f"{made}; {last}", M=M, A=A) == reduced
+    assert result(f"{made}; m[i] += S[i,j]", M=M, A=A) == [2 * reduced[0], reduced[1]]
+    assert scorch.compute(f"{made}; C[i,j] = exp(S[i,j])", M=M, A=A).nnz == M.nnz
+
+
+def test_a_view_beside_blocks_is_read_where_its_values_are() -> None:
+    x, F = torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0]), scorch.tensor(torch.ones(2, 2), format="bsr(2,2)")
+    assert result("C[i,l] = x[2*l+2] * F[i,l]", x=x, F=F) == [[3.0, 5.0], [3.0, 5.0]]
+
+
+def test_the_fill_of_a_result_wraps_as_its_number_type_does() -> None:
+    A, B = (scorch.from_coo([[0]], torch.tensor([1], dtype=torch.int8), (3,), fill=100) for _ in range(2))
+    made = scorch.compute("C[i] = A[i] + B[i]", A=A, B=B)
+    assert made.fill == -56
+    assert made.to_dense().tolist() == [2, -56, -56]
