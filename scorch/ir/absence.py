@@ -34,8 +34,8 @@ def annihilates(op: str, place: int, value: Any) -> bool:
         return place == 0 and value == 0
     if value in _BOUNDS.get(op, ()):
         return True
-    if op == "or":  # of integers, | has no annihilator that is a fill
-        return value is True
+    if op == "or":  # True beside integers is 1, which decides one bit only
+        return False
     return rule.annihilator is not None and bool(value == rule.annihilator)
 
 

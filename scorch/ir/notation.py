@@ -43,9 +43,17 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A constant."""
+    """A constant. 2 and 2.0 are different ones: they make different number types of an integer.
+
+    >>> Literal(2) == Literal(2), Literal(2) == Literal(2.0), Literal(1) == Literal(True)
+    (True, False, False)
+    """
 
     value: Any
+    kind: type = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", type(self.value))
 
     def __str__(self) -> str:
         return str(self.value)

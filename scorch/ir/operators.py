@@ -209,8 +209,8 @@ def evaluate(name: str, *values: Any) -> Any:
     integer beyond 64 bits, a root of a negative number). For constants, and for the fill of a result: its expression
     over its operands' fills.
 
-    >>> evaluate("mul", 2, 3, 4), evaluate("div", 1, 0), evaluate("exp", 0)
-    (24, inf, 1.0)
+    >>> evaluate("mul", 2, 3, 4), evaluate("div", 1, 0), evaluate("exp", 0), evaluate("round", 2)
+    (24, inf, 1.0, 2)
     """
     rule = operator(name)
     if len(values) > rule.arity and rule.associative:
@@ -223,7 +223,14 @@ def evaluate(name: str, *values: Any) -> Any:
             result = None
         if result is None or _strange(result, values):
             result = function(*(v if isinstance(v, bool) else np.float64(v) for v in values))
-    return result.item() if isinstance(result, np.generic) else result
+    result = result.item() if isinstance(result, np.generic) else result
+    if not rule.gives_float and isinstance(result, float) and result.is_integer() and all(map(_is_whole, values)):
+        return int(result)  # numpy rounds integers to floats
+    return result
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 @cache

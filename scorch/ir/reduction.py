@@ -69,7 +69,8 @@ def onto_mask(statement: Assign, fills: Mapping[str, Any]) -> tuple[Assign, Acce
     match statement.expr:
         case Apply("where", (Apply("stored", (Access() as mask,)) as there, terms, no)) if no == ABSENT:
             own = sorted(mask.indices) == sorted(statement.target.indices) and mask not in accesses(terms)
-            if own and mask.tensor in fills and absent_value(terms, fills) == Literal(0):
+            value = absent_value(terms, fills) if own and mask.tensor in fills else None
+            if value is not None and value.value == 0:
                 return replace(statement, expr=Apply("where", (there, terms, Literal(0)))), mask
     return None
 

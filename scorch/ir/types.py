@@ -75,6 +75,8 @@ def argument_type(expr: Apply, args: tuple[Kind, ...]) -> Kind:
     weight = max(kind.weight for kind in args)
     if operator(expr.op).gives_float and not common.dtype.startswith(("float", "bfloat", "complex")):
         return Kind(_default(), weight)
+    if expr.op == "square" and common.dtype == "bool":
+        return Kind("int64", weight)  # as torch has it: the power 2 is an integer
     return Kind(common.dtype, weight)
 
 

@@ -63,7 +63,11 @@ def choose_assembly(
     guarded = not filtered and not wanted.levels[-1].full and _may_meet_nothing(problem, order, formats)
     gaps = _gaps(problem, path, wanted, formats)
     below = path[max((n for n, level in enumerate(wanted.levels) if not level.full), default=0) + 1 :]
-    owned = bool(below) and not any(walks(a, v, formats[a.tensor]) for a in problem.accesses for v in below)
+    owned = (
+        bool(below)
+        and not problem.filters
+        and not any(walks(a, v, formats[a.tensor]) for a in problem.accesses for v in below)
+    )
     assembly = Assembly("append", owned=owned, filtered=filtered, guarded=guarded, gaps=gaps)
     ranks = [order.index(v) for v in path]
     firsts = [order.index(v) for v in order if v not in path]

@@ -225,3 +225,30 @@ def test_the_fill_of_a_result_wraps_as_its_number_type_does() -> None:
     made = scorch.compute("C[i] = A[i] + B[i]", A=A, B=B)
     assert made.fill == -56
     assert made.to_dense().tolist() == [2, -56, -56]
+
+
+def test_constants_of_two_number_types_are_two_programs() -> None:
+    a = torch.tensor([1, 2, 3])
+    kinds = [scorch.compute(f"C[i] = A[i] * {text}", A=a).dtype for text in ("2", "2.0", "1", "True", "1.0")]
+    assert kinds == [torch.int64, torch.float32, torch.int64, torch.int64, torch.float32]
+
+
+def test_integers_stay_integers_in_the_value_of_an_absent_entry() -> None:
+    a = scorch.from_coo(torch.zeros(3, 0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64), (1, 4, 0))
+    found = scorch.compute("C[k] min= sign(abs(A[l,k,j]))", A=a, out_format="dense")
+    assert torch.equal(found, torch.full((4,), torch.iinfo(torch.int64).max))
+
+
+def test_true_beside_integers_is_one() -> None:
+    empty = scorch.zeros(2, 3, dtype=torch.bool, format="csr")
+    found = scorch.compute("C[i] &= X[i] | (F[i,k] == G[i,k])", X=torch.tensor([0, 4]), F=empty, G=empty)
+    assert found.tolist() == [1, 5]
+
+
+def test_a_condition_on_values_leaves_no_place_unwritten() -> None:
+    dense = torch.tensor([[1.0, 0.0, 2.0], [0.0, 0.0, 3.0]])
+    for _ in range(3):  # memory that was used before
+        junk = torch.full((2, 3), 7.0)
+        del junk
+        found = scorch.compute("X[k,i] = where(A[k,i], A[k,i], absent)", A=scorch.tensor(dense, "compressed, dense"))
+        assert torch.equal(found.to_dense(), dense)
