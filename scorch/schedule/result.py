@@ -79,8 +79,9 @@ def _levels_above(problem: Problem, access: Access) -> Format | None:
     above = format.levels[:depth]
     if all(level.full for level in above) or not all(level.unique for level in above):
         return None
-    if depth + len(rest) != len(target):
-        return None
+    walked = {v for other in problem.sparse for v in other.indices}
+    if depth + len(rest) != len(target) or walked & set(rest):
+        return None  # what another operand stores sparsely would be padded
     order = tuple(target.index(v) for v in (*path[:depth], *rest))
     return Format((*above, *(Dense() for _ in rest)), order)
 

@@ -21,7 +21,7 @@ def shrunk(case: Case, fails: Callable[[Case], bool]) -> Case:
 
     >>> from random import Random
     >>> from scorch.testing import random_case
-    >>> case = random_case(Random(7))
+    >>> case = random_case(Random(8))
     >>> small = shrunk(case, lambda c: "div" in repr(c.statements))
     >>> len(small.text) < len(case.text), small.text.count("/")
     (True, 1)

@@ -83,3 +83,10 @@ def test_a_node_without_values_is_not_stored() -> None:
     found = scorch.einsum("abc,c->ab", A, torch.ones(5))
     assert found.nnz == 1
     assert found.to_dense()[1, 0] == 1
+
+
+def test_levels_are_not_padded_where_another_operand_stores_sparsely() -> None:
+    A = scorch.tensor(operands((5, 4, 6), "abc->ab")[0], "csf")
+    m = scorch.compute("m[j,k] max= where(stored(A[i,j,k]), A[i,j,k], absent)", A=A)
+    found = scorch.compute("e[i,j,k] = where(stored(A[i,j,k]), A[i,j,k] - m[j,k], absent)", A=A, m=m)
+    assert found.nnz == A.nnz
