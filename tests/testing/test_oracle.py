@@ -25,7 +25,7 @@ def test_values_are_certain() -> None:
     assert found.certain.all()
 
 
-@pytest.mark.parametrize("zero", (0.0, -0.0))
+@pytest.mark.parametrize("zero", [0.0, -0.0])
 def test_the_sign_of_a_division_by_zero_is_not_certain(zero: float) -> None:
     found = expected("C[i] = A[i] / B[i]", A=dense(1.0, 2.0), B=dense(zero, 4.0))
     assert found.certain.tolist() == [False, True]
