@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,15 @@ class Functions(Stored):
         from scorch.functions import numpy as numpy_functions
 
         return numpy_functions.array_ufunc(ufunc, method, inputs, kwargs)
+
+    def __getattr__(self, name: str) -> Method:
+        """A method of torch that is implemented without being listed below; else what to write instead."""
+        if name.startswith("_") or not hasattr(torch.Tensor, name):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        for known in (name, f"Tensor.{name}"):
+            if registry.implementation(known) is not None:
+                return partial(registry.call_method, known, self)
+        raise AttributeError(registry.unavailable(name))
 
     # --- operators ----------------------------------------------------------------------------------------
 
