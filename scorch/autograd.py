@@ -152,15 +152,24 @@ class Call:
     # --- gradients ----------------------------------------------------------------------------------------
 
     def gradient(self, number: int, grad: torch.Tensor, out: torch.Tensor | None, values: Sequence[Any]) -> Any:
-        """The gradient of the values of operand `number`, given that of the result's; None for none."""
+        """The gradient of the values of operand `number`, given that of the result's; None for none.
+
+        Of a complex statement it is, as torch has it, the incoming gradient times the conjugate of the derivative:
+        both conjugated, the derivative itself.
+        """
+        if grad.is_complex():
+            found = self._pulled_back(number, grad.conj().resolve_conj(), out, values)
+            return None if found is None else found.conj().resolve_conj()
+        return self._pulled_back(number, grad, out, values)
+
+    def _pulled_back(self, number: int, grad: torch.Tensor, out: torch.Tensor | None, values: Sequence[Any]) -> Any:
+        """The incoming gradient times the derivative by operand `number`."""
         statement, access = self.statement, _access(self.statement, number)
         target = statement.target
         known = {_access(statement, n).tensor: self.storage(n, v) for n, v in enumerate(values) if v is not None}
         known[GRAD] = self._result(grad)
         if out is not None:
             known[OUT] = self._result(out)
-        if self.is_linear and grad.is_complex():
-            known = {name: known[name] if name == GRAD else _conjugate(known[name]) for name in known}
         before, expr = adjoint(statement, access, Access(GRAD, target.indices), Access(OUT, target.indices), HELPERS)
         if expr == ZERO:
             return None
@@ -236,6 +245,7 @@ class _Evaluate(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
         call, *values = inputs
         ctx.call = call
+        ctx.is_real = [not value.is_complex() for value in values]
         ctx.set_materialize_grads(False)
         wanted = [n for n, needed in enumerate(ctx.needs_input_grad[1:]) if needed]
         if call.is_linear and len(wanted) == 1:  # the derivative of a product has no use for the operand itself
@@ -257,6 +267,8 @@ class _Evaluate(torch.autograd.Function):
             ctx.call.gradient(n, grad, out, values) if needed else None
             for n, needed in enumerate(ctx.needs_input_grad[1:])
         ]
+        if grad.is_complex():  # a real operand moves along the real axis alone
+            found = [g.real if g is not None and real else g for g, real in zip(found, ctx.is_real, strict=True)]
         return (None, *found)
 
     @staticmethod
@@ -385,10 +397,6 @@ def _mask(pattern: Pattern) -> Storage:
     if found is None:
         found = pattern.cache["mask"] = torch.ones(pattern.nnz, dtype=torch.bool)
     return Storage(pattern, found)
-
-
-def _conjugate(storage: Storage) -> Storage:
-    return Storage(storage.pattern, storage.values.conj().resolve_conj(), storage.fill)
 
 
 def _named(

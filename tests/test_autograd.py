@@ -219,6 +219,21 @@ def _same(left: Any, right: Any) -> bool:
 
 
 @pytest.mark.parametrize(
+    "text",
+    ["C[i] = A[i,j] ** 2 * x[j]", "C[i] += exp(A[i,j]) / x[i]", "C[i,j] = sin(A[i,j] * x[j])", "C[i] = A[i,j] * x[j]"],
+)
+@pytest.mark.parametrize("complex_matrix", [True, False])
+def test_complex_gradients_are_conjugated(text: str, complex_matrix: bool) -> None:
+    x, matrix = torch.complex(dense(3), dense(3).flip(0)), torch.diag(dense(3))
+    A = scorch.tensor(torch.complex(matrix, 2 * matrix) if complex_matrix else matrix, "csr")
+
+    def call(A: Tensor, x: torch.Tensor) -> Any:
+        return scorch.compute(text, A=A, x=x)
+
+    check(call, A, x)
+
+
+@pytest.mark.parametrize(
     "transform",
     [
         lambda f: grad(f, (0, 1)),

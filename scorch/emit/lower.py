@@ -192,13 +192,13 @@ class Lowering:
             self.b.emit(ir.Let(target, _fused(node.reduce, target, value, self.kernel.dtype)))
 
     def _kept(self, node: Compute, value: ir.Expr, t: int) -> ir.Expr:
-        """A vector that is to be reduced over its lanes, those behind the last value neutral; of a product with what
-        was loaded they are 0 already."""
+        """A vector that is to be reduced over its lanes, those behind the last value neutral; of a product of loaded
+        vectors they are 0 already."""
         lanes, reduce = self.lanes, node.reduce
         if lanes is None or reduce is None or not lanes.is_partial(t) or lanes.index in node.target.indices:
             return value
         factors = node.expr.args if isinstance(node.expr, Apply) and node.expr.op == "mul" else (node.expr,)
-        loaded = any(isinstance(f, Access) and lanes.index in f.indices for f in factors)
+        loaded = all(isinstance(f, Access) and lanes.index in f.indices for f in factors)
         if reduce == "add" and loaded and not lanes.past:
             return value
         return lanes.keep(value, identity(reduce, value.dtype.split("x")[0]))

@@ -36,6 +36,11 @@ class _Walker:
     def repeats(self) -> bool:
         return not self.cursor.level.unique
 
+    @property
+    def next(self) -> ir.Expr:
+        """The first position of another coordinate."""
+        return self.run if self.repeats else ir.add(self.position, 1)
+
 
 class Merge:
     """Emits, for each lattice point from the top down, a loop that runs while all its iterators do."""
@@ -65,6 +70,7 @@ class Merge:
         var, active = ir.Var(node.index), [lead, *others]
         with self.b.block() as loop:
             self.b.emit(ir.Let(var, lead.cursor.coordinate(lead.position, self.low.extent(node.index))))
+            self._run(lead, var)
             found: list[ir.Expr] = []
             for w in others:
                 crd = w.cursor.arrays.index(w.cursor.depth, "crd")
@@ -75,11 +81,22 @@ class Merge:
             if node.equals is not None:
                 found.append(ir.Binary("==", var, self.low.env[node.equals]))
             with self.low.scope() as body:
+                for w in others:
+                    self._run(w, var)
                 for w in active:
-                    self.low.cursors[w.cursor.access] = w.cursor.at(w.position, ir.add(w.position, 1))
+                    self.low.cursors[w.cursor.access] = w.cursor.at(w.position, w.next)
                 self.low.body(node.index, var, node.body)
-            self.b.emit(ir.If(_all(found), tuple(body)), ir.Let(lead.position, ir.Const(1), "+"))
+            self.b.emit(ir.If(_all(found), tuple(body)), self._past(lead))
         self.b.emit(ir.While(_all([ir.Binary("<", w.position, w.end) for w in active]), tuple(loop)))
+
+    def _run(self, w: _Walker, coordinate: ir.Expr) -> None:
+        """Where the run of a coordinate ends, if it can be longer than one position."""
+        if w.repeats:
+            self.low.loops.segment_end(w.cursor, w.position, w.run, w.end, coordinate)
+
+    def _past(self, w: _Walker) -> ir.Let:
+        """On to the next coordinate."""
+        return ir.Let(w.position, w.run) if w.repeats else ir.Let(w.position, ir.Const(1), "+")
 
     def _walker(self, access: Access, index: str, clip: tuple[ir.Expr, ir.Expr] | None) -> _Walker:
         cursor = self.low.loops.ready(access, index)
@@ -123,8 +140,7 @@ class Merge:
                 least = ir.Call("min", (least, w.coordinate), "int64")
             self.b.emit(ir.Let(var, least))
         for w in active:
-            if w.repeats:
-                self.low.loops.segment_end(w.cursor, w.position, w.run, w.end, w.coordinate)
+            self._run(w, w.coordinate)
 
     def _cases(self, node: Loop, lattice: Lattice, point: Point, walkers: dict[Access, _Walker]) -> None:
         """One branch for each way in which the iterators can agree on the coordinate, most of them first."""
@@ -137,7 +153,7 @@ class Merge:
             with self.low.scope() as body:
                 for access in case.iterators:
                     w = walkers[access]
-                    self.low.cursors[access] = w.cursor.at(w.position, w.run if w.repeats else ir.add(w.position, 1))
+                    self.low.cursors[access] = w.cursor.at(w.position, w.next)
                 for access in absent:
                     self.low.cursors.pop(access, None)
                 self.low.body(node.index, ir.Var(node.index), stmt)
@@ -162,9 +178,9 @@ class Merge:
         for w in active:
             here = ir.Binary("==", w.coordinate, var)
             if w.repeats:
-                self.b.emit(ir.If(here, (ir.Let(w.position, w.run),)))
+                self.b.emit(ir.If(here, (self._past(w),)))
             elif len(active) == 1 and not point.full:
-                self.b.emit(ir.Let(w.position, ir.Const(1), "+"))
+                self.b.emit(self._past(w))
             else:
                 self.b.emit(ir.Let(w.position, ir.cast(here, "int64"), "+"))
         if point.full:

@@ -184,6 +184,21 @@ class Functions(Stored):
         return registry.call("transpose", self, -2, -1)
 
     @property
+    def mH(self) -> Any:
+        """The tensor with its last two dimensions swapped and its complex values conjugated."""
+        return registry.call("adjoint", self)
+
+    @property
+    def real(self) -> Any:
+        """The real parts; a real tensor itself."""
+        return registry.call("real", self)
+
+    @property
+    def imag(self) -> Any:
+        """The imaginary parts of a complex tensor."""
+        return registry.call("imag", self)
+
+    @property
     def device(self) -> torch.device:
         """Always the CPU."""
         return torch.device("cpu")

@@ -126,12 +126,18 @@ def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
     return x.permute(order)
 
 
-@implements("t", "adjoint")
+@implements("t")
 def t(x: Tensor) -> Tensor:
     """The last two dimensions swapped."""
     if x.ndim < 2:
         return x
     return transpose(x, -2, -1)
+
+
+@implements("adjoint")
+def adjoint(x: Tensor) -> Tensor:
+    """The last two dimensions swapped, and complex values conjugated."""
+    return t(x.conj() if x.is_complex() else x)
 
 
 @implements("movedim", "moveaxis")

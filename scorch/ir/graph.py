@@ -6,13 +6,13 @@ parent's position, so the indices of all levels above it must be bound before it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from scorch.formats import Format
 from scorch.ir.notation import Access, Assign
 
-__all__ = ["IterationGraph", "build_graph", "level_indices", "walks"]
+__all__ = ["IterationGraph", "build_graph", "level_indices", "may_visit_nothing", "walks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,25 @@ def walks(access: Access, index: str, format: Format) -> bool:
     (False, True, False)
     """
     return index in access.indices and not format.levels[level_indices(access, format).index(index)].locates
+
+
+def may_visit_nothing(accesses: Iterable[Access], index: str, formats: Mapping[str, Format]) -> bool:
+    """Whether a loop can find no coordinate: not if it walks the children of nodes that are there because of these.
+
+    >>> from scorch.formats import csf, csr
+    >>> T, A = Access("T", ("i", "j", "k")), Access("A", ("i", "j"))
+    >>> [may_visit_nothing([T], v, {"T": csf(3)}) for v in "ijk"]
+    [True, False, False]
+    >>> may_visit_nothing([A], "j", {"A": csr}), may_visit_nothing([T, A], "j", {"T": csf(3), "A": csr})
+    (True, True)
+    """
+    walked = [a for a in accesses if walks(a, index, formats[a.tensor])]
+    if len(walked) != 1:
+        return bool(walked)
+    (access,) = walked
+    format = formats[access.tensor]
+    depth = level_indices(access, format).index(index)
+    return depth == 0 or format.levels[depth - 1].full
 
 
 def build_graph(statement: Assign, formats: Mapping[str, Format], extents: Mapping[str, int]) -> IterationGraph:

@@ -37,6 +37,8 @@ class Operator:
 
     `gives_bool`: the result is a truth value, whatever the arguments. `gives_float`: integers are converted to a
     floating-point type first. `rounds`: the result is an integer, so that integers pass unchanged.
+
+    `takes`: the widest numbers that it is defined for, in the order whole (and truth values), real, complex.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Operator:
     zero_left: bool = False
     gives_float: bool = False
     rounds: bool = False
+    takes: str = "complex"
 
     def __str__(self) -> str:
         return self.symbol
@@ -75,8 +78,8 @@ def _reduction(
 
 
 def _choice(*args: Any, **more: Any) -> Operator:
-    """A reduction to which the same value may be given more than once."""
-    return _reduction(*args, idempotent=True, **more)
+    """A reduction to which the same value may be given more than once; none of them is defined for complex numbers."""
+    return _reduction(*args, idempotent=True, **{"takes": "real", **more})
 
 
 def _binary(name: str, symbol: str, derivative: tuple[str, str], **more: Any) -> Operator:
@@ -85,10 +88,8 @@ def _binary(name: str, symbol: str, derivative: tuple[str, str], **more: Any) ->
 
 
 def _compare(name: str, symbol: str, at_zero: bool) -> Operator:
-    commutative = name in ("eq", "ne")
-    return _binary(
-        name, symbol, ("0", "0"), vector=f"v{name}", commutative=commutative, gives_bool=True, at_zero=at_zero
-    )
+    order = {"commutative": True} if name in ("eq", "ne") else {"takes": "real"}
+    return _binary(name, symbol, ("0", "0"), vector=f"v{name}", gives_bool=True, at_zero=at_zero, **order)
 
 
 def _unary(name: str, derivative: str, at_zero: Any = 0, scalar: str = "", **more: Any) -> Operator:
@@ -96,9 +97,11 @@ def _unary(name: str, derivative: str, at_zero: Any = 0, scalar: str = "", **mor
     return Operator(name, 1, name, scalar or f"np.{name}({{0}})", at_zero=at_zero, derivative=(derivative,), **more)
 
 
-def _smooth(name: str, derivative: str, at_zero: Any = 0.0, scalar: str = "", vector: str | None = None) -> Operator:
+def _smooth(
+    name: str, derivative: str, at_zero: Any = 0.0, scalar: str = "", vector: str | None = None, **more: Any
+) -> Operator:
     """A function of one real number, which makes floating-point numbers of integers."""
-    return _unary(name, derivative, at_zero, scalar, vector=vector, gives_float=True)
+    return _unary(name, derivative, at_zero, scalar, vector=vector, gives_float=True, **more)
 
 
 # Ties share the gradient of max and min evenly, as torch.maximum's do.
@@ -111,13 +114,13 @@ _TABLE = (
     # np.maximum and np.minimum hand NaN on, as vmax and torch do; Python's own depend on the order of arguments
     _choice("max", "max", "np.maximum({0}, {1})", -INF, None, _LARGER, vector="vmax", reduces_with="vhmax"),
     _choice("min", "min", "np.minimum({0}, {1})", INF, None, _LARGER[::-1], vector="vmin", reduces_with="vhmin"),
-    _choice("or", "|", "{0} | {1}", False, True, ("0", "0"), at_zero=False),
-    _choice("and", "&", "{0} & {1}", True, False, ("0", "0"), at_zero=False),
+    _choice("or", "|", "{0} | {1}", False, True, ("0", "0"), at_zero=False, takes="whole"),
+    _choice("and", "&", "{0} & {1}", True, False, ("0", "0"), at_zero=False, takes="whole"),
     # --- of two or three arguments ---
     _binary("sub", "-", ("1", "-1"), vector="vsub"),
     _binary("div", "/", ("1 / b", "-out / b"), vector="vdiv", zero_left=True, gives_float=True),
-    _binary("floordiv", "//", ("0", "0"), zero_left=True),
-    _binary("mod", "%", ("1", "-floor(a / b)"), zero_left=True),
+    _binary("floordiv", "//", ("0", "0"), zero_left=True, takes="real"),
+    _binary("mod", "%", ("1", "-floor(a / b)"), zero_left=True, takes="real"),
     _binary("pow", "**", ("b * a ** (b - 1)", "out * log(a)"), at_zero=1),
     _compare("eq", "==", True),
     _compare("ne", "!=", False),
@@ -132,13 +135,13 @@ _TABLE = (
     _unary("neg", "-1", scalar="-{0}", vector="vneg"),
     _unary("abs", "sign(a)", scalar="abs({0})", vector="vabs"),
     # 0 of NaN, as torch.sign
-    _unary("sign", "0", scalar="({t}({0} > 0) - {t}({0} < 0))"),
+    _unary("sign", "0", scalar="({t}({0} > 0) - {t}({0} < 0))", takes="real"),
     _unary("square", "2 * a"),
-    _unary("relu", "where(a > 0, 1, 0)", scalar="np.maximum({0}, {t}(0))", vector="vmax"),  # with 0
-    _unary("floor", "0", rounds=True),
-    _unary("ceil", "0", rounds=True),
-    _unary("trunc", "0", rounds=True),
-    _unary("round", "0", scalar="np.rint({0})", rounds=True),  # half to even, as torch.round
+    _unary("relu", "where(a > 0, 1, 0)", scalar="np.maximum({0}, {t}(0))", vector="vmax", takes="real"),  # with 0
+    _unary("floor", "0", rounds=True, takes="real"),
+    _unary("ceil", "0", rounds=True, takes="real"),
+    _unary("trunc", "0", rounds=True, takes="real"),
+    _unary("round", "0", scalar="np.rint({0})", rounds=True, takes="real"),  # half to even, as torch.round
     _unary("not", "0", True, "np.logical_not({0})", gives_bool=True),
     _unary("isnan", "0", False, gives_bool=True),
     _unary("isinf", "0", False, gives_bool=True),
@@ -167,7 +170,7 @@ _TABLE = (
     _smooth("acosh", "rsqrt(a * a - 1)", float("nan"), "np.arccosh({0})"),
     _smooth("atanh", "1 / (1 - a * a)", 0.0, "np.arctanh({0})"),
     _smooth("sigmoid", "out * (1 - out)", 0.5, "{t}(1) / ({t}(1) + np.exp(-{0}))", "vsigmoid"),
-    _smooth("erf", "1.1283791670955126 * exp(-a * a)", 0.0, "{t}(math.erf({0}))"),
+    _smooth("erf", "1.1283791670955126 * exp(-a * a)", 0.0, "{t}(math.erf({0}))", takes="real"),
 )
 
 OPERATORS: dict[str, Operator] = {op.name: op for op in _TABLE}

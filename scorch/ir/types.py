@@ -26,6 +26,12 @@ _NUMERIC = {
 }
 """Operators that truth values lack, and what to write instead."""
 
+_NARROWER = {
+    "whole": "it works on the bits of integers and truth values; compare first, as in (a != 0)",
+    "real": "complex numbers have no order; take .abs() or .real of the tensor first",
+}
+"""What to do where an operator is given wider numbers than it takes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -44,7 +50,8 @@ def kind_of(expr: Expr, kind: Callable[[Access], Kind]) -> Kind:
     >>> kind_of(Apply("gt", (a, Literal(0))), lambda _: Kind("float64")).dtype
     'bool'
 
-    DtypeError for a difference, negation or sign of truth values.
+    DtypeError for numbers that an operator is not defined for: a difference of truth values, an order of complex
+    numbers, bits of real ones.
     """
     if isinstance(expr, Access):
         return kind(expr)
@@ -56,6 +63,7 @@ def kind_of(expr: Expr, kind: Callable[[Access], Kind]) -> Kind:
     made = argument_type(expr, args)
     if made.dtype == "bool" and expr.op in _NUMERIC:
         raise DtypeError(f"{expr} is of truth values, which have no {expr.op}: {_NUMERIC[expr.op]}")
+    _check(expr.op, made.dtype, expr)
     return Kind("bool" if operator(expr.op).gives_bool else made.dtype, made.weight)
 
 
@@ -66,6 +74,8 @@ def type_of(statement: Assign, kinds: Mapping[str, Kind]) -> str:
     'int64'
     """
     found = kind_of(statement.whole, lambda access: kinds[access.tensor]).dtype
+    if statement.reduced:
+        _check(statement.reduce, found, statement)
     return "int64" if found == "bool" and statement.reduced and statement.reduce == "add" else found
 
 
@@ -98,6 +108,13 @@ def promoted(kinds: tuple[Kind, ...]) -> Kind:
             found = Kind(dtypes.promote(found.dtype, here.dtype), found.weight)
     assert found is not None
     return found
+
+
+def _check(op: str, dtype: str, where: object) -> None:
+    """DtypeError if numbers of this type are wider than the operator takes."""
+    takes = operator(op).takes
+    if _category(dtype) > {"whole": 1, "real": 2, "complex": 3}[takes]:
+        raise DtypeError(f"{where}: {operator(op)} is not defined for {dtype}: {_NARROWER[takes]}")
 
 
 def _literal(literal: Literal) -> Kind:

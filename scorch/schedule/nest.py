@@ -3,7 +3,7 @@ tile."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +38,7 @@ class Nest:
     along: Tile | None = None  # lanes of the innermost reduction, taken over stored positions
     register: str = "acc"  # the name of the accumulator
     fills: Mapping[str, Any] = field(default_factory=dict)  # of the sparse operands
+    may_be_empty: frozenset[str] = frozenset()  # reductions that may visit nothing
 
 
 def build_nest(nest: Nest) -> Stmt:
@@ -89,7 +90,7 @@ def _reduced(nest: Nest, inner: tuple[str, ...], target: Access, revisits: bool)
     along = (tile[0],) if tile and tile[0] in target.indices else ()
     order = inner if tile is None or along else (*inner, tile[0])
     reduce = nest.statement.reduce
-    constant, varying = _factor(nest.statement.expr, frozenset(order), reduce, nest.fills)
+    constant, varying = _factor(nest, nest.statement.expr, order, reduce)
     register = Workspace(nest.register, along, "register", nest.dtype, reduce)
     made = Access(nest.register, along)
     producer = _producer(nest, order, varying, register, 0)
@@ -108,7 +109,7 @@ def _producer(nest: Nest, order: tuple[str, ...], expr: Expr, register: Workspac
     tile = nest.tile[1] if nest.tile and nest.tile[0] == index else None
     if nest.along and not rest:
         tile = nest.along
-    constant, varying = _factor(expr, frozenset(rest), register.reduce, nest.fills) if rest else ((), expr)
+    constant, varying = _factor(nest, expr, rest, register.reduce) if rest else ((), expr)
     heavy = [factor for factor in constant if _is_work(factor, index, nest)]
     if rest and heavy:
         inner = Workspace(f"{register.name}_{rest[0]}", register.indices, "register", register.dtype, register.reduce)
@@ -127,25 +128,28 @@ def _is_work(factor: Expr, index: str, nest: Nest) -> bool:
     return any(index in a.indices and (tiled is None or tiled in a.indices) for a in accesses(factor))
 
 
-def _factor(expr: Expr, inside: frozenset[str], reduce: str, fills: Mapping[str, Any]) -> tuple[tuple[Expr, ...], Expr]:
-    """Factors without an index of `inside`, and the rest, where the product distributes over the reduction.
+def _factor(nest: Nest, expr: Expr, inside: Sequence[str], reduce: str | None) -> tuple[tuple[Expr, ...], Expr]:
+    """Factors without an index of the loops `inside`, and the rest, where the product distributes over the reduction.
 
-    Loops visit what is left only where it has entries, so that it has to be 0 where it has none.
+    Loops visit what is left only where it has entries, so that it has to be 0 where it has none. A sum that may be
+    empty keeps its factors unless they are whole numbers: it is 0, and infinity times 0 is not.
 
     A product behind a condition that loops over entries settle is a product: where it has no value, it has none.
     """
     match expr:
         case Apply("where", (condition, value, no)) if no == ABSENT and guarded(expr)[0] is None:
-            factors, left = _factor(value, inside, reduce, fills)
+            factors, left = _factor(nest, value, inside, reduce)
             return factors, Apply("where", (condition, left, no))
     if reduce != "add" or not isinstance(expr, Apply) or expr.op != "mul":
         return (), expr
-    constant = tuple(f for f in expr.args if not any(inside & set(a.indices) for a in accesses(f)))
+    if nest.dtype.startswith(("float", "complex")) and not nest.may_be_empty.isdisjoint(inside):
+        return (), expr
+    constant = tuple(f for f in expr.args if not any(set(inside) & set(a.indices) for a in accesses(f)))
     varying = tuple(f for f in expr.args if f not in constant)
     if not varying:
         return (), expr
     left = varying[0] if len(varying) == 1 else Apply("mul", varying)
-    return (constant, left) if absent_value(left, fills) in (None, ABSENT, Literal(0)) else ((), expr)
+    return (constant, left) if absent_value(left, nest.fills) in (None, ABSENT, Literal(0)) else ((), expr)
 
 
 def _times(constant: tuple[Expr, ...], value: Expr) -> Expr:

@@ -9,7 +9,7 @@ from itertools import islice, permutations
 
 from scorch.errors import ScheduleError
 from scorch.formats import Compressed, Dense, Format, dtypes
-from scorch.ir.graph import build_graph, level_indices, walks
+from scorch.ir.graph import build_graph, level_indices, may_visit_nothing, walks
 from scorch.ir.notation import Access
 from scorch.ir.plan import Alternative, Assembly, Kernel, Partition, Plan, TensorSpec, Tile
 from scorch.schedule.assembly import Writing, choose_assembly
@@ -410,6 +410,7 @@ def _plan(problem: Problem, best: _Candidate, alternatives: tuple[Alternative, .
         positions_beside(problem, layout.order, best.tile[0], layout.formats, assembly) if best.tile else 1,
         position_tile(problem, str(last), layout.formats) if gathers else None,
         fills=problem.fills,
+        may_be_empty=frozenset(v for v in layout.order if may_visit_nothing(problem.accesses, v, layout.formats)),
     )
     choices = {
         v: found for n, v in enumerate(layout.order) if (found := searched(problem, layout.order, n, layout.formats))

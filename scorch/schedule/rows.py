@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 from scorch.formats import Format, dense
 from scorch.ir.absence import guarded
-from scorch.ir.graph import level_indices, walks
+from scorch.ir.graph import level_indices, may_visit_nothing, walks
 from scorch.ir.lattice import build_lattice
 from scorch.ir.notation import Access, Apply, Assign, Expr, Literal, accesses, has_vector_form, substitute
 from scorch.ir.operators import operator
@@ -314,6 +314,7 @@ def _nest(group: _Group, problem: Problem) -> Stmt | None:
         along=Tile(lanes, 1, positions=True) if lanes else None,
         register=register,
         fills=problem.fills,
+        may_be_empty=frozenset(v for v in order if may_visit_nothing(problem.accesses, v, formats)),
     )
     return build_nest(how)
 

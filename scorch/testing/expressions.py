@@ -19,6 +19,7 @@ _COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
 _REDUCTIONS = ("add", "add", "mul", "max", "min")
 _NAMES = "ABDEFGHMNPQRSUVW"
 _EXTENTS = (3, 4, 2, 5, 1, 0)
+_LONG = (33, 70, 130)  # long enough for tiles, searches and accumulators of other kinds
 
 
 @dataclass
@@ -39,6 +40,9 @@ class Vocabulary:
     def __post_init__(self) -> None:
         usual = self.rng.random() < 0.9
         self.extents = {v: self.rng.choice(_EXTENTS[:4] if usual else _EXTENTS) for v in "ijkl"}
+        if self.rng.random() < 0.15:
+            for v in self.rng.sample("ijkl", self.rng.choice((1, 1, 2))):
+                self.extents[v] = self.rng.choice(_LONG)
 
     def access(self, scope: Sequence[str]) -> Access:
         """A tensor over some of the indices, a new one or one that is read elsewhere; now and then a view."""

@@ -257,3 +257,33 @@ def test_a_condition_on_values_leaves_no_place_unwritten() -> None:
 def test_what_a_number_stores_weighs_no_more_than_the_number() -> None:
     A, B = torch.ones(5, dtype=torch.bfloat16), torch.tensor(1.0, dtype=torch.bfloat16)
     assert scorch.compute("X[k] = A[k] + where(stored(B), 1, 0.5)", A=A, B=B).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("outside", [INF, float("nan")])
+@pytest.mark.parametrize(
+    "text", ["C[i] = A[i,j] * x[i]", "C[i] = A[i,j] * x[i] * x[j]", "C[i,r] = A[i,j] * x[i] * B[j,r]"]
+)
+def test_rows_without_entries_are_zero_whatever_scales_them(text: str, outside: float) -> None:
+    A = scorch.from_coo([[0, 0], [0, 2]], [2.0, 3.0], (3, 3), format="csr")
+    x, B = torch.tensor([5.0, outside, outside]), torch.ones(3, 2)
+    operands = {name: value for name, value in {"A": A, "x": x, "B": B}.items() if f"{name}[" in text}
+    found = torch.tensor(result(text, **operands))
+    assert found[0].ne(0).all()
+    assert found[1:].eq(0).all()
+
+
+@pytest.mark.parametrize(
+    "op", ["max(A[i], 0)", "A[i] > 0", "A[i] // 2", "A[i] % 2", "floor(A[i])", "erf(A[i])", "sign(A[i])"]
+)
+def test_complex_numbers_have_no_order(op: str) -> None:
+    A = torch.tensor([1 + 2j, 0])
+    with pytest.raises(DtypeError, match=r"not defined for complex64: .* take \.abs\(\) or \.real"):
+        scorch.compute(f"C[i] = {op}", A=A)
+    with pytest.raises(DtypeError, match="max is not defined for complex64"):
+        scorch.compute("C max= A[i]", A=A)
+
+
+@pytest.mark.parametrize("text", ["C[i] = A[i] & 1", "C[i] = A[i] | A[i]", "C |= A[i]", "C &= A[i]"])
+def test_bits_are_those_of_whole_numbers(text: str) -> None:
+    with pytest.raises(DtypeError, match=r"not defined for float32: .*\(a != 0\)"):
+        scorch.compute(text, A=torch.ones(2))

@@ -319,3 +319,10 @@ def test_methods_that_are_not_listed() -> None:
         A.topk(2)
     with pytest.raises(AttributeError, match=r"write A = A\.mul\(\.\.\.\)"):
         A.mul_(2)
+
+
+def test_parts_and_adjoint_are_attributes() -> None:
+    dense = torch.view_as_complex(torch.stack([random_dense(4, 5), random_dense(4, 5)], -1))
+    A = sparse(dense, "csr")
+    for found, expected in ((A.real, dense.real), (A.imag, dense.imag), (A.mH, dense.mH), (torch.adjoint(A), dense.mH)):
+        assert torch.equal(found.to_dense(), expected.resolve_conj())

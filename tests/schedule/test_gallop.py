@@ -78,3 +78,14 @@ def test_several_are_searched_and_ends_are_met() -> None:
         dense = [operand.to_dense() for operand in operands.values()]
         assert scorch.compute(text, **operands) == (dense[0] * dense[1] * dense[2]).amax()
     assert scorch.einsum("i,i->", lead, scorch.tensor(torch.zeros(400), format="coo")) == 0
+
+
+def test_coordinates_that_lead_several_entries_are_walked_to_their_end() -> None:
+    rng = torch.Generator().manual_seed(0)
+    cube, factor = (torch.randn(shape, generator=rng, dtype=torch.float64) for shape in ((17, 65, 65), (65, 17)))
+    cube *= torch.rand(cube.shape, generator=rng) < 0.01
+    factor *= torch.rand(factor.shape, generator=rng) < 0.1
+    operands = {"T": scorch.tensor(cube, "coo"), "C": scorch.tensor(factor, "coo")}
+    text = "Y[i,j,r] = T[i,j,k] * C[k,r]"
+    assert "searched in B[k,r]" in str(scorch.explain(text, **operands))
+    torch.testing.assert_close(scorch.compute(text, **operands).to_dense(), torch.einsum("ijk,kr->ijr", cube, factor))
