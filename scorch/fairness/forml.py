@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +11,7 @@ import torch
 
 from scorch.fairness.errors import DivergenceError, FairnessError
 from scorch.fairness.exemplars import Exemplars, check_labels, read_exemplars
-from scorch.fairness.functional import Params, call, forward_with, repeatable, trainable
+from scorch.fairness.functional import Params, as_logits, call, forward_with, repeatable
 from scorch.fairness.functional import live as live_parameters
 from scorch.fairness.groups import resolve
 from scorch.fairness.influence import BACKENDS, Influence, Lookahead, influence
@@ -24,7 +23,7 @@ from scorch.fairness.objectives import (
     objective,
     surrogate,
 )
-from scorch.fairness.products import Along, Tape, backward, recording
+from scorch.fairness.products import Along, Tape, backward, record
 from scorch.fairness.weighting import WEIGHTINGS, Persistent, additive, effective_share, online
 
 __all__ = ["FORML", "Weighted"]
@@ -196,7 +195,10 @@ class FORML:
         parameters = live_parameters(self.model)
         # A loss of the caller's may mix samples, and only "jvp" has a use for products.
         wanted = self.backend == "jvp" and self.per_sample is cross_entropy
-        with recording(self.model, parameters) if wanted else nullcontext() as tape:
+        tape = record(self.model, parameters, x) if wanted else None
+        if tape is not None:
+            logits = as_logits(tape.output)
+        else:
             logits = call(self.model, x) if live else forward_with(self.model, parameters, x)
         losses = self._losses(logits, labels)
         return _Forward(x, labels, parameters, logits, losses, tape, state)
@@ -282,9 +284,6 @@ class FORML:
     def _exemplars(self, given: Any) -> Exemplars:
         found = read_exemplars(given)
         return found.grouped(resolve(self.groups, found.codes is not None), self.positive_label)
-
-    def _dtype(self) -> torch.dtype:
-        return next(iter(trainable(self.model).values())).dtype
 
 
 def _check_finite(loss: torch.Tensor) -> None:

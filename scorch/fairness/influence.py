@@ -142,7 +142,7 @@ def _descent(problem: Lookahead) -> tuple[float, Params]:
     if bool(problem.weights.any()):
         step = problem.gradient or _gradient(lambda q: (problem.weights * problem.losses(q)).sum(), ahead)[1]
         step = problem.masked(step)
-        ahead = {n: p - problem.lr * step[n] for n, p in ahead.items()}
+        ahead = {n: torch.add(p, step[n], alpha=-problem.lr) for n, p in ahead.items()}
     value, slope = _gradient(problem.objective, ahead)
     return value, problem.masked(slope)
 

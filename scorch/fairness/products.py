@@ -12,8 +12,7 @@ depends on that sample alone, which `recording` decides by looking at the model:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -24,7 +23,7 @@ from torch.func import functional_call
 from scorch.fairness.functional import Params
 from scorch.fairness.networks import Standardise
 
-__all__ = ["Along", "Tape", "backward", "is_samplewise", "recording"]
+__all__ = ["Along", "Tape", "backward", "is_samplewise", "record"]
 
 # The (n,) derivatives of the per-sample losses along a direction in parameter space.
 Along: TypeAlias = Callable[[Params], torch.Tensor]
@@ -69,8 +68,8 @@ def is_samplewise(model: nn.Module) -> bool:
 
 
 def _is_plain(module: nn.Module) -> bool:
-    changed = "forward" in vars(module) or getattr(module, "inplace", False)
-    return not changed and not any(getattr(module, name) for name in _HOOKS)
+    own = vars(module)
+    return "forward" not in own and not own.get("inplace") and not any(own[name] for name in _HOOKS)
 
 
 def _keeps_samples_apart(module: nn.Module) -> bool:
@@ -82,31 +81,89 @@ def _keeps_samples_apart(module: nn.Module) -> bool:
     return kind is nn.Sequential or kind in _LINEAR or kind in _FIXED
 
 
-@dataclass
+@dataclass(frozen=True)
+class _Layer:
+    """A layer of a chain; `names` are those of its trained parameters, None for one that is frozen."""
+
+    module: nn.Module
+    names: dict[str, str | None]
+
+    def tangent(self, at: torch.Tensor, direction: Params) -> torch.Tensor:
+        """How the layer's output for the input `at` moves along `direction`."""
+        moved = {
+            own: torch.zeros_like(self.module._parameters[own]) if name is None else direction[name]  # type: ignore[arg-type]
+            for own, name in self.names.items()
+        }
+        output: torch.Tensor = functional_call(self.module, moved, at, tie_weights=False)
+        return output
+
+
+@dataclass(frozen=True)
 class Tape:
-    """Inputs and outputs of the layers with trained parameters, in the order of their calls in one forward."""
+    """One forward of a chain: its `output`, and input and output of each layer with trained parameters.
 
-    layers: list[tuple[nn.Module, dict[str, str | None]]] = field(default_factory=list)
-    inputs: list[torch.Tensor] = field(default_factory=list)
-    outputs: list[torch.Tensor] = field(default_factory=list)
-    by_sample: bool = True
+    `by_sample` says whether the first dimension of all inputs was the samples.
+    """
 
+    output: torch.Tensor
+    layers: list[_Layer]
+    inputs: list[torch.Tensor]
+    outputs: list[torch.Tensor]
+    by_sample: bool
+
+    @torch.no_grad()
     def along(self, slopes: Sequence[torch.Tensor], direction: Params) -> torch.Tensor:
         """The (n,) derivatives of the losses along `direction`, from their `slopes` in the layers' outputs."""
-        total: torch.Tensor | None = None
-        for (layer, names), a, g in zip(self.layers, self.inputs, slopes, strict=True):
-            with torch.no_grad():
-                moved = functional_call(layer, _tangent(layer, names, direction), a, tie_weights=False)
-                part = (g * moved).flatten(1).sum(dim=1)
-            total = part if total is None else total + part
-        assert total is not None  # a tape is made for trained parameters, each of which is in a layer
-        return total
+        parts = (
+            (g * layer.tangent(a, direction)).flatten(1).sum(dim=1)
+            for layer, a, g in zip(self.layers, self.inputs, slopes, strict=True)
+        )
+        return torch.stack(list(parts)).sum(dim=0)
 
 
-def _tangent(layer: nn.Module, names: dict[str, str | None], direction: Params) -> Params:
-    return {
-        own: torch.zeros_like(getattr(layer, own)) if name is None else direction[name] for own, name in names.items()
-    }
+def record(model: nn.Module, parameters: Params, x: Any) -> Tape | None:
+    """Run `model` on `x` for derivatives in `parameters`, those of its own that are trained, by name.
+
+    None, and nothing is run, if the model is not samplewise, a trained parameter is in no linear layer of the
+    chain, or the input is not a tensor.
+
+    >>> model = nn.Linear(2, 1, bias=False)
+    >>> tape = record(model, dict(model.named_parameters()), torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    >>> tape.along([torch.ones(2, 1)], {"weight": torch.tensor([[1.0, 10.0]])})
+    tensor([21., 43.])
+    """
+    if not isinstance(x, torch.Tensor) or not is_samplewise(model):
+        return None
+    by_identity = {id(p): name for name, p in parameters.items()}
+    chain = [_Layer(module, _names(module, by_identity)) for module in _leaves(model)]
+    if {name for layer in chain for name in layer.names.values()} | {None} != {*parameters, None}:
+        return None
+    trained = [layer for layer in chain if layer.names]
+    inputs, outputs, by_sample = [], [], True
+    for layer in chain:
+        if layer.names:
+            inputs.append(x.detach())
+            by_sample &= x.ndim >= _LINEAR[type(layer.module)](layer.module)
+        x = layer.module(x)
+        if layer.names:
+            outputs.append(x)
+    return Tape(x, trained, inputs, outputs, by_sample)
+
+
+def _leaves(model: nn.Module) -> Iterator[nn.Module]:
+    if type(model) is not nn.Sequential:
+        yield model
+        return
+    for module in model:
+        yield from _leaves(module)
+
+
+def _names(module: nn.Module, by_identity: dict[int, str]) -> dict[str, str | None]:
+    """The module's parameters and their names among the trained ones; nothing if none of them is trained."""
+    if type(module) not in _LINEAR:
+        return {}
+    names = {own: by_identity.get(id(p)) for own, p in module._parameters.items() if p is not None}
+    return names if any(names.values()) else {}
 
 
 def backward(
@@ -133,48 +190,3 @@ def backward(
 
 def _slopes(value: torch.Tensor, at: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
     return torch.autograd.grad(value, at, retain_graph=True, materialize_grads=True)
-
-
-@contextmanager
-def recording(model: nn.Module, parameters: Params) -> Iterator[Tape | None]:
-    """Record a forward of `model` for derivatives in `parameters`, the trained ones by name.
-
-    Yields None if the model is not samplewise or has a trained parameter that no linear layer of the chain holds.
-
-    >>> model = nn.Linear(2, 1, bias=False)
-    >>> with recording(model, dict(model.named_parameters())) as tape:
-    ...     y = model(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
-    >>> tape.along([torch.ones(2, 1)], {"weight": torch.tensor([[1.0, 10.0]])})
-    tensor([21., 43.])
-    """
-    layers = _layers(model, parameters) if is_samplewise(model) else None
-    if layers is None:
-        yield None
-        return
-    tape = Tape()
-
-    def record(layer: nn.Module, args: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-        tape.layers.append((layer, layers[layer]))
-        tape.inputs.append(args[0].detach())
-        tape.outputs.append(output)
-        tape.by_sample &= args[0].ndim >= _LINEAR[type(layer)](layer)
-
-    hooks = [layer.register_forward_hook(record) for layer in layers]
-    try:
-        yield tape
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def _layers(model: nn.Module, parameters: Params) -> dict[nn.Module, dict[str, str | None]] | None:
-    """The layers with trained parameters, and for each of their parameters its name in `parameters` or None."""
-    by_identity = {id(p): name for name, p in parameters.items()}
-    found = {}
-    held: set[str | None] = set()
-    for module in model.modules():
-        names = {own: by_identity.get(id(p)) for own, p in module.named_parameters(recurse=False)}
-        if any(name is not None for name in names.values()) and type(module) in _LINEAR:
-            found[module] = names
-            held.update(names.values())
-    return found if held >= set(parameters) else None
