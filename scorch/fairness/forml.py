@@ -11,7 +11,7 @@ import torch
 
 from scorch.fairness.errors import DivergenceError, FairnessError
 from scorch.fairness.exemplars import Exemplars, check_labels, read_exemplars
-from scorch.fairness.functional import Params, call, forward_with, repeatable, trainable
+from scorch.fairness.functional import Params, as_logits, call, forward_with, repeatable
 from scorch.fairness.functional import live as live_parameters
 from scorch.fairness.groups import resolve
 from scorch.fairness.influence import BACKENDS, Influence, Lookahead, influence
@@ -23,6 +23,7 @@ from scorch.fairness.objectives import (
     objective,
     surrogate,
 )
+from scorch.fairness.products import Along, Tape, backward, record
 from scorch.fairness.weighting import WEIGHTINGS, Persistent, additive, effective_share, online
 
 __all__ = ["FORML", "Weighted"]
@@ -47,6 +48,19 @@ class Weighted:
     def effective_share(self) -> float:
         """The share of the batch that the weights use: near one is plain training, near zero a collapse."""
         return effective_share(self.weights)
+
+
+@dataclass(frozen=True)
+class _Forward:
+    """A forward of the batch: what went in, what came out, and the random state before it (None in eval mode)."""
+
+    x: Any
+    labels: torch.Tensor
+    parameters: Params
+    logits: torch.Tensor
+    losses: torch.Tensor
+    tape: Tape | None
+    state: torch.Tensor | None
 
 
 class FORML:
@@ -146,20 +160,11 @@ class FORML:
         x, labels = batch[0], torch.as_tensor(batch[1])
         check_labels(x, labels, "batch")
         indices = self._indices(len(labels), indices)
-        state = torch.get_rng_state() if self.model.training else None
-        parameters = live_parameters(self.model)
-        logits = call(self.model, x) if live else forward_with(self.model, parameters, x)
-        losses = self._losses(logits, labels)
-        start = self._start(losses, indices)
-        gradient = self._gradient(losses, start, parameters) if self.backend != "unroll" else None
-        with repeatable(self.model):
-            found = influence(
-                self._problem((x, labels), self._exemplars(exemplars), start, gradient, state, parameters),
-                self.backend,
-            )
+        forward = self._forward(x, labels, live)
+        found = self._influence(forward, exemplars, self._start(forward.losses, indices))
         weights = self._rule(found.m, indices)
         self.skipped += not bool(weights.any())
-        return Weighted(weights, losses, logits, found.m, found.objective)
+        return Weighted(weights, forward.losses, forward.logits, found.m, found.objective)
 
     def influence(self, batch: Any, exemplars: Any, weights: torch.Tensor | None = None) -> Influence:
         """m (n,) = -dF/dw at the given look-ahead `weights` (n,), uniform by default, and F.
@@ -168,12 +173,11 @@ class FORML:
         """
         x, labels = batch[0], torch.as_tensor(batch[1])
         check_labels(x, labels, "batch")
-        if weights is None:
-            weights = torch.full((len(labels),), 1 / len(labels), dtype=self._dtype())
-        state = torch.get_rng_state() if self.model.training else None
         with repeatable(self.model):
-            problem = self._problem((x, labels), self._exemplars(exemplars), weights.detach(), None, state)
-            return influence(problem, self.backend)
+            forward = self._forward(x, labels, live=False)
+        if weights is None:
+            weights = torch.full_like(forward.losses, 1 / len(labels))
+        return self._influence(forward, exemplars, weights.detach())
 
     def state_dict(self) -> dict[str, Any]:
         """The persistent weights and counters, for a checkpoint."""
@@ -186,30 +190,53 @@ class FORML:
             self.memory = Persistent(len(state["memory"]), self.strength, self.max_weight)
             self.memory.values = state["memory"].clone()
 
+    def _forward(self, x: Any, labels: torch.Tensor, live: bool) -> _Forward:
+        state = torch.get_rng_state() if self.model.training else None
+        parameters = live_parameters(self.model)
+        # A loss of the caller's may mix samples, and only "jvp" has a use for products.
+        wanted = self.backend == "jvp" and self.per_sample is cross_entropy
+        tape = record(self.model, parameters, x) if wanted else None
+        if tape is not None:
+            logits = as_logits(tape.output)
+        else:
+            logits = call(self.model, x) if live else forward_with(self.model, parameters, x)
+        losses = self._losses(logits, labels)
+        return _Forward(x, labels, parameters, logits, losses, tape, state)
+
+    def _influence(self, forward: _Forward, exemplars: Any, start: torch.Tensor) -> Influence:
+        shown = self._exemplars(exemplars)
+        _check_finite((start * forward.losses.detach()).sum())
+        known = (
+            (None, None)
+            if self.backend == "unroll"
+            else backward(forward.losses, start, forward.parameters, forward.tape)
+        )
+        with repeatable(self.model):
+            return influence(self._problem(forward, shown, start, *known), self.backend)
+
     def _problem(
         self,
-        batch: tuple[Any, torch.Tensor],
+        forward: _Forward,
         exemplars: Exemplars,
-        weights: torch.Tensor,
+        start: torch.Tensor,
         gradient: Params | None,
-        state: torch.Tensor | None,
-        parameters: Params | None = None,
+        along: Along | None,
     ) -> Lookahead:
         measure = surrogate(self.surrogate)
         ids = exemplars.ids
         assert ids is not None  # `_exemplars` numbered the groups
 
         def losses(params: Params) -> torch.Tensor:
-            with repeatable(self.model, state):
-                return self._losses(forward_with(self.model, params, batch[0]), batch[1])
+            with repeatable(self.model, forward.state):
+                return self._losses(forward_with(self.model, params, forward.x), forward.labels)
 
         def unfairness(params: Params) -> torch.Tensor:
-            with repeatable(self.model, state):
+            with repeatable(self.model, forward.state):
                 values = measure(forward_with(self.model, params, exemplars.x), exemplars.y)
             return objective(self.objective, group_means(values, ids), self.temperature)
 
-        at = trainable(self.model) if parameters is None else {n: p.detach() for n, p in parameters.items()}
-        return Lookahead(at, losses, unfairness, weights, self.lr, self.masks, gradient)
+        at = {name: p.detach() for name, p in forward.parameters.items()}
+        return Lookahead(at, losses, unfairness, start, self.lr, self.masks, gradient, along)
 
     def _losses(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         if self.per_sample is cross_entropy and int(labels.max()) >= logits.shape[1]:
@@ -220,18 +247,6 @@ class FORML:
                 f"the loss must give one number a sample, shape {tuple(labels.shape)}, got {tuple(losses.shape)}"
             )
         return losses
-
-    def _gradient(self, losses: torch.Tensor, start: torch.Tensor, parameters: Params) -> Params | None:
-        """The look-ahead's gradient from the step's own forward, whose graph the step still needs."""
-        total = (start * losses).sum()
-        if not math.isfinite(float(total.detach())):
-            raise DivergenceError(
-                "the training loss is NaN or infinite; lower the learning rate or look for NaN in the data"
-            )
-        if not bool(start.any()):
-            return None
-        slopes = torch.autograd.grad(total, list(parameters.values()), retain_graph=True, materialize_grads=True)
-        return dict(zip(parameters, slopes, strict=True))
 
     def _start(self, losses: torch.Tensor, indices: torch.Tensor | None) -> torch.Tensor:
         flat = torch.full_like(losses.detach(), 1 / len(losses))
@@ -270,8 +285,12 @@ class FORML:
         found = read_exemplars(given)
         return found.grouped(resolve(self.groups, found.codes is not None), self.positive_label)
 
-    def _dtype(self) -> torch.dtype:
-        return next(iter(trainable(self.model).values())).dtype
+
+def _check_finite(loss: torch.Tensor) -> None:
+    if not math.isfinite(float(loss)):
+        raise DivergenceError(
+            "the training loss is NaN or infinite; lower the learning rate or look for NaN in the data"
+        )
 
 
 def _check(option: str, value: str, allowed: tuple[str, ...]) -> None:

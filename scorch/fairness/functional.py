@@ -50,21 +50,27 @@ def call(model: torch.nn.Module, inputs: Any) -> torch.Tensor:
 def forward_with(model: torch.nn.Module, params: Mapping[str, torch.Tensor], inputs: Any) -> torch.Tensor:
     """Logits with other parameters. Running statistics are copies, so that a trial step leaves none behind."""
     args, kwargs = _arguments(inputs)
-    given = dict(params)
-    given.update((name, buffer.clone()) for name, buffer in model.named_buffers())
-    return as_logits(functional_call(model, given, args, kwargs, tie_weights=_is_tied(model)))
+    return as_logits(functional_call(model, _everywhere(model, params), args, kwargs, tie_weights=False))
 
 
-def _is_tied(model: torch.nn.Module) -> bool:
-    """Whether a tensor has several names; looking costs less than torch's tying of weights that are not."""
-    seen: set[int] = set()
-    for module in model.modules():
-        for tensor in (*module._parameters.values(), *module._buffers.values()):
-            if tensor is not None:
-                if id(tensor) in seen:
-                    return True
-                seen.add(id(tensor))
-    return False
+def _everywhere(model: torch.nn.Module, params: Mapping[str, torch.Tensor]) -> Params:
+    """`params` under all names of a tensor with several, and copies of the buffers.
+
+    torch's own tying sets a layer that is used twice twice over, and then leaves the trial weights in it.
+    """
+    given: Params = {}
+    chosen: dict[int, torch.Tensor] = {}
+    for prefix, module in model.named_modules():
+        dot = f"{prefix}." if prefix else ""
+        for own, held in module._parameters.items():
+            if dot + own in params:
+                chosen[id(held)] = params[dot + own]
+            if id(held) in chosen:
+                given[dot + own] = chosen[id(held)]
+        for own, buffer in module._buffers.items():
+            if buffer is not None:
+                given[dot + own] = chosen.setdefault(id(buffer), buffer.clone())
+    return given
 
 
 def as_logits(output: Any) -> torch.Tensor:

@@ -5,8 +5,9 @@ One SGD look-ahead with the weights w gives theta' = theta - lr * sum_i w_i grad
     m_i = -dF/dw_i = lr * < grad l_i(theta), grad F(theta') >
 
 is exact without a second-order graph: a directional derivative of the per-sample losses. Three ways to get it:
-`jvp` (forward mode), `fd` (central difference: first-order gradients only, so it goes through any kernel that has
-a backward), `unroll` (differentiating through the look-ahead, the oracle of the tests).
+`jvp` (products with what the look-ahead's backward left in the layers where the caller has that, see
+`scorch.fairness.products`, else forward mode), `fd` (central difference: first-order gradients only, so it goes
+through any kernel that has a backward), `unroll` (differentiating through the look-ahead, the oracle of the tests).
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class Lookahead:
     `losses(params)` gives (n,) per-sample training losses, `objective(params)` the scalar F on the exemplars,
     both for parameters by name; `weights` (n,) sum to one, or are zero for a look-ahead that stays in place.
     `masks` holds 0/1 tensors for pruned parameters, which no step moves. `gradient` is the weighted gradient
-    at `params` if the caller has it already.
+    at `params` if the caller has it already, `along` the derivative (n,) of the losses there along a direction if
+    the caller has something cheaper than forward mode.
     """
 
     params: Params
@@ -50,6 +52,7 @@ class Lookahead:
     lr: float
     masks: Params = field(default_factory=dict)
     gradient: Params | None = None
+    along: Callable[[Params], torch.Tensor] | None = None
 
     def masked(self, direction: Params) -> Params:
         """A direction in parameter space without its pruned coordinates."""
@@ -83,6 +86,8 @@ def influence(problem: Lookahead, backend: str = "jvp") -> Influence:
 
 def _jvp(problem: Lookahead) -> Influence:
     value, direction = _descent(problem)
+    if problem.along is not None:
+        return Influence(problem.lr * problem.along(direction), value)
     try:
         along = _directional(problem.losses, problem.params, direction)
     except (NotImplementedError, RuntimeError) as error:
@@ -137,7 +142,7 @@ def _descent(problem: Lookahead) -> tuple[float, Params]:
     if bool(problem.weights.any()):
         step = problem.gradient or _gradient(lambda q: (problem.weights * problem.losses(q)).sum(), ahead)[1]
         step = problem.masked(step)
-        ahead = {n: p - problem.lr * step[n] for n, p in ahead.items()}
+        ahead = {n: torch.add(p, step[n], alpha=-problem.lr) for n, p in ahead.items()}
     value, slope = _gradient(problem.objective, ahead)
     return value, problem.masked(slope)
 

@@ -43,12 +43,13 @@ def group_means(values: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
     >>> group_means(torch.tensor([1.0, 3.0, 5.0, 9.0]), torch.tensor([0, 0, 2, -1]))
     tensor([2., 5.])
     """
-    inside = ids >= 0
-    if not bool(inside.all()):
+    if len(ids) and int(ids.min()) < 0:
+        inside = ids >= 0
         values, ids = values[inside], ids[inside]
     counts = torch.bincount(ids)
-    sums = values.new_zeros(len(counts)).index_add(0, ids, values)
-    return (sums / counts)[counts > 0]
+    means = values.new_zeros(len(counts)).index_add(0, ids, values) / counts
+    # Indexing by a mask costs more than all the rest, so not for groups that are all present.
+    return means if bool(counts.all()) else means[counts > 0]
 
 
 def _gap(v: torch.Tensor, temperature: float) -> torch.Tensor:
