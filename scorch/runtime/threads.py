@@ -124,6 +124,9 @@ def run(kernel: Callable[..., None], workers: int, *arguments: object) -> None:
     if the threading layer that NUMBA_THREADING_LAYER asks for is not there.
     """
     global _entered, _count
+    if is_ready(workers):
+        kernel(workers, *arguments)
+        return
     _entered = True
     before = _counter()()
     if not _one_at_a_time():
