@@ -120,11 +120,12 @@ def _has_tests() -> bool:
 class _Entry:
     """A program, held as long as the table of all programs holds it, and when it may serve."""
 
-    __slots__ = ("guard", "program", "settings")
+    __slots__ = ("guard", "order", "program", "settings")
 
-    def __init__(self, guard: Guard, program: Any) -> None:
+    def __init__(self, guard: Guard, program: Any, order: Sequence[int] | None) -> None:
         self.guard = guard
         self.program = weakref.ref(program)
+        self.order = order
         self.settings = engine.settings()
 
 
@@ -132,7 +133,7 @@ _calls: dict[object, list[_Entry]] = {}
 
 
 def find(call: object, operands: Sequence[Any]) -> tuple[Any, list[Values]] | None:
-    """A program that the call ran on operands like these, and their values."""
+    """A program that the call ran on operands like these, and the values that it takes."""
     entries = _calls.get(call)
     if entries is None:
         return None
@@ -144,16 +145,22 @@ def find(call: object, operands: Sequence[Any]) -> tuple[Any, list[Values]] | No
             if program is not None:
                 if entry is not entries[0]:
                     _calls[call] = [entry, *(other for other in entries if other is not entry)]
-                return program, vals  # type: ignore[return-value]
+                assert vals is not None
+                return program, vals if entry.order is None else [vals[n] for n in entry.order]
     return None
 
 
-def keep(call: object, operands: Sequence[Any], keys: Sequence[object], program: Any) -> None:
-    """Remember the program of a call for operands that were bound under these keys."""
+def keep(
+    call: object, operands: Sequence[Any], keys: Sequence[object], program: Any, order: Sequence[int] | None = None
+) -> None:
+    """Remember the program of a call for operands that were bound under these keys.
+
+    `order` says which of them the program takes, if not all in their order.
+    """
     guard = Guard.of(operands, keys)
     if guard is None:
         return
     if len(_calls) >= CALLS and call not in _calls:
         _calls.clear()
     entries = [entry for entry in _calls.get(call, ()) if entry.program() is not None]
-    _calls[call] = [_Entry(guard, program), *entries[: MOST - 1]]
+    _calls[call] = [_Entry(guard, program, order), *entries[: MOST - 1]]

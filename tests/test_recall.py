@@ -145,3 +145,32 @@ def test_results_are_the_same_where_torch_has_no_such_tests(monkeypatch):
         assert torch.equal(call(A, x), x)
         assert torch.equal(call(A, 2 * x), 2 * x)
     assert not recall._calls
+
+
+def test_functions_of_tensors_are_recalled_too_each_operand_in_its_place():
+    generator = torch.Generator().manual_seed(0)
+    dense = [torch.rand(4, 4, generator=generator) * (torch.rand(4, 4, generator=generator) < 0.5) for _ in range(2)]
+    A, B = (scorch.tensor(x, "csr") for x in dense)
+    for turn in range(3):
+        for op in (torch.add, torch.sub, torch.mul):
+            assert torch.equal(op(A, B).to_dense(), op(*dense)), turn
+            assert torch.equal(op(B, A).to_dense(), op(*dense[::-1])), turn
+    assert any(entry.order is not None for entries in recall._calls.values() for entry in entries)
+
+
+def test_functions_of_tensors_that_want_gradients_are_recorded_after_plain_ones():
+    A, B = (scorch.tensor(torch.eye(3) + torch.ones(3, 3).triu(k), "csr") for k in (0, 1))
+    plain = (A + B).to_dense()
+    values = A.values.clone().requires_grad_()
+    summed = A.with_values(values) + B
+    assert torch.equal(summed.to_dense(), plain)
+    summed.values.sum().backward()
+    assert torch.equal(values.grad, torch.ones_like(values))
+
+
+def test_fills_of_results_follow_the_type_of_the_operands():
+    A = scorch.from_coo([[0, 1]], torch.tensor([1, 2]), (5,), fill=3)
+    B = scorch.from_coo([[0, 2]], torch.tensor([1, 2]), (5,), fill=2)
+    half = A / B
+    assert (half.fill, type(half.fill)) == (1.5, float)
+    assert ((A + B).fill, type((A + B).fill)) == (5, int)
