@@ -8,12 +8,14 @@ from functools import lru_cache, partial
 from typing import Any, TypeAlias
 
 import torch
+from torch.compiler import is_compiling
 
-from scorch import autograd, engine
+from scorch import autograd, engine, recall
 from scorch.contraction import contract, prepared
 from scorch.errors import NotationError, ScorchError, UnsupportedError
 from scorch.explain import Explanation, Explanations
 from scorch.formats import Format, Storage, resolve
+from scorch.formats.storage import Values
 from scorch.functions import registry
 from scorch.indexing import Statement, collect
 from scorch.ir.check import check_statements, operands_of
@@ -48,7 +50,7 @@ def einsum(
     tensor([[0., 2.],
             [1., 0.]])
     """
-    if torch.compiler.is_compiling():
+    if is_compiling():
         return _traced(notation, operands, out_format)
     take = registry.taker()
     if take is not None:
@@ -114,7 +116,7 @@ def compute(
     >>> compute("C[i] max= A[i,k]; D[i] = C[i] * 10 + x", A=A, x=0.5)
     tensor([20.5000, 10.5000])
     """
-    if torch.compiler.is_compiling():
+    if is_compiling():
         return _traced_statements(statements, operands, out_format, extents)
     take = registry.taker()
     if take is not None:
@@ -333,7 +335,9 @@ def kernel(
         program = prepared(notation, operands, out_format)
         with torch.no_grad():
             bound = bind(operands)
-        return BoundKernel(notation, program, out_format, bound[0] if bound else None)
+        keys = bound[0] if bound else None
+        guard = recall.Guard.of(operands, keys) if keys else None
+        return BoundKernel(notation, program, out_format, keys, guard)
     except ScorchError as error:
         raise error.explain_with(_context(notation, operands)) from None
 
@@ -362,23 +366,32 @@ class BoundKernel:
         program: engine.AnyProgram | engine.Filled,
         out_format: Format | str | None,
         keys: tuple[object, ...] | None,
+        guard: recall.Guard | None,
     ) -> None:
         self.notation = notation
         self.program = program
         self._keys = keys
+        self._guard = guard
         self._out_format = out_format
 
     def __call__(self, *operands: Any) -> Result:
-        if torch.compiler.is_compiling():
+        if is_compiling():
             return einsum(self.notation, *operands, out_format=self._out_format)
         try:
-            bound = bind(operands)
+            vals = None if self._guard is None else self._guard.values(operands)
+            if vals is None:
+                vals = self._values(operands)
         except ScorchError as error:
             raise error.explain_with(_context(self.notation, operands)) from None
-        if bound is None or bound[0] != self._keys:
+        if vals is None:
             return einsum(self.notation, *operands, out_format=self._out_format)
-        result = self.program(bound[1])
+        result = self.program(vals)
         return result if isinstance(result, torch.Tensor) else Tensor(result)
+
+    def _values(self, operands: tuple[Any, ...]) -> list[Values] | None:
+        """The values of operands like those that the program was made for; None of others."""
+        bound = bind(operands)
+        return bound[1] if bound is not None and bound[0] == self._keys else None
 
     def __repr__(self) -> str:
         plan = "" if isinstance(self.program, engine.Filled) else f"\n{self.program.plan}"

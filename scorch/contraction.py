@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import torch
 
-from scorch import autograd, engine
+from scorch import autograd, engine, recall
 from scorch.errors import DtypeError, FormatError, NotationError, ShapeError, UnsupportedError
 from scorch.formats import Format, Storage, resolve
 from scorch.ir.einsum import operand_names, parse_einsum
@@ -30,16 +30,30 @@ def contract(
     >>> contract("i,i->", [torch.ones(2), torch.ones(2)])
     tensor(2.)
     """
-    bound = bind(operands)
-    if bound is None:
-        return _recorded(notation, operands, out_format, out)
-    keys, vals = bound
+    try:
+        found = recall.find((notation, out_format), operands)
+    except TypeError:  # no key at all, with a list for a format, say: told below
+        found = None
+    if found is None:
+        bound = bind(operands)
+        if bound is None:
+            return _recorded(notation, operands, out_format, out)
+        keys, vals = bound
+        program = _program(notation, operands, out_format, keys)
+    else:
+        program, vals = found
+    result: Result = program(vals)
+    return result if out is None else _copied(result, out)
+
+
+def _program(notation: str, operands: Sequence[Any], out_format: Format | str | None, keys: tuple[object, ...]) -> Any:
+    """The program of operands that were bound under these keys; recalled at the next call."""
     key = (notation, out_format, keys, engine.settings())
     program = engine.find(key)
     if program is None:
         program = prepared(notation, operands, out_format, key)
-    result: Result = program(vals)
-    return result if out is None else _copied(result, out)
+    recall.keep((notation, out_format), operands, keys, program)
+    return program
 
 
 def prepared(

@@ -18,7 +18,7 @@ from scorch.formats.coordinates import Packing, pack
 from scorch.formats.levels import Compressed, Dense
 from scorch.formats.storage import Array, Values, bindable
 
-__all__ = ["Stored", "as_storage", "bind", "dense_from_numpy"]
+__all__ = ["Stored", "as_storage", "bind", "dense_from_numpy", "is_plain_dense"]
 
 _CPU = 1  # kDLCPU of the DLPack specification
 _ROW_MAJOR = {torch.sparse_csr: True, torch.sparse_csc: False, torch.sparse_bsr: True, torch.sparse_bsc: False}
@@ -87,6 +87,22 @@ def bind(operands: Iterable[Any]) -> tuple[tuple[object, ...], list[Values]] | N
         keys.append(storage.key)
         vals.append(storage.vals)
     return tuple(keys), vals
+
+
+def is_plain_dense(x: Any) -> bool:
+    """Whether kernels read an operand's memory just as it is: the address of its first value is all that they need.
+
+    >>> is_plain_dense(torch.ones(2, 3)), is_plain_dense(torch.ones(2, 3).T)
+    (True, False)
+    """
+    return (
+        type(x) in _DENSE
+        and x.layout is _STRIDED
+        and x.dtype in _PLAIN
+        and x.is_contiguous()
+        and x.is_cpu
+        and not x.is_neg()
+    )
 
 
 _STRIDED = torch.strided

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
+from torch.compiler import is_compiling
 
 from scorch import exchange, frozen, tensor_repr
 from scorch.arguments import Fill, as_indices, as_values, checked_fill, index_array, values_for
@@ -417,18 +419,24 @@ def _retyped(storage: Storage, dtype: str) -> Storage:
 _PRODUCTS = {(2, 2): "ij,jk->ik", (2, 1): "ij,j->i", (1, 2): "i,ij->j", (1, 1): "i,i->"}
 
 
+@cache
+def _contract() -> Callable[..., Any]:
+    """The way to the compiler, which most uses of a tensor don't need. An import at each call would take its time."""
+    from scorch.contraction import contract
+
+    return contract
+
+
 def _matmul(a: Any, b: Any) -> Any:
     notation = _PRODUCTS.get((getattr(a, "ndim", 0), getattr(b, "ndim", 0)))
     if notation is None or registry.taker() is not None:
         return registry.call("matmul", a, b)
-    if torch.compiler.is_compiling():
+    if is_compiling():
         from scorch.ops import traced_einsum
 
         return traced_einsum(notation, (a, b), None)[0]  # dense, or an error: a product has no operand's pattern
-    from scorch.contraction import contract  # the compiler, which most uses of a tensor don't need
-
     try:
-        result = contract(notation, (a, b))
+        result = _contract()(notation, (a, b))
     except ScorchError as error:
         raise error.explain_with(f"  in a product of shapes {tuple(a.shape)} @ {tuple(b.shape)}") from None
     return result if isinstance(result, torch.Tensor) else Tensor(result)

@@ -80,7 +80,7 @@ KERNELS: dict[str, tuple[str, Callable[[], Sequence[Storage]], str | Format | No
         None,
     ),
     "galloping_csr": ("ij,ij->i", lambda: [sparse((90, N), 300, "csr"), sparse((90, N), 9 * N, "csr")], None),
-    "ttv_coo": ("ijk,k->ij", lambda: [sparse((60, 50, 40), 5000, coo(3)), dense(40)], None),
+    "ttv_coo": ("ijk,k->ij", lambda: [sparse((90, 80, 70), 20000, coo(3)), dense(70)], None),
     "dense_to_csr": ("ij->ij", lambda: [dense(30, 20)], "csr"),
     "csr_to_dense_transposed": ("ij->ji", lambda: [sparse((30, 20), 100, "csr")], "dense"),
 }

@@ -52,8 +52,10 @@ def emit(kernel: Kernel, checked: bool = False) -> Module:
 
 
 def _parallel(phase: Phase) -> list[str]:
-    """Threads that take the next chunk until none is left: rows are skewed, a fixed share each would leave one
-    waiting."""
+    """Threads that take the next chunk until none is left: rows are skewed, a fixed share each would leave one waiting.
+
+    The first chunk of each is its own: what it wrote and read of that at the last call may still be in its cache.
+    """
     outer = ", ".join(p.name for p in phase.params)
     inner = ", ".join(f"{p.name}[t]" if p.kind == "workspace" else p.name for p in phase.params)
     call = f"{phase.body}(chunk, bounds[chunk], bounds[chunk + 1], {inner})"
@@ -61,9 +63,9 @@ def _parallel(phase: Phase) -> list[str]:
         f"def {phase.kernel}(threads, bounds, {outer}):",
         "    chunks = len(bounds) - 1",
         "    cursor = np.empty(1, np.int64)",
-        "    cursor[0] = 0",
+        "    cursor[0] = threads",
         "    for t in prange(threads):",
-        "        chunk = fetch_add(cursor, 0, 1)",
+        "        chunk = np.int64(t)",
         "        while chunk < chunks:",
         f"            {call}",
         "            chunk = fetch_add(cursor, 0, 1)",

@@ -63,6 +63,10 @@ def bindable(array: Array) -> Array:
 
     Kernels never write to an operand, so lifting the flag is safe; with it, Numba would compile each kernel twice.
     """
+    flags = array.flags
+    as_it_is = flags.c_contiguous and flags.aligned and flags.writeable and array.dtype.isnative
+    if as_it_is and array.ndim and type(array) is np.ndarray:
+        return array
     plain = np.ascontiguousarray(array)
     if not plain.dtype.isnative:
         plain = plain.astype(plain.dtype.newbyteorder("="))
@@ -137,10 +141,11 @@ class Pattern:
                 f"format {format} has {len(format.levels)} levels for {format.ndim} dimensions; "
                 f"shape {self.shape} and {len(arrays)} sets of level arrays don't fit"
             )
-        if any(extent < 0 for extent in self.shape):
-            raise ShapeError(f"an extent cannot be negative: shape {self.shape}")
-        if any(extent > INDEX_LIMIT for extent in self.shape):
-            raise ShapeError(f"an extent cannot be over 2^63 - 1: shape {self.shape}")
+        for extent in self.shape:
+            if extent < 0:
+                raise ShapeError(f"an extent cannot be negative: shape {self.shape}")
+            if extent > INDEX_LIMIT:
+                raise ShapeError(f"an extent cannot be over 2^63 - 1: shape {self.shape}")
         self.stored_shape = stored_shape(self.shape, format.blocks) if format.blocks else self.shape
         self.arrays = tuple(
             {name: bindable(np.asarray(level[name])) for name in kind.arrays} for kind, level in self._levels(arrays)
@@ -156,7 +161,7 @@ class Pattern:
 
     def _levels(self, arrays: Sequence[Arrays]) -> list[tuple[Any, Arrays]]:
         for depth, (kind, level) in enumerate(zip(self.format.levels, arrays, strict=True)):
-            if set(kind.arrays) != set(level):
+            if kind.arrays != tuple(level) and set(kind.arrays) != set(level):
                 raise FormatError(f"level {depth} ({kind}) needs the arrays {kind.arrays}, got {tuple(level)}")
         return list(zip(self.format.levels, arrays, strict=True))
 

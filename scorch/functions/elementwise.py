@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
 from numbers import Number
 from typing import Any
 
@@ -80,13 +82,36 @@ def absent(op: str, function: Function, x: Any, other: Any) -> Any:
             return none
         if rule.zero_left and isinstance(x, Tensor) and x.fill == 0:
             return 0
-    values = [_one(part, number) for part, number in ((x, a), (other, b))]
-    return function(*values).item()
+    left, right = (
+        _Number(number, repr(number), part.dtype if isinstance(part, Tensor) else None)
+        for part, number in ((x, a), (other, b))
+    )
+    if isinstance(x, Tensor) and isinstance(other, Tensor):  # whose fills are Python's numbers
+        return _kept_value(function, left, right, torch.get_default_dtype())
+    return _value(function, left, right)
 
 
-def _one(x: Any, value: Any) -> Any:
-    """A value as torch sees it in this operand, so that it promotes as the operand does."""
-    return torch.full((1,), value, dtype=x.dtype) if isinstance(x, Tensor) else value
+@dataclass(frozen=True, slots=True)
+class _Number:
+    """A number of an operand with this number type, if it has one; 0, 0.0 and -0.0 are different ones."""
+
+    value: Any = field(compare=False)
+    text: str
+    dtype: torch.dtype | None
+
+    def seen(self) -> Any:
+        """The value as torch sees it in this operand, so that it promotes as the operand does."""
+        return self.value if self.dtype is None else torch.full((1,), self.value, dtype=self.dtype)
+
+
+def _value(function: Function, left: _Number, right: _Number) -> Any:
+    return function(left.seen(), right.seen()).item()
+
+
+@lru_cache(maxsize=1024)
+def _kept_value(function: Function, left: _Number, right: _Number, default: torch.dtype) -> Any:
+    del default  # part of the key only: results of integers have that type
+    return _value(function, left, right)
 
 
 def _with_number(name: str, op: str, function: Function, x: Any, other: Any) -> Any:

@@ -41,9 +41,12 @@ def _reflected(name: str) -> Method:
     return method
 
 
+_OPERANDS = (torch.Tensor, Stored, bool, int, float, complex, np.ndarray, np.generic)
+
+
 def is_operand(x: Any) -> bool:
     """Whether an operator takes this beside a Tensor; Python asks its type otherwise."""
-    if isinstance(x, bool | int | float | complex | torch.Tensor | Stored | np.ndarray | np.generic):
+    if isinstance(x, _OPERANDS):
         return True
     return hasattr(x, "__dlpack__") or type(x).__module__.startswith("scipy.sparse")
 

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from scorch import autograd
+from scorch import autograd, recall
 from scorch.errors import ShapeError
-from scorch.formats import Format, dtypes
+from scorch.formats import Format, Storage, dtypes
 from scorch.ir.normalise import normalise
 from scorch.ir.notation import Assign
 from scorch.ir.parse import parse_statements
-from scorch.operand import as_storage
+from scorch.operand import as_storage, bind
 from scorch.tensor import Tensor
 
 __all__ = ["access", "broadcast", "computed", "index_names", "narrowed"]
@@ -36,10 +36,38 @@ def computed(
     >>> computed("C[i] = A[i] * B[i]", A=torch.ones(2), B=torch.arange(2.0))
     tensor([0., 1.])
     """
+    call = (text, out_format, dtype, *operands)
+    found = recall.find(call, tuple(operands.values()))
+    if found is not None:
+        program, vals = found
+        result = program(vals)
+    else:
+        result = _remembered(call, text, out_format, dtype, operands)
+    return result if isinstance(result, torch.Tensor) else Tensor(result)
+
+
+def _remembered(
+    call: object, text: str, out_format: Format | None, dtype: torch.dtype | None, operands: dict[str, Any]
+) -> torch.Tensor | Storage:
+    """The result, computed in full; if it is that of one kernel over the operands, the call finds that again."""
     storages = {name: as_storage(x) for name, x in operands.items()}
     name = None if dtype is None else dtypes.name_of(dtype)
-    result = autograd.compute(_statements(text), storages, out_format, name)
-    return result if isinstance(result, torch.Tensor) else Tensor(result)
+    steps: list[tuple[Any, Sequence[Storage]]] = []
+    result = autograd.compute(
+        _statements(text), storages, out_format, name, lambda _, program, used: steps.append((program, used))
+    )
+    bound = bind(operands.values()) if len(steps) == 1 and all(map(_is_tensor, operands.values())) else None
+    if bound is not None:
+        program, used = steps[0]
+        places = {id(storage): n for n, storage in enumerate(storages.values())}
+        order = [places.get(id(storage), -1) for storage in used]
+        if -1 not in order:
+            recall.keep(call, tuple(operands.values()), bound[0], program, order)
+    return result
+
+
+def _is_tensor(x: object) -> bool:
+    return isinstance(x, Tensor | torch.Tensor)
 
 
 def index_names(count: int) -> tuple[str, ...]:

@@ -187,6 +187,12 @@ class Assembly:
     bounded: bool = False
     roomy: bool = False
 
+    @property
+    def phases(self) -> int:
+        """How many functions run one after the other: coordinates are counted, or their room found, before they are
+        written."""
+        return 1 if self.kind in ("locate", "share") else 2
+
     def __str__(self) -> str:
         match self.kind:
             case "locate":
@@ -263,7 +269,7 @@ class Kernel:
     @property
     def phases(self) -> tuple[str, ...]:
         """The functions that are run one after the other."""
-        if self.assembly.kind in ("locate", "share"):
+        if self.assembly.phases == 1:
             return ("compute",)
         return ("bound" if self.assembly.bounded else "count", "fill")
 

@@ -13,13 +13,14 @@ from scorch.emit.jit import Compiled, entry_point
 from scorch.formats import dtypes
 from scorch.formats.storage import Values
 from scorch.runtime import threads
-from scorch.runtime.memory import LARGE, empty
+from scorch.runtime.memory import LARGE, allocate, empty
 
 __all__ = ["Direct"]
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 WHOLE = 0  # the number of the only chunk of a serial run
-CPU = torch.device("cpu")
+Way: TypeAlias = "tuple[Callable[..., None], list[Any], list[tuple[int, int]], list[tuple[int, int]], int]"
+"""A compiled function, its arguments with gaps, and the places of these: sparse and dense operands', the result's."""
 
 
 class Direct:
@@ -45,41 +46,60 @@ class Direct:
         self._compiled = compiled
         self._units = units
         self._chunks = chunks
-        self._fixed, self._sparse, self._dense, self._result = list(fixed), sparse, dense, result
+        self._fixed = list(fixed)
+        self._sparse, self._dense, self._result = list(sparse), list(dense), result
         self._shape = tuple(shape)
         self._strides = torch.empty(self._shape, device="meta").stride()
         self._dtype = dtypes.to_torch(dtype)
         self._large = math.prod(self._shape) * self._dtype.itemsize >= LARGE
-        self._serial: Callable[..., None] | None = None
-        self._parallel: Callable[..., None] | None = None
+        self._serial: Way | None = None
+        self._parallel: dict[int, Way] = {}
 
     def __call__(self, vals: Sequence[Values]) -> torch.Tensor:
         """The result for the operands' values."""
-        arguments = self._fixed.copy()
-        for place, operand in self._sparse:
+        workers = 1 if self._chunks is None else threads.workers()
+        way = self._serial if workers == 1 else self._parallel.get(workers)
+        if way is None:
+            way = self._way(workers, vals)
+        entry, before, sparse, dense, result = way
+        arguments = before.copy()
+        for place, operand in sparse:
             arguments[place] = vals[operand]
-        for place, operand in self._dense:
+        for place, operand in dense:
             given = vals[operand]
-            arguments[place] = given.data_ptr() if isinstance(given, torch.Tensor) else given.ctypes.data
+            arguments[place] = given.ctypes.data if type(given) is np.ndarray else given.data_ptr()  # type: ignore[union-attr]
         if self._large:
             out = empty(self._shape, self._dtype)
         else:
-            out = torch.empty_strided(self._shape, self._strides, dtype=self._dtype, device=CPU)
-        arguments[self._result] = out.data_ptr()
-        workers = 1 if self._chunks is None else threads.workers()
-        if self._chunks is not None and workers > 1:
-            if self._parallel is None:
-                self._parallel = self._entry(self._compiled.kernels[0], [workers, self._chunks()], arguments)
-            threads.run(self._parallel, workers, self._chunks(), *arguments)
+            out = allocate(self._shape, self._strides, self._dtype)
+        arguments[result] = out.data_ptr()
+        if workers == 1 or threads.is_ready(workers):
+            entry(*arguments)
         else:
-            if self._serial is None:
-                self._serial = self._entry(self._compiled.bodies[0], [WHOLE, 0, self._units], arguments)
-            self._serial(WHOLE, 0, self._units, *arguments)
+            threads.run(entry, *arguments)
         return out
 
-    def _entry(self, function: Any, before: list[Any], arguments: list[Any]) -> Callable[..., None]:
-        """A function of the kernel, compiled for arguments like these behind some that it takes `before`."""
-        places = [*(place for place, _ in self._dense), self._result]
+    def _way(self, workers: int, vals: Sequence[Values]) -> Way:
+        """The way through one thread or several, compiled for arguments like these."""
+        parallel = self._chunks is not None and workers > 1
+        first = [workers, self._chunks()] if parallel else [WHOLE, 0, self._units]  # type: ignore[misc]
+        function = self._compiled.kernels[0] if parallel else self._compiled.bodies[0]
+        before = [*first, *self._fixed]
+        sparse, dense = (
+            [(len(first) + place, operand) for place, operand in pairs] for pairs in (self._sparse, self._dense)
+        )
+        result = len(first) + self._result
+        examples = before.copy()
+        for place, operand in sparse:
+            examples[place] = vals[operand]
         params = self._compiled.phases[0].params
-        types = {len(before) + place: dtypes.to_numpy(params[place].dtype).name for place in places}
-        return entry_point(function, [*before, *arguments], types)
+        types = {
+            place: dtypes.to_numpy(params[place - len(first)].dtype).name
+            for place in (*(place for place, _ in dense), result)
+        }
+        way = (entry_point(function, examples, types), before, sparse, dense, result)
+        if parallel:
+            self._parallel[workers] = way
+        else:
+            self._serial = way
+        return way

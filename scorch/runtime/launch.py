@@ -21,7 +21,7 @@ from scorch.ir.plan import Loop, Plan, walk
 from scorch.runtime import threads
 from scorch.runtime.chunks import chunk_bounds, merge_rows, unit_count
 from scorch.runtime.direct import WHOLE, Direct
-from scorch.runtime.memory import empty, move
+from scorch.runtime.memory import LARGE, allocate, empty, move
 from scorch.runtime.scratch import Scratch
 
 __all__ = ["Launcher"]
@@ -224,11 +224,12 @@ class Launcher:
         format = self.result.format
         groups = sum(not (level.full or level.branchless) for level in format.levels)
         chunks = self._chunks()
-        counts = np.zeros((chunks, groups), dtype=np.int64)
-        self._run(0, vals, {"begin": np.zeros(chunks * groups, dtype=np.int64), "count": counts.reshape(-1)}, chunks)
-        begin = np.zeros_like(counts)
-        np.cumsum(counts[:-1], axis=0, out=begin[1:])
-        arrays, positions = self._allocate(format, counts.sum(axis=0))
+        counts, begin = np.zeros((2, chunks, groups), dtype=np.int64)
+        self._run(0, vals, {"begin": begin.reshape(-1), "count": counts.reshape(-1)}, chunks)
+        begin[0] = 0
+        if chunks > 1:
+            np.cumsum(counts[:-1], axis=0, out=begin[1:])
+        arrays, positions = self._allocate(format, counts.sum(axis=0) if chunks > 1 else counts[0])
         values = self._room(positions, self._torch_dtype)
         if format.levels[-1].full and not self.kernel.assembly.owned:
             values.fill_(self._start)
@@ -267,7 +268,12 @@ class Launcher:
     ) -> torch.Tensor:
         """Move what each chunk wrote to follow the chunk before it; a bounded result has one appended level, its
         last."""
-        level, vals = arrays[-1], dtypes.array_of(values)
+        level = arrays[-1]
+        if chunks == 1:
+            target = int(end[0])
+            level["crd"] = level["crd"][:target]
+            return values[:target]
+        vals = dtypes.array_of(values)
         target = 0
         for chunk in range(chunks):
             source, count = int(begin[chunk]), int(end[chunk] - begin[chunk])
@@ -296,20 +302,31 @@ class Launcher:
             else:
                 positions = int(totals[group])
                 group += 1
-            index = np.dtype(f"int{dict(zip(level.arrays, self.result.index_bits[depth], strict=True)).get('crd', 64)}")
-            plan = level.allocate(parents, positions, index)
+            plan = level.allocate(parents, positions, self._index_types[depth])
             arrays.append({name: self._array(name, length, dtype) for name, (length, dtype) in plan.items()})
             parents = positions
         return arrays, parents
 
+    @cached_property
+    def _index_types(self) -> list[np.dtype[Any]]:
+        """The number type of each level's coordinates."""
+        named = zip(self.result.format.levels, self.result.index_bits, strict=True)
+        bits = (dict(zip(level.arrays, widths, strict=True)).get("crd", 64) for level, widths in named)
+        return [np.dtype(f"int{each}") for each in bits]
+
     def _array(self, name: str, length: int, dtype: np.dtype[Any]) -> Array:
+        if name != "pos" and length * dtype.itemsize < LARGE:
+            return np.empty(length, dtype)
         check_memory(length * dtype.itemsize, f"{name} of a {self.result.format} result of shape {self.shape}")
         if name == "pos":
             return np.zeros(length, dtype=dtype)
         return self._room(length, dtypes.to_torch(dtype.name)).numpy()
 
     def _room(self, length: int, dtype: torch.dtype) -> torch.Tensor:
-        check_memory(length * dtype.itemsize, f"{length} values of a {self.result.format} result of shape {self.shape}")
+        size = length * dtype.itemsize
+        if size < LARGE:
+            return allocate((length,), (1,), dtype)
+        check_memory(size, f"{length} values of a {self.result.format} result of shape {self.shape}")
         return torch.empty(length, dtype=dtype) if self.kernel.assembly.roomy else empty((length,), dtype)
 
     def _finish(self, format: Format, arrays: list[dict[str, Array]]) -> None:

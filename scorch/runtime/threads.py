@@ -15,12 +15,14 @@ import torch
 from scorch.config import config
 from scorch.errors import UnsupportedError
 
-__all__ = ["available", "is_forked", "run", "workers"]
+__all__ = ["available", "is_forked", "is_ready", "run", "workers"]
 
+_torch_threads = torch.get_num_threads
 _forked = False
 _torch_is_serial = False
 _entered = False  # whether a parallel kernel has run and so started the OpenMP pool, which torch shares
 _guard = threading.Lock()
+_count: Callable[[], int] | None = None  # threads that this Python thread's kernels use; once any may enter the pool
 
 
 def _after_fork() -> None:
@@ -58,7 +60,7 @@ def available() -> int:
     if _forked:
         _serialize_torch()
         return 1
-    return config.threads or torch.get_num_threads()
+    return config.threads or _torch_threads()
 
 
 def is_forked() -> bool:
@@ -121,18 +123,26 @@ def run(kernel: Callable[..., None], workers: int, *arguments: object) -> None:
     The number of threads that this Python thread's other Numba code uses is left as it was. UnsupportedError
     if the threading layer that NUMBA_THREADING_LAYER asks for is not there.
     """
-    global _entered
-    _entered = True
-    before = _counter()()
-    if before == workers and not _one_at_a_time():  # the usual case, in as few steps as it takes
+    global _entered, _count
+    if is_ready(workers):
         kernel(workers, *arguments)
         return
+    _entered = True
+    before = _counter()()
+    if not _one_at_a_time():
+        _count = _counter()
     _numba().set_num_threads(workers)
     try:
         with _guard if _one_at_a_time() else nullcontext():
             kernel(workers, *arguments)
     finally:
         _numba().set_num_threads(before)
+
+
+def is_ready(workers: int) -> bool:
+    """Whether a parallel kernel may be called without `run`: the pool has that many threads for this Python thread, and
+    others may be in it too."""
+    return _count is not None and _count() == workers
 
 
 @cache

@@ -6,13 +6,23 @@ from scorch.formats import Format
 from scorch.ir.graph import level_indices, walks
 from scorch.ir.notation import Access
 from scorch.ir.plan import Assembly, Partition, Tile
+from scorch.schedule.prices import Prices
 from scorch.schedule.problem import Problem
 
-__all__ = ["choose_partition"]
+__all__ = ["choose_partition", "serial_below"]
 
-SERIAL_BELOW = 20_000.0  # nanoseconds of work for which waking a thread does not pay
+LAUNCHES = 4.0  # work that is shared takes at least that many times what entering its parallel regions takes
 CHUNK = 15_000.0  # nanoseconds: small enough to balance, large enough to hide the cursor
 PRIVATE_BYTES = 4 << 20  # of private results in all
+
+
+def serial_below(prices: Prices, phases: int = 1) -> float:
+    """Nanoseconds of work for which waking threads does not pay; each phase wakes them.
+
+    >>> serial_below(Prices(launch=5000.0), phases=2)
+    40000.0
+    """
+    return LAUNCHES * prices.launch * phases
 
 
 def choose_partition(
@@ -25,7 +35,7 @@ def choose_partition(
     order: tuple[str, ...],
 ) -> Partition:
     """The partition of the outermost loop; serial where it is small or where chunks would write the same places."""
-    if outermost is None or cost < SERIAL_BELOW or problem.threads == 1:
+    if outermost is None or cost < serial_below(problem.prices, assembly.phases) or problem.threads == 1:
         return Partition("serial")
     appends = assembly.kind in ("append", "bucket")
     # As many to each thread: five equal chunks take two threads as long as six.

@@ -17,7 +17,7 @@ from scorch.schedule.cost import bound_cost, conversion_cost, count_cost, nest_c
 from scorch.schedule.gallop import gallop, searched, told
 from scorch.schedule.lanes import position_tile
 from scorch.schedule.nest import Nest, build_nest
-from scorch.schedule.partition import SERIAL_BELOW, choose_partition
+from scorch.schedule.partition import choose_partition, serial_below
 from scorch.schedule.problem import Problem, appended_bits
 from scorch.schedule.result import candidate_formats
 from scorch.schedule.tile import can_tile, choose_tile, positions_beside, unrolling
@@ -243,7 +243,7 @@ def _tiled(problem: Problem, layout: _Layout) -> Iterator[_Candidate]:
         if (
             last in target
             and candidate.partition.unit == "serial"
-            and candidate.cost > SERIAL_BELOW
+            and candidate.cost > serial_below(problem.prices)
             and not _prefix(problem, tiled.order)
         ):
             spread = _priced(problem, replace(tiled, spread=True))
@@ -295,7 +295,7 @@ def _priced(
     if converted:
         parts.append(("conversion", converted))
     if partition.unit != "serial":
-        parts.append(("threads", problem.prices.launch))
+        parts.append(("threads", problem.prices.launch * writing.assembly.phases))
     return _Candidate(
         layout, writing, accumulator or "bitmap", tile, partition, sum(cost for _, cost in parts), tuple(parts)
     )
@@ -470,11 +470,11 @@ def _reasons(problem: Problem, best: _Candidate) -> tuple[str, ...]:
     parts = ", ".join(f"{name} {cost / 1000:.4g} us" for name, cost in best.parts)
     out.append(f"estimated {parts}, by {problem.prices.origin}")
     if best.partition.unit == "serial" and problem.threads > 1:
-        small = best.cost < SERIAL_BELOW
-        out.append(
-            "serial: "
-            + ("less than 20 us of work" if small else "chunks of the outermost loop would write the same places")
-        )
+        phases = best.writing.assembly.phases
+        below = serial_below(problem.prices, phases)
+        few = f"less than {below / 1000:.4g} us of work" + (f" in {phases} phases" if phases > 1 else "")
+        small = best.cost < below
+        out.append("serial: " + (few if small else "chunks of the outermost loop would write the same places"))
     if not math.isfinite(best.cost):
         out.append("costs overflow: extents beyond what a float holds")
     return tuple(out)

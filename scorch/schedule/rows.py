@@ -38,7 +38,7 @@ from scorch.ir.plan import (
 )
 from scorch.schedule.cost import nest_cost
 from scorch.schedule.nest import Nest, build_nest
-from scorch.schedule.partition import CHUNK, SERIAL_BELOW
+from scorch.schedule.partition import CHUNK, serial_below
 from scorch.schedule.problem import Operand, Problem, appended_bits
 from scorch.schedule.result import candidate_formats
 from scorch.schedule.tile import can_tile, choose_tile, grouped_positions, in_flight, vector_lanes
@@ -400,7 +400,7 @@ def _nest_cost(group: _Group, problem: Problem) -> float:
 
 def _partition(group: _Group, outermost: str, work: float) -> Partition:
     last = group.problems[-1]
-    if work < SERIAL_BELOW or last.threads == 1:
+    if work < serial_below(last.prices) or last.threads == 1:
         return Partition("serial")
     weight = group.source
     if weight is not None:

@@ -43,8 +43,7 @@ class Chooser:
         patch.setattr(planner, "_plan", self.plan)
         for price in ("scatter_cost", "count_cost", "bound_cost"):
             patch.setattr(planner, price, lambda *_: float(self.rng.random()))
-        for module in (partition, planner):
-            patch.setattr(module, "SERIAL_BELOW", -1.0)
+        patch.setattr(partition, "LAUNCHES", -1.0)
         patch.setattr(partition, "CHUNK", 1.0)
         patch.setattr(tile, "LONG_ROW", -1)  # rows of any length are taken in vectors, or unrolled, or neither
         for name in ("SHORT_ROW", "LONG_VECTORS", "PREDICTED_ROWS"):

@@ -50,8 +50,7 @@ def test_serial(notation: str, formats: Formats, out_format: Format | str | None
 def divided(monkeypatch: pytest.MonkeyPatch) -> Iterator[Chooser]:
     """Two threads share every kernel that can be divided, however small."""
     chooser = Chooser()
-    for module in (partition, planner):
-        monkeypatch.setattr(module, "SERIAL_BELOW", -1.0)
+    monkeypatch.setattr(partition, "LAUNCHES", -1.0)
     monkeypatch.setattr(partition, "CHUNK", 1.0)
     monkeypatch.setattr(planner, "_plan", chooser.plan)
     with scorch.config.using(threads=2):

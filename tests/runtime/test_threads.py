@@ -92,6 +92,7 @@ def test_a_layer_that_is_not_there_is_one_clear_error(monkeypatch):
         raise ValueError("No threading layer could be loaded.\nHINT:\nIntel TBB is required")
 
     threads._counter.cache_clear()  # it is known once the layer has started
+    monkeypatch.setattr(threads, "_count", None)
     monkeypatch.setattr(numba, "get_num_threads", fail)
     with pytest.raises(UnsupportedError, match=r"Intel TBB is required.*scorch.config.threads = 1"):
         threads.run(print, 2)

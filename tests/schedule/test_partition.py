@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -12,6 +14,7 @@ from scorch.ir.einsum import parse_einsum
 from scorch.ir.plan import Partition
 from scorch.schedule import partition, planner
 from scorch.schedule.planner import schedule
+from scorch.schedule.prices import Prices
 from tests.schedule.problems import Spec, problem
 from tests.test_golden import skewed
 
@@ -53,8 +56,7 @@ def test_a_reduction_outermost_gets_private_results() -> None:
 
 def test_one_row_for_all_loops_is_not_divided(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks that collect in the same sparse row would each append all of its coordinates."""
-    for module in (partition, planner):
-        monkeypatch.setattr(module, "SERIAL_BELOW", -1.0)
+    monkeypatch.setattr(partition, "LAUNCHES", -1.0)
     unsorted = Format("compressed(nonordered, nonunique), singleton(nonordered, nonunique)")
     asked = problem("ij->i", ((N, N), 30 * N, unsorted), wanted="coo")
     for candidate in planner._candidates(asked):
@@ -64,8 +66,7 @@ def test_one_row_for_all_loops_is_not_divided(monkeypatch: pytest.MonkeyPatch) -
 
 def test_the_outermost_loop_is_the_one_that_is_divided(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tile of a result index stands outside the reductions, so these are not what threads share."""
-    for module in (partition, planner):
-        monkeypatch.setattr(module, "SERIAL_BELOW", -1.0)
+    monkeypatch.setattr(partition, "LAUNCHES", -1.0)
     asked = problem("ki,k->i", ((N, 40), 0, "dense"), ((N,), 0, "dense"))
     for candidate in planner._candidates(asked):
         if candidate.layout.tiled == "i" and not candidate.layout.spread:
@@ -81,10 +82,23 @@ def test_a_long_row_is_divided() -> None:
 
 def test_rows_are_divided_only_where_results_are_written_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a chunk has of an unfinished row goes to a place behind the last one, which appended results do not have."""
-    for module in (partition, planner):
-        monkeypatch.setattr(module, "SERIAL_BELOW", -1.0)
+    monkeypatch.setattr(partition, "LAUNCHES", -1.0)
     lowest = Format("compressed, dense", order=(1, 0))  # all places of a column are there
     asked = problem("ij,kl->ik", ((2, 100), 90, "csr"), ((5, 4), 6, "csr"), wanted=lowest)
     collected = [c for c in planner._candidates(asked) if c.writing.assembly.kind != "locate"]
     assert collected
     assert all(candidate.partition.unit != "merge-path" for candidate in collected)
+
+
+def test_a_kernel_is_shared_where_its_work_is_worth_its_launches() -> None:
+    """By the price of a launch, once a phase."""
+    cheap, dear = Prices(launch=1000.0), Prices(launch=1e9)
+    for notation, wanted, phases in (("ik,k->i", None, 1), ("ij,ij->ij", "csr", 2)):
+        other = ((N,), 0, "dense") if phases == 1 else ((N, N), 30 * N, "csr")
+        asked = problem(notation, ((N, N), 30 * N, "csr"), other, wanted=wanted)
+        assert schedule(replace(asked, prices=cheap)).partition.unit != "serial"
+        alone = schedule(replace(asked, prices=dear))
+        assert alone.partition.unit == "serial"
+        assert alone.kernel.assembly.phases == phases
+        few = f"serial: less than {4e6 * phases:.4g} us of work" + (" in 2 phases" if phases == 2 else "")
+        assert few in alone.reasons

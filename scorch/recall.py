@@ -1,0 +1,166 @@
+"""The shortest way through a call that comes again: is it given operands like the last time's?
+
+An inline cache (Hölzle, Chambers and Ungar 1991): beside the table of all programs, each call keeps the few that it ran
+last, with one test an operand. A test of a dense operand is one of those that torch.compile makes for its own code, a
+single step where the key of an operand takes ten.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, TypeAlias
+
+import torch
+from torch.autograd import forward_ad
+
+from scorch import engine
+from scorch.formats.storage import Values
+from scorch.operand import Stored, as_storage, is_plain_dense
+
+__all__ = ["Guard", "find", "keep"]
+
+MOST = 4  # programs of one call, the last one first: more than that are looked up among all
+CALLS = 2048
+
+_transforms = torch._C._are_functorch_transforms_active  # as autograd.transforming, without its call
+Test: TypeAlias = Callable[[object], bool]
+
+
+class Guard:
+    """A test for each operand of a call.
+
+    >>> guard = Guard.of([torch.ones(2, 3)], [None])
+    >>> guard.values([torch.zeros(2, 3)]) is None, guard.values([torch.zeros(3, 2)]) is None
+    (False, True)
+    """
+
+    __slots__ = ("_count", "_dense", "_sparse")
+
+    def __init__(self, count: int, dense: list[tuple[int, Test]], sparse: list[tuple[int, object]]) -> None:
+        self._count = count
+        self._dense, self._sparse = dense, sparse
+
+    @classmethod
+    def of(cls, operands: Sequence[Any], keys: Sequence[object]) -> Guard | None:
+        """The guard of operands that have been bound under these keys; None if one of them is of another kind."""
+        dense: list[tuple[int, Test]] = []
+        sparse: list[tuple[int, object]] = []
+        for place, (x, key) in enumerate(zip(operands, keys, strict=True)):
+            if isinstance(x, Stored) or (isinstance(x, torch.Tensor) and x.layout is not torch.strided):
+                sparse.append((place, key))
+            else:
+                test = _test(x) if is_plain_dense(x) else None
+                if test is None:
+                    return None
+                dense.append((place, test))
+        return cls(len(operands), dense, sparse)
+
+    def values(self, operands: Sequence[Any]) -> list[Values] | None:
+        """The values of operands that pass all tests, else None."""
+        if len(operands) != self._count or _transforms() or forward_ad._current_level >= 0:
+            return None
+        vals = list(operands)
+        for place, test in self._dense:
+            if not test(vals[place]):
+                return None
+        for place, key in self._sparse:
+            x = vals[place]
+            if isinstance(x, Stored):
+                storage = x._storage
+            elif isinstance(x, torch.Tensor):
+                storage = as_storage(x)
+            else:
+                return None
+            if storage.key != key or storage.values.requires_grad:
+                return None
+            vals[place] = storage.vals
+        return vals
+
+
+def _test(x: torch.Tensor) -> Test | None:
+    """Whether an object is a tensor of this class, number type, shape, strides and device, that wants no gradient."""
+    if x.requires_grad or not _has_tests():
+        return None
+    return _made(x)
+
+
+def _made(x: torch.Tensor) -> Test:
+    guards: Any = torch._C._dynamo.guards
+    made = guards.TensorGuards(x, dynamic_dims_sizes=[list(x.shape)], dynamic_dims_strides=[list(x.stride())])
+    return made.check  # type: ignore[no-any-return]
+
+
+@cache
+def _has_tests() -> bool:
+    """Whether this version of torch has the tests, and they tell apart what has to be told apart."""
+    try:
+        with torch.inference_mode(False):
+            like = torch.zeros(2, 3)
+            test = _made(torch.zeros(2, 3))
+            unlike = (
+                torch.zeros(3, 2),
+                torch.zeros(3, 2).T,
+                torch.zeros(2, 3, dtype=torch.int32),
+                torch.zeros(2, 3, requires_grad=True),
+                torch.zeros(2, 3).to_sparse(),
+                torch.zeros(2, 3, device="meta"),
+                torch._neg_view(torch.zeros(2, 3)),
+                None,
+            )
+            return test(like) and not any(map(test, unlike))
+    except (AttributeError, TypeError, RuntimeError, SystemError):
+        return False
+
+
+# --- the programs of a call ---------------------------------------------------------------------------------
+
+
+class _Entry:
+    """A program, held as long as the table of all programs holds it, and when it may serve."""
+
+    __slots__ = ("guard", "order", "program", "settings")
+
+    def __init__(self, guard: Guard, program: Any, order: Sequence[int] | None) -> None:
+        self.guard = guard
+        self.program = weakref.ref(program)
+        self.order = order
+        self.settings = engine.settings()
+
+
+_calls: dict[object, list[_Entry]] = {}
+
+
+def find(call: object, operands: Sequence[Any]) -> tuple[Any, list[Values]] | None:
+    """A program that the call ran on operands like these, and the values that it takes."""
+    entries = _calls.get(call)
+    if entries is None:
+        return None
+    settings = engine.settings()
+    for entry in entries:
+        if entry.settings == settings:
+            vals = entry.guard.values(operands)
+            program = None if vals is None else entry.program()
+            if program is not None:
+                if entry is not entries[0]:
+                    _calls[call] = [entry, *(other for other in entries if other is not entry)]
+                assert vals is not None
+                return program, vals if entry.order is None else [vals[n] for n in entry.order]
+    return None
+
+
+def keep(
+    call: object, operands: Sequence[Any], keys: Sequence[object], program: Any, order: Sequence[int] | None = None
+) -> None:
+    """Remember the program of a call for operands that were bound under these keys.
+
+    `order` says which of them the program takes, if not all in their order.
+    """
+    guard = Guard.of(operands, keys)
+    if guard is None:
+        return
+    if len(_calls) >= CALLS and call not in _calls:
+        _calls.clear()
+    entries = [entry for entry in _calls.get(call, ()) if entry.program() is not None]
+    _calls[call] = [_Entry(guard, program, order), *entries[: MOST - 1]]
