@@ -50,9 +50,9 @@ def kind_of(expr: Expr, kind: Callable[[Access], Kind]) -> Kind:
         return kind(expr)
     if isinstance(expr, Literal):
         return _literal(expr)
-    if expr.op == "stored":
-        return Kind("bool")
     args = tuple(kind_of(arg, kind) for arg in expr.args)
+    if expr.op == "stored":
+        return Kind("bool", args[0].weight)
     made = argument_type(expr, args)
     if made.dtype == "bool" and expr.op in _NUMERIC:
         raise DtypeError(f"{expr} is of truth values, which have no {expr.op}: {_NUMERIC[expr.op]}")

@@ -75,8 +75,8 @@ def reference(
     """The result of normalised statements over tensors, and over views of them for whose indices `extents` is given.
 
     A place is not certain where number types of another precision give something else, so that rounding or an overflow
-    between decides, nor where an operand's infinities make a NaN, nor where the result depends on whether a temporary
-    stores some place, which is the schedule's to choose.
+    between decides, nor where infinities make a NaN or the sign of a zero an infinity, nor where the result depends on
+    whether a temporary stores some place: the order of operations is the schedule's to choose.
 
     >>> import scorch
     >>> from scorch.ir.normalise import normalise
@@ -88,18 +88,27 @@ def reference(
     plain = {name: _operand(x) for name, x in operands.items()}
     plain |= {str(view): _viewed(view, plain, operands[view.tensor], extents or {}) for view in views}
     other = {name: replace(grid, value=_converted(grid.value)) for name, grid in plain.items()}
-    gone = _run(statements, plain, True).gone
-    runs = [_run(statements, given, keep).value for given in (plain, other) for keep in (True, False)]
-    kinds = [grid.value.dtype for grid in (*plain.values(), Grid.of(runs[0])) if isinstance(grid.value, torch.Tensor)]
+    first = _run(statements, plain, _Order())
+    others = [
+        _run(statements, plain, _Order(keep=False)),
+        _run(statements, plain, _Order(zeros_last=True)),
+        _run(statements, other, _Order()),
+        _run(statements, other, _Order(keep=False)),
+    ]
+    kinds = [
+        grid.value.dtype for grid in (*plain.values(), Grid.of(first.value)) if isinstance(grid.value, torch.Tensor)
+    ]
     tolerance = max(_TOLERANCE.get(kind, 1e-4) for kind in kinds)
-    certain = torch.ones(runs[0].shape, dtype=torch.bool)
-    for run in runs[1:]:
-        certain &= close(runs[0], run, tolerance)
-    if any(_is_infinite(grid) for grid in plain.values()):
-        certain &= ~torch.isnan(runs[0])  # 0 times an infinity: factors that leave a sum are met once
+    certain = torch.ones(first.value.shape, dtype=torch.bool)
+    for run in others:
+        certain &= close(first.value, run.value, tolerance)
+    if first.infinite:
+        # 0 times an infinity: factors that leave a sum are met once, and entries stored twice may be met one by one
+        once = all(x.format.is_unique for x in operands.values())
+        certain &= ~torch.isnan(first.value) if once else torch.isfinite(first.value)
     if any(x.fill != 0 for x in operands.values()):
-        certain &= ~gone  # what a result leaves out reads as its fill
-    return Expected(runs[0], certain, tolerance)
+        certain &= ~first.gone  # what a result leaves out reads as its fill
+    return Expected(first.value, certain, tolerance)
 
 
 def close(left: torch.Tensor, right: torch.Tensor, tolerance: float) -> torch.Tensor:
@@ -111,8 +120,8 @@ def close(left: torch.Tensor, right: torch.Tensor, tolerance: float) -> torch.Te
     return torch.isclose(left.to(wide), right.to(wide), rtol=tolerance, atol=tolerance, equal_nan=True)
 
 
-def _is_infinite(grid: Grid) -> bool:
-    return isinstance(grid.value, torch.Tensor) and grid.value.is_floating_point() and bool(grid.value.isinf().any())
+def _is_infinite(value: torch.Tensor | Scalar) -> bool:
+    return bool(torch.as_tensor(value).isinf().any())
 
 
 def _operand(x: Tensor) -> Grid:
@@ -157,40 +166,68 @@ def _converted(value: torch.Tensor | Scalar) -> torch.Tensor | Scalar:
     return value.to(_OTHER.get(value.dtype, value.dtype)) if isinstance(value, torch.Tensor) else value
 
 
-def _run(statements: Sequence[Assign], operands: Mapping[str, Grid], keep: bool) -> _Made:
-    """What the last statement makes; temporaries store what is not known, or every place unless `keep`."""
-    found = dict(operands)
-    made = Grid.of(0)
-    for statement in statements:
-        made = _Space(statement, found).result(keep)
-        found[statement.target.tensor] = made
-    assert isinstance(made.value, torch.Tensor)
-    return _Made(made.value, made.gone)
+@dataclass(frozen=True)
+class _Order:
+    """What an order of operations decides: whether temporaries `keep` what is absent (else they store every place), and
+    whether zeros are positive and met as they come, or negative and the last factors of a product."""
+
+    keep: bool = True
+    zeros_last: bool = False
+
+    def signed(self, value: torch.Tensor | Scalar) -> torch.Tensor | Scalar:
+        """The value, its zeros of the sign that this order gives them."""
+        zero = -0.0 if self.zeros_last else 0.0
+        if isinstance(value, torch.Tensor):
+            return value.masked_fill(value == 0, zero) if value.is_floating_point() else value
+        return zero if isinstance(value, float) and value == 0 else value
+
+    def product(self, value: torch.Tensor) -> torch.Tensor:
+        """The product of the last dimension."""
+        if not (self.zeros_last and value.is_floating_point()):
+            return torch.prod(value, -1, dtype=value.dtype)
+        zero = value == 0
+        return torch.prod(value.masked_fill(zero, 1), -1) * (~zero.any(-1)).to(value.dtype)
 
 
 @dataclass(frozen=True)
 class _Made:
-    """A result: its values, and the places that it leaves out."""
+    """A result: its values, the places that it leaves out, and whether an infinity was met on the way."""
 
     value: torch.Tensor
     gone: torch.Tensor
+    infinite: bool
+
+
+def _run(statements: Sequence[Assign], operands: Mapping[str, Grid], order: _Order) -> _Made:
+    """What the last statement makes."""
+    found = dict(operands)
+    made, infinite = Grid.of(0), False
+    for statement in statements:
+        space = _Space(statement, found, order)
+        made = space.result()
+        infinite |= space.infinite
+        found[statement.target.tensor] = made
+    assert isinstance(made.value, torch.Tensor)
+    return _Made(made.value, made.gone, infinite)
 
 
 class _Space:
     """The places of one statement: a dimension for each index that isn't a copy of another."""
 
-    def __init__(self, statement: Assign, tensors: Mapping[str, Grid]) -> None:
+    def __init__(self, statement: Assign, tensors: Mapping[str, Grid], order: _Order) -> None:
         self.statement = statement
         self.tensors = tensors
+        self.order = order
+        self.infinite = False  # an infinity was met
         self.copies = dict(statement.equal)
-        self.order = tuple(v for v in statement.indices if v not in self.copies)
+        self.indices = tuple(v for v in statement.indices if v not in self.copies)
 
-    def result(self, keep: bool) -> Grid:
+    def result(self) -> Grid:
         """The target, whose indices are the first ones."""
         grid = self.evaluate(self.statement.expr)
         value = grid.value if isinstance(grid.value, torch.Tensor) else torch.tensor(grid.value)
         shape = torch.broadcast_shapes(  # type: ignore[no-untyped-call]
-            value.shape, grid.known.shape, grid.gone.shape, (1,) * len(self.order)
+            value.shape, grid.known.shape, grid.gone.shape, (1,) * len(self.indices)
         )
         known, gone = (grid.known | grid.gone).expand(shape), grid.gone.expand(shape)
         rank = len(self.statement.target.indices)
@@ -198,17 +235,37 @@ class _Space:
             x.expand(shape).flatten(rank) if len(shape) > rank else x.expand(shape) for x in (value, known, gone)
         )
         if self.statement.reduced:
-            value = _reduced(self.statement.reduce, value, gone, keep)
+            value = self.reduced(value, gone)
             known, gone = known.all(-1), gone.all(-1) & is_masked(self.statement)  # else of no values: the identity
         elif len(shape) > rank:
             value, known, gone = (x[..., 0] for x in (value, known, gone))
+        keep = self.order.keep
         if keep:  # what is left out reads as 0, a reduction of nothing as its identity
             left = identity(self.statement.reduce, dtypes.name_of(value.dtype)) if self.statement.reduced else 0
             value = torch.where(gone, torch.tensor(left).to(value.dtype), value)
         return Grid(value, known if keep else torch.zeros_like(known), gone & keep)
 
+    def reduced(self, value: torch.Tensor, gone: torch.Tensor) -> torch.Tensor:
+        """The last dimension reduced over what isn't gone."""
+        op = self.statement.reduce
+        start = torch.tensor(identity(op, dtypes.name_of(value.dtype)), dtype=value.dtype)
+        value = torch.where(gone, start, value)
+        value = torch.cat([value, start.expand((*value.shape[:-1], 1))], -1)
+        if op == "add":
+            return torch.sum(value, -1, dtype=torch.int64 if value.dtype == torch.bool else value.dtype)
+        if op == "mul":
+            return self.order.product(value)
+        if op in ("max", "min"):
+            return (torch.amax if op == "max" else torch.amin)(value, -1)
+        return reduce(lambda a, b: applied(op, [a, b]), value.unbind(-1))
+
     def evaluate(self, expr: Expr) -> Grid:
         """The value of an expression at every place."""
+        grid = self.evaluated(expr)
+        self.infinite |= _is_infinite(grid.value)
+        return replace(grid, value=self.order.signed(grid.value))
+
+    def evaluated(self, expr: Expr) -> Grid:
         if isinstance(expr, Literal):
             return replace(Grid.of(False), gone=torch.tensor(True)) if expr == ABSENT else Grid.of(expr.value)
         if isinstance(expr, Access):
@@ -245,10 +302,10 @@ class _Space:
             names = [v for n, v in enumerate(names) if n not in (first, second)] + [repeated[0]]
         if not names:
             return x
-        present = [v for v in self.order if v in names]
+        present = [v for v in self.indices if v in names]
         shape = iter(x.permute([names.index(v) for v in present]).shape)
         return x.permute([names.index(v) for v in present]).reshape(
-            [next(shape) if v in present else 1 for v in self.order]
+            [next(shape) if v in present else 1 for v in self.indices]
         )
 
 
@@ -260,16 +317,3 @@ def _choice(condition: Grid, yes: Grid, no: Grid) -> Grid:
     same = (left == right) | ((left != left) & (right != right))
     gone = torch.where(truth, yes.gone, no.gone)
     return Grid(torch.where(truth, left, right), chosen | (yes.known & no.known & same), gone)
-
-
-def _reduced(op: str, value: torch.Tensor, gone: torch.Tensor, keep: bool) -> torch.Tensor:
-    """The last dimension reduced over what isn't gone."""
-    start = torch.tensor(identity(op, dtypes.name_of(value.dtype)), dtype=value.dtype)
-    value = torch.where(gone, start, value)
-    value = torch.cat([value, start.expand((*value.shape[:-1], 1))], -1)
-    if op in ("add", "mul"):
-        dtype = torch.int64 if value.dtype == torch.bool and op == "add" else value.dtype
-        return (torch.sum if op == "add" else torch.prod)(value, -1, dtype=dtype)
-    if op in ("max", "min"):
-        return (torch.amax if op == "max" else torch.amin)(value, -1)
-    return reduce(lambda a, b: applied(op, [a, b]), value.unbind(-1))

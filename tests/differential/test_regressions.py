@@ -252,3 +252,8 @@ def test_a_condition_on_values_leaves_no_place_unwritten() -> None:
         del junk
         found = scorch.compute("X[k,i] = where(A[k,i], A[k,i], absent)", A=scorch.tensor(dense, "compressed, dense"))
         assert torch.equal(found.to_dense(), dense)
+
+
+def test_what_a_number_stores_weighs_no_more_than_the_number() -> None:
+    A, B = torch.ones(5, dtype=torch.bfloat16), torch.tensor(1.0, dtype=torch.bfloat16)
+    assert scorch.compute("X[k] = A[k] + where(stored(B), 1, 0.5)", A=A, B=B).dtype == torch.bfloat16
