@@ -8,13 +8,14 @@ from typing import Any
 
 import torch
 
+from scorch.array_api.keys import plain_key, reverses, selected
 from scorch.errors import DtypeError, ShapeError, UnsupportedError
 from scorch.formats import Storage, dtypes
 from scorch.functions import registry
 from scorch.operand import as_storage
 from scorch.tensor import Tensor
 
-__all__ = ["Array", "as_array", "call"]
+__all__ = ["Array", "alike", "as_array", "call"]
 
 
 def as_array(x: Any) -> Any:
@@ -35,6 +36,16 @@ def call(name: str, *args: Any, **kwargs: Any) -> Any:
     """The function of that name in the table of torch functions; absent entries become what it makes of them."""
     with registry.fills_allowed():
         return as_array(registry.call(name, *args, **kwargs))
+
+
+def alike(first: Any, second: Any) -> tuple[Any, Any]:
+    """Two operands in their common number type, to which arrays without dimensions count as much as any other."""
+    if not (isinstance(first, Array) and isinstance(second, Array)) or first.dtype == second.dtype:
+        return first, second
+    if (first.ndim == 0) == (second.ndim == 0):
+        return first, second  # torch promotes them so itself
+    common = torch.promote_types(first.dtype, second.dtype)
+    return as_array(first.to(common)), as_array(second.to(common))
 
 
 class Array(Tensor):
@@ -79,12 +90,21 @@ class Array(Tensor):
         return self
 
     def __getitem__(self, key: Any) -> Any:
-        return as_array(super().__getitem__(_plain_key(key)))
+        key = plain_key(key)
+        if self.format.is_dense and reverses(key):
+            return as_array(selected(Tensor.to_dense(self), key))
+        return as_array(super().__getitem__(key))
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if not self.format.is_dense:
             super().__setitem__(key, value)
-        Tensor.to_dense(self)[_plain_key(key)] = Tensor.to_dense(value) if isinstance(value, Tensor) else value
+        key, dense = plain_key(key), Tensor.to_dense(self)
+        value = Tensor.to_dense(value) if isinstance(value, Tensor) else value
+        if reverses(key):
+            places = selected(torch.arange(dense.numel()).reshape(dense.shape), key)
+            dense.put_(places, torch.as_tensor(value, dtype=dense.dtype).expand(places.shape))
+        else:
+            dense[key] = value
 
     def __len__(self) -> int:
         return super().__len__()
@@ -108,18 +128,12 @@ class Array(Tensor):
         return self.item()
 
 
-def _plain_key(key: Any) -> Any:
-    if isinstance(key, tuple):
-        return tuple(_plain_key(part) for part in key)
-    return Tensor.to_dense(key) if isinstance(key, Tensor) and key.format.is_dense else key
-
-
 def _returning_arrays(name: str) -> Callable[..., Any]:
     inherited = getattr(Tensor, name)
 
     def method(self: Array, *args: Any) -> Any:
         with registry.fills_allowed():
-            return as_array(inherited(self, *args))
+            return as_array(inherited(*alike(self, *args)) if args else inherited(self))
 
     method.__name__ = name
     method.__doc__ = inherited.__doc__
@@ -138,7 +152,7 @@ def _in_place(name: str) -> Callable[..., Any]:
 _UNARY = ("__neg__", "__abs__", "__invert__", "__pos__")
 _BINARY = (
     "add sub mul truediv floordiv mod pow and or xor lshift rshift matmul eq ne lt le gt ge radd rsub rmul rtruediv "
-    "rfloordiv rmod rpow rand ror rxor rmatmul"
+    "rfloordiv rmod rpow rand ror rxor rlshift rrshift rmatmul"
 )
 for _name in (*_UNARY, *(f"__{part}__" for part in _BINARY.split(" "))):
     setattr(Array, _name, _returning_arrays(_name))

@@ -6,17 +6,19 @@ from typing import Any
 
 import torch
 
-from scorch.array_api.array import Array, as_array, call
+from scorch.array_api.array import Array, alike, as_array, call
 from scorch.errors import DtypeError
+from scorch.functions import registry
+from scorch.functions.unary import mapped
 
-__all__ = ["clip", "imag", "real", "reciprocal", "sign"]
+__all__ = ["clip", "imag", "real", "reciprocal", "round", "sign"]
 
 UNARY = {
     "abs": "abs", "acos": "acos", "acosh": "acosh", "asin": "asin", "asinh": "asinh", "atan": "atan", "atanh": "atanh",
     "bitwise_invert": "bitwise_not", "ceil": "ceil", "conj": "conj", "cos": "cos", "cosh": "cosh", "exp": "exp",
     "expm1": "expm1", "floor": "floor", "isfinite": "isfinite", "isinf": "isinf", "isnan": "isnan", "log": "log",
     "log10": "log10", "log1p": "log1p", "log2": "log2", "logical_not": "logical_not", "negative": "neg",
-    "positive": "positive", "round": "round", "signbit": "signbit", "sin": "sin", "sinh": "sinh",
+    "positive": "positive", "signbit": "signbit", "sin": "sin", "sinh": "sinh",
     "sqrt": "sqrt", "square": "square", "tan": "tan", "tanh": "tanh", "trunc": "trunc",
 }  # fmt: skip
 BINARY = {
@@ -57,7 +59,7 @@ def _arrays(first: Any, second: Any) -> tuple[Any, Any]:
     if isinstance(second, bool | int | float | complex) and isinstance(first, Array) and first.format.is_dense:
         kind = torch.result_type(torch.ones(1, dtype=first.dtype), second)
         return first, torch.tensor(second, dtype=kind)
-    return first, second
+    return alike(first, second)
 
 
 for _name, _torch_name in UNARY.items():
@@ -78,6 +80,19 @@ def imag(x: Array, /) -> Array:
         raise DtypeError(f"imag takes complex numbers, not {x.dtype}")
     made: Array = call("imag", x)
     return made
+
+
+def round(x: Array, /) -> Array:
+    """The nearest whole number, of halves the even one; of complex numbers both parts."""
+    if not x.dtype.is_complex:
+        made: Array = call("round", x)
+        return made
+    with registry.fills_allowed():
+        return as_array(mapped("round", _rounded_parts, x))  # type: ignore[no-any-return]
+
+
+def _rounded_parts(values: torch.Tensor) -> torch.Tensor:
+    return torch.view_as_complex(torch.view_as_real(values).round())
 
 
 def sign(x: Array, /) -> Array:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from scorch.array_api.array import Array, as_array, call
+from scorch.array_api.array import Array, alike, as_array, call
 from scorch.formats import Storage
 from scorch.tensor import Tensor
 
@@ -39,11 +39,12 @@ def sum(x: Array, /, *, axis: Axis = None, dtype: Any = None, keepdims: builtins
 
 def prod(x: Array, /, *, axis: Axis = None, dtype: Any = None, keepdims: builtins.bool = False) -> Array:
     """The product along dimensions."""
-    made = x.to(dtype) if dtype else x
+    wanted = dtype or (x.dtype if x.dtype.is_floating_point or x.dtype.is_complex else torch.int64)
+    made = x.to(wanted)
     if axis is None and not keepdims:
-        return call("prod", made)  # type: ignore[no-any-return]
+        return call("prod", made, dtype=wanted)  # type: ignore[no-any-return]
     for a in sorted((a % builtins.max(x.ndim, 1) for a in _axes(x, axis)), reverse=True):
-        made = call("prod", made, a, keepdim=True)
+        made = call("prod", made, a, keepdim=True, dtype=wanted)
     kept = made if keepdims else made.reshape([n for d, n in enumerate(made.shape) if d not in _normal(x, axis)])
     return as_array(kept)  # type: ignore[no-any-return]
 
@@ -137,7 +138,8 @@ def tensordot(x1: Array, x2: Array, /, *, axes: int | Sequence[Sequence[int]] = 
 
 def vecdot(x1: Array, x2: Array, /, *, axis: int = -1) -> Array:
     """The sum of conj(x1) * x2 along a dimension."""
-    return call("sum", call("mul", call("conj", x1), x2), axis)  # type: ignore[no-any-return]
+    products = call("mul", *alike(call("conj", x1), x2))
+    return call("sum", products, axis, dtype=products.dtype)  # type: ignore[no-any-return]
 
 
 # --- of dense arrays ----------------------------------------------------------------------------------------
@@ -174,7 +176,7 @@ def diff(
     """The differences of neighbours along a dimension, n times."""
     parts = [part for part in (prepend, x, append) if part is not None]
     made: Any = call("cat", parts, axis) if len(parts) > 1 else x
-    for _ in range(n):
+    for _ in range(builtins.min(n, made.shape[axis])):
         extent = made.shape[axis]
         made = call("narrow", made, axis, 1, extent - 1) - call("narrow", made, axis, 0, extent - 1)
     return as_array(made)  # type: ignore[no-any-return]
@@ -197,23 +199,29 @@ def searchsorted(x1: Array, x2: Array, /, *, side: str = "left", sorter: Array |
 
 
 def unique_values(x: Array, /) -> Array:
-    """The different values of a dense array."""
-    return as_array(torch.unique(x.to_dense()))  # type: ignore[no-any-return]
+    """The different values of a dense array, in order; complex ones by their real parts first."""
+    return unique_all(x)[0]
 
 
 def unique_counts(x: Array, /) -> tuple[Array, ...]:
     """The different values, and how often each occurs."""
-    return as_array(tuple(torch.unique(x.to_dense(), return_counts=True)))  # type: ignore[no-any-return]
+    values, _, _, counts = unique_all(x)
+    return values, counts
 
 
 def unique_inverse(x: Array, /) -> tuple[Array, ...]:
     """The different values, and the number of each value among them."""
-    return as_array(tuple(torch.unique(x.to_dense(), return_inverse=True)))  # type: ignore[no-any-return]
+    values, _, inverse, _ = unique_all(x)
+    return values, inverse
 
 
 def unique_all(x: Array, /) -> tuple[Array, ...]:
     """The different values, where each is first, the number of each value among them, and how often each occurs."""
     flat = x.to_dense().reshape(-1)
-    values, inverse, counts = torch.unique(flat, return_inverse=True, return_counts=True)
+    if flat.is_complex():
+        parts, inverse, counts = torch.unique(torch.view_as_real(flat), dim=0, return_inverse=True, return_counts=True)
+        values = torch.view_as_complex(parts)
+    else:
+        values, inverse, counts = torch.unique(flat, return_inverse=True, return_counts=True)
     first = torch.full((len(values),), len(flat)).scatter_reduce(0, inverse, torch.arange(len(flat)), "amin")
     return as_array((values, first, inverse.reshape(x.shape), counts))  # type: ignore[no-any-return]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,15 @@ class Functions(Stored):
 
         return numpy_functions.array_ufunc(ufunc, method, inputs, kwargs)
 
+    def __getattr__(self, name: str) -> Method:
+        """A method of torch that is implemented without being listed below; else what to write instead."""
+        if name.startswith("_") or not hasattr(torch.Tensor, name):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        for known in (name, f"Tensor.{name}"):
+            if registry.implementation(known) is not None:
+                return partial(registry.call_method, known, self)
+        raise AttributeError(registry.unavailable(name))
+
     # --- operators ----------------------------------------------------------------------------------------
 
     __add__, __radd__ = _infix("add"), _reflected("add")
@@ -90,7 +100,8 @@ class Functions(Stored):
     __and__, __rand__ = _infix("bitwise_and"), _reflected("bitwise_and")
     __or__, __ror__ = _infix("bitwise_or"), _reflected("bitwise_or")
     __xor__, __rxor__ = _infix("bitwise_xor"), _reflected("bitwise_xor")
-    __lshift__, __rshift__ = _infix("bitwise_left_shift"), _infix("bitwise_right_shift")
+    __lshift__, __rlshift__ = _infix("bitwise_left_shift"), _reflected("bitwise_left_shift")
+    __rshift__, __rrshift__ = _infix("bitwise_right_shift"), _reflected("bitwise_right_shift")
     __eq__, __ne__ = _infix("eq"), _infix("ne")
     __lt__, __le__, __gt__, __ge__ = _infix("lt"), _infix("le"), _infix("gt"), _infix("ge")
     __neg__, __abs__, __invert__ = _method("neg"), _method("abs"), _method("bitwise_not")

@@ -95,6 +95,28 @@ def mean(x: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: torch.dtyp
     return total(x, dim, keepdim, dtype=wanted) / places(x, _dims(dim, x.ndim))
 
 
+@implements("logsumexp", "special.logsumexp")
+def logsumexp(x: Tensor, dim: Dims, keepdim: bool = False) -> Any:
+    """The logarithm of the sum of exponentials along dimensions, entries that are not stored counted as the fill.
+
+    >>> from scorch import tensor
+    >>> logsumexp(tensor([[0.0, 0.0], [2.0, 2.0]], "csr"), 1)
+    tensor([0.6931, 2.6931])
+    """
+    gone, names = _dims(dim, x.ndim), index_names(x.ndim)
+    kept = access("", [name for d, name in enumerate(names) if d not in gone])
+    every = access("", names)
+    largest = amax(x, gone)
+    text = (
+        f"S{kept} += where(stored(A{every}), exp(A{every} - M{kept}), 0); "
+        f"N{kept} += where(stored(A{every}), 1, 0); "
+        f"C{kept} = M{kept} + log(S{kept} + (n - N{kept}) * exp(fill - M{kept}))"
+    )
+    count, fill = (torch.tensor(value, dtype=x.dtype) for value in (places(x, gone), x.fill))
+    made = computed(text, A=x, M=largest.masked_fill(largest.isinf(), 0), n=count, fill=fill)
+    return kept_dims(made, gone) if keepdim else made
+
+
 @implements("nansum")
 def nansum(x: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: torch.dtype | None = None) -> Any:
     """The sum of what is a number."""

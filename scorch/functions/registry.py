@@ -29,6 +29,7 @@ __all__ = [
     "interception",
     "names",
     "taker",
+    "unavailable",
 ]
 
 Implementation: TypeAlias = Callable[..., Any]
@@ -195,11 +196,16 @@ def _unknown(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     base = name.removesuffix("_")
     if base != name and base in _BY_NAME and args and not _is_sparse(args[0]):
         return args[0].copy_(_dense(_run(base, getattr(torch.Tensor, base), args, kwargs)))
+    raise UnsupportedError(unavailable(name))
+
+
+def unavailable(name: str) -> str:
+    """Why a torch function or method does nothing for sparse tensors, and what to write instead."""
+    _load()
+    base = name.removesuffix("_")
     if base != name and base in _BY_NAME:
-        raise UnsupportedError(
-            f"the pattern of a scorch.Tensor doesn't change: write A = A.{base}(...) for A.{name}(...)"
-        )
-    raise UnsupportedError(
+        return f"the pattern of a scorch.Tensor doesn't change: write A = A.{base}(...) for A.{name}(...)"
+    return (
         f"torch's {name} is not available for sparse scorch tensors; use A.to_dense() if there is room, or "
         f"A.with_values(...) for what works on the stored values"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -66,6 +67,48 @@ def test_numbers_of_arrays() -> None:
     assert xp.asarray([[1, 2]]).size == 2
     with pytest.raises(TypeError):
         range(xp.asarray(1.5))
+
+
+BACKWARD = [
+    slice(None, None, -1),
+    (slice(None), slice(None, None, -2)),
+    (..., slice(2, 0, -1)),
+    (None, slice(None, None, -1), 1),
+    (1, ..., slice(0, 2, -1)),
+    (slice(-1, None, -1), slice(None, -2, -1), None),
+]
+
+
+@pytest.mark.parametrize("key", BACKWARD, ids=str)
+def test_slices_that_run_backwards(key: Any) -> None:
+    numbers = np.arange(12).reshape(3, 4)
+    a = xp.reshape(xp.arange(12), (3, 4))
+    assert a[key].to_dense().tolist() == numbers[key].tolist()
+    a[key] = numbers[key] = -1
+    assert a.to_dense().tolist() == numbers.tolist()
+
+
+def test_number_types() -> None:
+    small, wide = xp.asarray([1, 2], dtype=xp.int8), xp.asarray(3, dtype=xp.int64)
+    assert (small + wide).dtype == xp.subtract(wide, small).dtype == xp.int64  # arrays without dimensions count, too
+    assert (small + 1).dtype == xp.vecdot(small, small).dtype == xp.prod(small, dtype=xp.int8).dtype == xp.int8
+    assert xp.prod(xp.asarray(3, dtype=xp.int16), keepdims=True).dtype == xp.int64
+    assert (1 << small).to_dense().tolist() == [2, 4]
+
+
+def test_complex_numbers() -> None:
+    a = xp.asarray([1.5 + 2.4j, 2.0, 1.5 + 2.4j, 2.0 - 1.0j])
+    assert xp.round(a).to_dense().tolist() == [2 + 2j, 2, 2 + 2j, 2 - 1j]
+    values, first, inverse, counts = xp.unique_all(a)
+    assert values.to_dense()[inverse.to_dense()].tolist() == a.to_dense().tolist()
+    assert (a[first].to_dense() == values.to_dense()).all()
+    assert sorted(counts.to_dense().tolist()) == [1, 1, 2]
+    assert xp.unique_values(a).shape == (3,)
+
+
+def test_differences_of_nothing() -> None:
+    assert xp.diff(xp.zeros((2, 0))).shape == (2, 0)
+    assert xp.diff(xp.zeros(2), n=4).shape == (0,)
 
 
 def test_assignment_to_dense_arrays() -> None:

@@ -81,6 +81,18 @@ def test_number_types(dtype: torch.dtype) -> None:
     check(lambda A: A.sum(1, dtype=torch.float64), [A], [dense])
 
 
+@pytest.mark.parametrize("fill", [0.0, 1.5, -math.inf])
+@pytest.mark.parametrize("format", ["csr", "csc", "coo"])
+def test_logsumexp(format: str, fill: float) -> None:
+    dense = small(random_dense(4, 5))
+    dense[dense == 0] = fill
+    dense[2, 3], dense[3, 4] = math.inf, -math.inf
+    A = scorch.tensor(dense, format, fill=fill)
+    for dim in (0, 1, (0, 1)):
+        check(lambda A, dim=dim: A.logsumexp(dim), [A], [dense], f"{dim} of {format}", exact=False)
+    check(lambda A: torch.logsumexp(A, 1, keepdim=True), [A], [dense], exact=False)
+
+
 def test_nan_is_handed_on() -> None:
     dense = random_dense(4, 5)
     dense[1, 2] = math.nan

@@ -308,3 +308,14 @@ def test_shapes_are_taken_as_several_arguments_by_every_format(format: str) -> N
         (x.sum((0, 1)), dense.sum((0, 1))),
     ):
         assert torch.equal(found if isinstance(found, torch.Tensor) else found.to_dense(), expected)
+
+
+def test_methods_that_are_not_listed() -> None:
+    dense = random_dense(4, 5)
+    A = sparse(dense, "csr")
+    check(lambda A: A.swapaxes(0, 1).clamp_min(0), [A], [dense])
+    assert not hasattr(A, "no_method_of_torch")
+    with pytest.raises(AttributeError, match=r"topk is not available .*; use A\.to_dense\(\)"):
+        A.topk(2)
+    with pytest.raises(AttributeError, match=r"write A = A\.mul\(\.\.\.\)"):
+        A.mul_(2)
