@@ -217,8 +217,19 @@ def _remember(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
 
 def _backward(ctx: Any, grad: torch.Tensor) -> tuple[Any, ...]:
     arrays = list(ctx.saved_tensors)
-    found = dict(zip(ctx.needed, torch.ops.scorch.compute_gradient(ctx.spec, grad, arrays, ctx.needed), strict=True))
+    # Where torch records the backward pass (create_graph), it is made of calls that can be differentiated again.
+    is_recorded = torch.is_grad_enabled() and not torch.compiler.is_compiling()
+    gradients = _recorded_gradient if is_recorded else torch.ops.scorch.compute_gradient
+    found = dict(zip(ctx.needed, gradients(ctx.spec, grad, arrays, ctx.needed), strict=True))
     return None, [found.get(n) for n in range(len(arrays))], None, None
+
+
+def _recorded_gradient(spec: str, grad: torch.Tensor, arrays: list[torch.Tensor], needed: list[int]) -> list[Any]:
+    """The gradients of the operands that are `needed`, as functions of `grad` and of the operands."""
+    aliases = [array.view_as(array) for array in arrays]
+    wanted = [aliases[n] for n in needed]
+    result = _values(_CALLS[spec](aliases))
+    return list(torch.autograd.grad(result, wanted, grad, create_graph=True, allow_unused=True))
 
 
 _compute.register_autograd(_backward, setup_context=_remember)

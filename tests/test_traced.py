@@ -46,6 +46,33 @@ def test_gradients_of_statements_in_a_compiled_function() -> None:
         assert torch.allclose(found, expected, atol=1e-6)
 
 
+def _layer_in_double(v: torch.Tensor, x: torch.Tensor, b: torch.Tensor) -> Any:
+    smooth = LAYER.replace("relu", "sigmoid")
+    return scorch.compute(smooth, A=A.to(torch.float64).with_values(v), X=x, b=b)
+
+
+def _leaves_in_double() -> list[torch.Tensor]:
+    return [x.double().requires_grad_() for x in (A.values, X[:, :2].contiguous(), B[:2])]
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+def test_gradients_of_compiled_statements_agree_with_differences(backend: str) -> None:
+    f = torch.compile(_layer_in_double, fullgraph=True, backend=backend)
+    assert torch.autograd.gradcheck(f, _leaves_in_double())
+
+
+def test_second_derivatives_of_compiled_statements() -> None:
+    f = torch.compile(_layer_in_double, fullgraph=True, backend="eager")
+    assert torch.autograd.gradgradcheck(f, _leaves_in_double())
+
+
+def test_second_derivatives_are_refused_where_torchs_backend_has_none() -> None:
+    f, leaves = torch.compile(_layer_in_double, fullgraph=True, backend="aot_eager"), _leaves_in_double()
+    first = torch.autograd.grad(f(*leaves).square().sum(), leaves[1], create_graph=True)[0]
+    with pytest.raises(RuntimeError, match="does not currently support double backward"):
+        first.sum().backward()
+
+
 def test_an_operand_without_influence_has_gradient_zero() -> None:
     x = X.clone().requires_grad_()
     f = compiled(lambda x: scorch.compute("C[i,j] = A[i,j] + 0 * (x[i,j] > 0)", A=A, x=x, out_format="dense"))

@@ -102,9 +102,22 @@ class Loops:
             return
         var = ir.Var(node.index)
         lo, hi = self.bounds(node.index, outermost)
+        if node.unroll > 1 and self.low.values:
+            whole = self.b.let("whole_groups", ir.Binary("-", hi, ir.Binary("%", hi, ir.Const(node.unroll))))
+            group = [
+                step for number in range(node.unroll) for step in self._coordinate(node, ir.add(var, number), number)
+            ]
+            self.b.emit(ir.For(var, lo, whole, tuple(group), ir.Const(node.unroll)))
+            lo = whole
+        self.b.emit(ir.For(var, lo, hi, tuple(self._coordinate(node, var, 0))))
+
+    def _coordinate(self, node: Loop, coordinate: ir.Expr, number: int) -> list[ir.Stmt]:
+        """One coordinate of a dense loop, whose sums go to accumulator set `number`."""
         with self.low.scope() as body:
-            self.low.body(node.index, var, node.body)
-        self.b.emit(ir.For(var, lo, hi, tuple(body)))
+            for access, sets in self.low.sets.items():
+                self.low.loaded[access] = sets[number]
+            self.low.body(node.index, coordinate, node.body)
+        return body
 
     def _merge_path(self, node: Loop) -> None:
         """Rows and their nonzeros in equal shares: a chunk may begin and end inside a row.

@@ -122,7 +122,10 @@ class Problem:
         walked = tuple(a for a in self.accesses if walks(a, index, formats[a.tensor]))
         known = self._lattices.get((index, walked))
         if known is None:
-            known = build_lattice(self.statement.whole, index, lambda a: a in walked, self.fills)
+            # What finishes a sum is read after its loops.
+            is_result = index in self.statement.target.indices
+            space = self.statement.whole if is_result else self.statement.expr
+            known = build_lattice(space, index, lambda a: a in walked, self.fills)
             self._lattices[index, walked] = known
         return known
 

@@ -301,8 +301,8 @@ def _nest(group: _Group, problem: Problem) -> Stmt | None:
             mean = _row_mean(group, walker)
             beside = grouped_positions(problem, order, tiled, walker, _format(group, walker), mean)
         tile = choose_tile(problem, tiled, reduced, gathers=False, beside=beside)
-        if not reduced and walker is not None:
-            unroll = in_flight(tile, _row_mean(group, walker))
+        if not reduced and order and order[-1] not in kept:
+            unroll = in_flight(tile, problem.extents[order[-1]] if walker is None else _row_mean(group, walker))
     shape = (tiled, tile) if tiled and tile else None
     how = Nest(
         statement,

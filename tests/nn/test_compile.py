@@ -64,6 +64,41 @@ def test_a_sparse_input_stays_sparse() -> None:
         torch.testing.assert_close(compiled(layer)(x, GRAPH), layer(x, GRAPH))
 
 
+IMAGES = torch.randn(2, 3, 5, 5, generator=torch.Generator().manual_seed(1))
+BAG = scorch.tensor(DENSE.t().contiguous(), "csr")
+INPUTS: dict[str, tuple[Callable[[], torch.nn.Module], tuple[Any, ...]]] = {
+    "conv": (lambda: snn.Conv2d(3, 4, 3, padding=1, stride=2, sparsity=0.5, activation="relu"), (IMAGES,)),
+    "conv of one place": (lambda: snn.Conv2d(3, 4, 1, sparsity=0.5), (IMAGES,)),
+    "bag": (lambda: snn.EmbeddingBag(N, 3, bias=True, activation="relu"), (BAG,)),
+    "bag mean": (lambda: snn.EmbeddingBag(N, 3, "mean"), (BAG,)),
+    "bag max": (lambda: snn.EmbeddingBag(N, 3, "max"), (BAG,)),
+    "bag of a sparse table": (lambda: snn.EmbeddingBag(N, 3, sparsity=0.5), (BAG,)),
+}
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_layers_of_images_and_bags_compile_whole(name: str) -> None:
+    make, inputs = INPUTS[name]
+    layer = make().eval()
+    whole = compiled(layer)
+    with torch.no_grad():
+        torch.testing.assert_close(whole(*inputs), layer(*inputs))
+    mine, plain = (
+        torch.autograd.grad(forward(*inputs).square().sum(), tuple(layer.parameters())) for forward in (whole, layer)
+    )
+    torch.testing.assert_close(mine, plain)
+
+
+@pytest.mark.parametrize("name", ["conv", "bag"])
+def test_layers_of_images_and_bags_are_exported(name: str) -> None:
+    make, inputs = INPUTS[name]
+    layer = make().eval()
+    with torch.no_grad():
+        program = torch.export.export(layer, inputs, strict=True)
+        assert any("scorch." in str(node.target) for node in program.graph.nodes)
+        torch.testing.assert_close(program.module()(*inputs), layer(*inputs))
+
+
 def test_two_graphs_in_one_function() -> None:
     layer, x, other = snn.GCNConv(N, 2), torch.randn(N, N), scorch.tensor(DENSE.t().contiguous(), "csr")
     both = compiled(lambda x: layer(x, GRAPH) + layer(x, other))

@@ -15,7 +15,8 @@ from scorch import nn as snn
 from scorch.errors import NotationError
 from scorch.explain import Explanation
 from scorch.nn.attention import Causal, Global, Window
-from scorch.nn.functional import attention, edge_max, gat_conv, gin_sum, sage_conv
+from scorch.nn.functional import attention, edge_max, gat_conv, gin_sum, graph_conv, sage_conv
+from scorch.nn.functional.aggregate import aggregated
 from scorch.nn.functional.attention import FUSED
 from scorch.nn.functional.fused import product
 from scorch.nn.functional.graph import GAT
@@ -142,6 +143,29 @@ def test_sage_and_gin_are_sums_of_products() -> None:
     a, x, w, r = matrix(), torch.randn(N, 4), torch.randn(3, 4), torch.randn(3, 4)
     torch.testing.assert_close(sage_conv(a, x, w, r), a.to_dense() @ x @ w.T + x @ r.T)
     torch.testing.assert_close(gin_sum(a, x, torch.tensor(0.5)), a.to_dense() @ x + 1.5 * x)
+
+
+@pytest.mark.parametrize("activation", [None, "silu", "tanh"], ids=str)
+@pytest.mark.parametrize("has_bias", [False, True], ids=["no bias", "bias"])
+def test_a_narrow_graph_layer_is_one_kernel(activation: str | None, has_bias: bool) -> None:
+    a, x, bias = Window(2)(60), torch.randn(60, 8), torch.randn(9) if has_bias else None
+    w, r, shift = torch.randn(9, 8), torch.randn(9, 8), 0 if bias is None else bias
+    for root, own in ((None, 0), (r, x @ r.T)):
+        wanted = ACTIVATIONS[activation](a.to_dense() @ x @ w.T + own + shift)
+        for _ in range(2):  # decided, then kept
+            torch.testing.assert_close(aggregated(a, x, w, root, bias, activation), wanted)
+    torch.testing.assert_close(graph_conv(a, x, w, bias, activation), aggregated(a, x, w, None, bias, activation))
+
+
+def test_a_wide_graph_layer_leaves_its_dense_products_to_torch() -> None:
+    a, x, w = Window(1)(600), torch.randn(600, 128), torch.randn(128, 128)
+    for _ in range(2):
+        assert aggregated(a, x, w) is None
+        assert aggregated(a, x, w, w) is None
+    for wide in (w, torch.randn(130, 128)):
+        wanted = a.to_dense() @ x @ wide.T
+        torch.testing.assert_close(graph_conv(a, x, wide), wanted, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(sage_conv(a, x, wide, wide), wanted + x @ wide.T, rtol=1e-4, atol=1e-4)
 
 
 MEMORY = """

@@ -15,7 +15,7 @@ from scorch.functions.registry import taker
 from scorch.nn.functional.epilogue import Activation, epilogue
 from scorch.operand import as_storage, bind
 
-__all__ = ["is_plain_call", "product", "scalar"]
+__all__ = ["finished", "is_plain_call", "product", "scalar"]
 
 _EXPRESSIONS = {
     None: "{0}",
@@ -106,12 +106,28 @@ def _statements(
     scale: torch.Tensor | None,
 ) -> tuple[str, dict[str, Any], Activation]:
     """The text and its operands, and the activation that is left to torch."""
-    known = activation is None or (type(activation) is str and activation in _EXPRESSIONS)
+    known = _is_known(activation)
     operands = {"A": a, "B": b, "b": bias, "D": added, "s": scale}
     operands = {name: x for name, x in operands.items() if x is not None}
     write = _text if torch.compiler.is_compiling() else _kept_text
     text = write(activation if known else None, tuple(operands), by_row, b.ndim)  # type: ignore[arg-type]
     return text, operands, None if known else activation
+
+
+def finished(value: str, activation: Activation) -> tuple[str, Activation]:
+    """The text of an activation of a value, and the activation that is left to torch.
+
+    >>> finished("T[i] + b[i]", "silu"), finished("T[i]", "gelu")
+    (('(T[i] + b[i]) * sigmoid((T[i] + b[i]))', None), ('T[i]', 'gelu'))
+    """
+    if not _is_known(activation):
+        return value, activation
+    value = f"({value})" if " " in value and activation not in (None, "relu", "sigmoid") else value
+    return _EXPRESSIONS[activation].format(value), None  # type: ignore[index]
+
+
+def _is_known(activation: Activation) -> bool:
+    return activation is None or (type(activation) is str and activation in _EXPRESSIONS)
 
 
 def scalar(value: float, dtype: torch.dtype) -> torch.Tensor:
@@ -144,8 +160,7 @@ def _text(activation: str | None, operands: tuple[str, ...], by_row: bool, rank:
     read = f"A[i,k] * B[k{place[1:]}]"
     if value == f"T[{place}]" and activation is None:
         return f"C[{place}] += {read}"
-    value = value if activation in (None, "relu", "sigmoid") or len(operands) == 2 else f"({value})"
-    return f"T[{place}] += {read}; C[{place}] = {_EXPRESSIONS[activation].format(value)}"
+    return f"T[{place}] += {read}; C[{place}] = {finished(value, activation)[0]}"
 
 
 _kept_text = lru_cache(maxsize=256)(_text)

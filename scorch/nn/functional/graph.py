@@ -11,6 +11,7 @@ import scorch
 from scorch.errors import NotationError
 from scorch.nn import structure
 from scorch.nn.device import check_cpu
+from scorch.nn.functional.aggregate import aggregated
 from scorch.nn.functional.edges import edge_max, edge_softmax, edge_sum
 from scorch.nn.functional.epilogue import Activation, epilogue
 from scorch.nn.functional.fused import is_plain_call, product, scalar
@@ -67,7 +68,14 @@ def graph_conv(
     tensor([[3., 3.]])
     """
     features_out, features_in = weight.shape
-    if features_out <= features_in or is_sparse(x):
+    if features_out < features_in or is_sparse(x):
+        return matmul(adjacency, linear(x, weight), bias, activation)
+    whole = (
+        aggregated(adjacency, x, weight, None, bias, activation) if is_plain_call(adjacency, x, weight, bias) else None
+    )
+    if whole is not None:
+        return whole
+    if features_out == features_in:  # either order costs the same; bias and activation go into the last kernel
         return matmul(adjacency, linear(x, weight), bias, activation)
     return linear(matmul(adjacency, x), weight, bias, activation)
 
@@ -82,23 +90,40 @@ def sage_conv(
 ) -> torch.Tensor:
     """activation(A x weight.T + x root_weight.T + bias): a node's neighbours, and itself through another weight.
 
-    A sparse x is read once for both weights.
+    Neighbours are summed first where that adds up fewer features.
 
     >>> A = scorch.tensor(torch.eye(2), "csr")
     >>> sage_conv(A, torch.ones(2, 3), torch.ones(1, 3), 2 * torch.ones(1, 3)).T
     tensor([[9., 9.]])
     """
     if is_sparse(x):
-        both = torch.stack([weight.t(), root_weight.t()], 1)
-        neighbours, own = scorch.einsum("ik,kcj->cij", x, both, out_format="dense")
-    elif len(weight) <= x.shape[1]:
+        neighbours, own = matmul(x, weight.t()), matmul(x, root_weight.t())
+    elif len(weight) < x.shape[1]:
         check_cpu(x, weight, root_weight)
         neighbours, own = F.linear(x, weight), F.linear(x, root_weight)
     else:
-        return epilogue(graph_conv(adjacency, x, weight) + F.linear(x, root_weight), bias, activation)
+        return _widening_sage_conv(adjacency, x, weight, root_weight, bias, activation)
     if is_plain_call(adjacency, neighbours, own, bias):
         return product(adjacency, neighbours, bias, activation, added=own)
     return epilogue(matmul(adjacency, neighbours) + own, bias, activation)
+
+
+def _widening_sage_conv(
+    adjacency: scorch.Tensor,
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    root_weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    activation: Activation,
+) -> torch.Tensor:
+    """Of a layer with as many features as it takes or more."""
+    check_cpu(x, weight, root_weight)
+    if is_plain_call(adjacency, x, weight, root_weight, bias):
+        whole = aggregated(adjacency, x, weight, root_weight, bias, activation)
+        if whole is not None:
+            return whole
+    own = F.linear(x, root_weight)
+    return epilogue(graph_conv(adjacency, x, weight) + own, bias, activation)
 
 
 def gin_sum(adjacency: scorch.Tensor, x: torch.Tensor, eps: torch.Tensor) -> torch.Tensor:
