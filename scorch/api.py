@@ -151,7 +151,8 @@ def evaluated(
 
 
 def _repeated(text: str, out_format: Format | str | None, operands: dict[str, Any]) -> Storage | torch.Tensor | None:
-    """The result of a text that was computed before on operands like these and is one kernel; None if there is none."""
+    """The result of a text on operands like those of an earlier call, without the way to its kernels; None if it can't
+    be had so."""
     for x in operands.values():
         if type(x) is float:
             return None  # its number type depends on the other operands
@@ -166,12 +167,11 @@ def _repeated(text: str, out_format: Format | str | None, operands: dict[str, An
     found = engine.find(key)
     if found is None:
         return _remembered(key, text, out_format, operands)
-    program, slots = found
-    result: Storage | torch.Tensor = program([vals[n] for n in slots])
+    result: Storage | torch.Tensor = found(vals)
     return result
 
 
-def kept(text: str, out_format: Format | str | None, operands: dict[str, Any]) -> tuple[Any, list[int]] | None:
+def kept(text: str, out_format: Format | str | None, operands: dict[str, Any]) -> tuple[Any, Sequence[int]] | None:
     """The one kernel by which `compute` was computed before on operands like these, and which operand each of its own
     is; None if there is none.
 
@@ -180,29 +180,31 @@ def kept(text: str, out_format: Format | str | None, operands: dict[str, Any]) -
     >>> compute("y[i] = A[i,k] * x[k]", A=A, x=torch.ones(2))
     tensor([1., 1.])
     >>> kept("y[i] = A[i,k] * x[k]", None, {"A": A, "x": torch.ones(2)})[1]
-    [0, 1]
+    (0, 1)
     """
     bound = bind(operands.values())
-    return None if bound is None else engine.find((text, out_format, tuple(operands), bound[0], engine.settings()))
+    if bound is None:
+        return None
+    replay: engine.Replay | None = engine.find((text, out_format, tuple(operands), bound[0], engine.settings()))
+    return None if replay is None else replay.single
 
 
 def _remembered(
     key: object, text: str, out_format: Format | str | None, operands: dict[str, Any]
 ) -> Storage | torch.Tensor | None:
-    """The result, computed in full; if it is one kernel over the operands, that is kept under the key."""
+    """The result, computed in full; its kernels are kept under the key, if they serve operands like these again."""
     written, named = _read((text,), operands)
     if any(raw.views for raw in written):
         return None  # whose operands are made anew at each call
     storages = {name: as_storage(x) for name, x in named.items()}
-    steps: list[tuple[engine.AnyProgram, Sequence[Storage]]] = []
+    recorder = engine.Recorder(tuple(storages))
     try:
-        result = _computed(written, storages, out_format, lambda _, program, used: steps.append((program, used)))
+        result = _computed(written, storages, out_format, recorder.observe)
     except ScorchError as error:
         raise error.explain_with(_named_context(written, named)) from None
-    if len(steps) == 1:
-        program, used = steps[0]
-        slots = {id(storage): n for n, storage in enumerate(storages.values())}
-        engine.remember(key, (program, [slots[id(storage)] for storage in used]), used)
+    replay = recorder.made(_normalised(written))
+    if replay is not None:
+        engine.remember(key, replay, list(storages.values()))
     return result
 
 
@@ -464,6 +466,6 @@ def _explained(
 def _observed(run: Callable[[engine.Observer], object]) -> Explanation | Explanations:
     """What a run of several statements does."""
     seen: list[tuple[engine.AnyProgram, Sequence[Storage], tuple[Assign, ...]]] = []
-    run(lambda statements, program, storages: seen.append((program, storages, statements)))
+    run(lambda statements, program, storages, _: seen.append((program, storages, statements)))
     parts = [Explanation.of(*each) for each in seen]  # when all is done: they tell what the results came to
     return parts[0] if len(parts) == 1 else Explanations(tuple(parts))

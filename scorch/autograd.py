@@ -77,6 +77,8 @@ def compute(
 ) -> Result:
     """engine.compute, recorded for differentiation where torch wants that."""
     recorded = recording() and any(is_recorded(storage.values) for storage in operands.values())
+    if not recorded and observe is None:
+        return engine.replayed(statements, operands, wanted, dtype)
     return engine.compute(statements, operands, wanted, dtype, observe, evaluate if recorded else None)
 
 

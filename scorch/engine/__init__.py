@@ -7,6 +7,7 @@ from scorch.engine.expression import AnyProgram, choices, copy, evaluate, prepar
 from scorch.engine.kept import find, remember, settings
 from scorch.engine.problem import problem_of, result_type
 from scorch.engine.program import Program
+from scorch.engine.replay import Recorder, Replay, find_replay, replayed
 from scorch.engine.statements import Filled, Observer, are_filled, compute, prepare_product
 
 __all__ = [
@@ -14,16 +15,20 @@ __all__ = [
     "Filled",
     "Observer",
     "Program",
+    "Recorder",
+    "Replay",
     "are_filled",
     "choices",
     "compute",
     "copy",
     "evaluate",
     "find",
+    "find_replay",
     "prepare",
     "prepare_product",
     "problem_of",
     "remember",
+    "replayed",
     "result_type",
     "settings",
 ]

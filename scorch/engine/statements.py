@@ -33,7 +33,7 @@ from scorch.schedule.problem import Operand
 
 __all__ = ["Filled", "Observer", "are_filled", "compute", "fused", "prepare_product"]
 
-Observer: TypeAlias = Callable[[tuple[Assign, ...], AnyProgram, Sequence[Storage]], None]
+Observer: TypeAlias = Callable[[tuple[Assign, ...], AnyProgram, Sequence[Storage], Result], None]
 Evaluate: TypeAlias = "Callable[[Assign, Sequence[Storage], Format | None, str | None, str | None], Result]"
 
 
@@ -47,10 +47,10 @@ def compute(
 ) -> Result:
     """Compute normalised statements over named operands, in order; the last one's result, in format `wanted`.
 
-    `observe` is told each step: its statements, its program, and the program's operands. `run` evaluates each step in
-    place of `evaluate`, the differentiable one, say; without it, statements may share a kernel. Raises
-    UnsupportedError for a result that is not 0 where nothing is stored, if no operand's fill and no `wanted` asks for
-    that.
+    `observe` is told each step that is done: its statements, its program, the program's operands and result. `run`
+    evaluates each step in place of `evaluate`, the differentiable one, say; without it, statements may share a kernel.
+    Raises UnsupportedError for a result that is not 0 where nothing is stored, if no operand's fill and no `wanted`
+    asks for that.
     """
     known = dict(operands)
     result: Result = torch.empty(0)
@@ -146,9 +146,10 @@ class _Step:
     def run_together(self, statements: tuple[Assign, ...], program: Program) -> Result:
         """The result of the last of several statements, by one kernel."""
         storages = [self.known[name] for name in canonical_run(statements)[1]]
+        result = program([storage.vals for storage in storages])
         if self.observe is not None:
-            self.observe(statements, program, storages)
-        return program([storage.vals for storage in storages])
+            self.observe(statements, program, storages, result)
+        return result
 
     def _kernel(self, statement: Assign, wanted: Format | None, dtype: str | None) -> Result:
         """A statement over entries by one kernel, or, where it would be too wide, by several."""
@@ -175,9 +176,10 @@ class _Step:
         storages = [self.known[name] for name in tensors]
         dtype = dtype or result_type(renamed, storages)
         renamed, wanted, onto = _onto_mask(renamed, storages, wanted)
+        result = self.evaluate(renamed, storages, wanted, dtype, onto)
         if self.observe is not None:
-            self.observe((statement,), prepare(renamed, storages, wanted, dtype, onto), storages)
-        return self.evaluate(renamed, storages, wanted, dtype, onto)
+            self.observe((statement,), prepare(renamed, storages, wanted, dtype, onto), storages, result)
+        return result
 
 
 def _onto_mask(

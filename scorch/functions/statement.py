@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from scorch import autograd, recall
+from scorch import autograd, engine, recall
 from scorch.errors import ShapeError
 from scorch.formats import Format, Storage, dtypes
 from scorch.ir.normalise import normalise
@@ -49,20 +49,15 @@ def computed(
 def _remembered(
     call: object, text: str, out_format: Format | None, dtype: torch.dtype | None, operands: dict[str, Any]
 ) -> torch.Tensor | Storage:
-    """The result, computed in full; if it is that of one kernel over the operands, the call finds that again."""
+    """The result, computed in full; if its kernels serve operands like these again, the call finds them."""
     storages = {name: as_storage(x) for name, x in operands.items()}
-    name = None if dtype is None else dtypes.name_of(dtype)
-    steps: list[tuple[Any, Sequence[Storage]]] = []
-    result = autograd.compute(
-        _statements(text), storages, out_format, name, lambda _, program, used: steps.append((program, used))
-    )
-    bound = bind(operands.values()) if len(steps) == 1 and all(map(_is_tensor, operands.values())) else None
-    if bound is not None:
-        program, used = steps[0]
-        places = {id(storage): n for n, storage in enumerate(storages.values())}
-        order = [places.get(id(storage), -1) for storage in used]
-        if -1 not in order:
-            recall.keep(call, tuple(operands.values()), bound[0], program, order)
+    statements, name = _statements(text), None if dtype is None else dtypes.name_of(dtype)
+    result = autograd.compute(statements, storages, out_format, name)
+    bound = bind(operands.values()) if all(map(_is_tensor, operands.values())) else None
+    replay = None if bound is None else engine.find_replay(statements, storages, out_format, name)
+    if bound is not None and replay is not None:
+        program, order = replay.single or (replay, None)
+        recall.keep(call, tuple(operands.values()), bound[0], program, order)
     return result
 
 

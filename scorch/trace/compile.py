@@ -111,6 +111,11 @@ def why_eager(function: Callable[..., Any]) -> str | None:
 
 def _finished(result: Any, recorder: Any) -> Any:
     """A function's result with tensors in place of what stands for them."""
+    with recorder.paused():
+        return _settled(result, recorder)
+
+
+def _settled(result: Any, recorder: Any) -> Any:
     leaves, tree = pytree.tree_flatten(result, is_leaf=lambda x: isinstance(x, Stored) or type(x) is torch.Tensor)
     nodes = [leaf._node for leaf in leaves if isinstance(leaf, Deferred) and not leaf._node.is_done]
     if nodes:

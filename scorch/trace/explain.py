@@ -196,7 +196,7 @@ class Notes:
         kernels: list[Explanation] = []
         self.steps.append((part, kernels))
 
-        def note(statements: tuple[Assign, ...], program: AnyProgram, storages: Sequence[Storage]) -> None:
+        def note(statements: tuple[Assign, ...], program: AnyProgram, storages: Sequence[Storage], _: Any) -> None:
             kernels.append(Explanation.of(program, storages, statements))
 
         return note

@@ -43,7 +43,7 @@ class Recorder(TorchFunctionMode):
 
     def __enter__(self) -> Recorder:
         super().__enter__()  # type: ignore[no-untyped-call]
-        self._token = registry.interception.set(self.take)
+        self._token = registry.interception.set(self._intercept)
         _intercept_functions()
         return self
 
@@ -58,15 +58,33 @@ class Recorder(TorchFunctionMode):
         token = registry.interception.set(None)
         self._off += 1
         try:
-            yield
+            with self._aside():
+                yield
         finally:
             self._off -= 1
             registry.interception.reset(token)
 
+    @contextmanager
+    def _aside(self) -> Iterator[None]:
+        """torch asks the recorder about nothing within: it would about every shape, too."""
+        if not _is_on_top(self):  # within another mode, or torch has put it aside
+            yield
+            return
+        torch._C._pop_torch_function_stack()
+        try:
+            yield
+        finally:
+            torch._C._push_on_torch_function_stack(self)
+
+    def _intercept(self, name: str, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The result of one of Scorch's own functions."""
+        _refuse_compiling()
+        with self._aside():
+            return self.take(name, func, args, kwargs)
+
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if torch.compiler.is_compiling():  # a function of torch.compile is called within: it runs as it is written
-            raise UnsupportedError("torch.compile does not trace what scorch.compile records")
+        _refuse_compiling()
         if self._off:
             return func(*resolved(args), **resolved(kwargs))
         return self.take(_name(func), func, args, kwargs)
@@ -165,6 +183,17 @@ def recording(fuse: bool, told: Told | None = None) -> Iterator[Recorder]:
     recorder = Recorder(fuse, told)
     with recorder:
         yield recorder
+
+
+def _refuse_compiling() -> None:
+    """UnsupportedError where a function of torch.compile is called within: it then runs as it is written."""
+    if torch.compiler.is_compiling():
+        raise UnsupportedError("torch.compile does not trace what scorch.compile records")
+
+
+def _is_on_top(mode: TorchFunctionMode) -> bool:
+    depth = torch._C._len_torch_function_stack()
+    return bool(depth) and torch._C._get_function_stack_at(depth - 1) is mode
 
 
 def _name(func: Any) -> str:

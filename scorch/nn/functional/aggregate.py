@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -73,7 +74,7 @@ def _decided(key: object, given: dict[str, Any], activation: Activation) -> Any:
     return found
 
 
-def _one_kernel(text: str, operands: dict[str, Any]) -> tuple[Any, list[int]] | None:
+def _one_kernel(text: str, operands: dict[str, Any]) -> tuple[Any, Sequence[int]] | None:
     """The program by which statements are computed, if that is a single one."""
     scorch.compute(text, out_format="dense", **operands)
     return kept(text, "dense", operands)
