@@ -71,13 +71,15 @@ def _temporary(statement: Assign, result: Result, known: Mapping[str, Storage]) 
         return Storage.from_dense(result)
     read = {access.tensor: known[access.tensor] for access in statement.accesses if access.tensor in known}
     fills = tuple((name, s.fill) for name, s in read.items() if not s.pattern.format.is_dense)
-    masked = (not statement.reduced or is_masked(statement)) and _absent_value(statement.expr, fills) == ABSENT
+    masked = (not statement.reduced or is_masked(statement)) and _leaves_out(statement.expr, fills)
     return Storage(result.pattern, result.values, ABSENT.value) if masked else result
 
 
 @lru_cache(maxsize=4096)
-def _absent_value(expr: Expr, fills: tuple[tuple[str, Fill], ...]) -> Literal | None:
-    return absent_value(expr, dict(fills))
+def _leaves_out(expr: Expr, fills: tuple[tuple[str, Fill], ...]) -> bool:
+    """Whether an expression has no value wherever it has no entry: no operand alone gives it another one there."""
+    alone = (absent_value(expr, {name: fill}) for name, fill in fills)
+    return absent_value(expr, dict(fills)) == ABSENT and all(value in (None, ABSENT) for value in alone)
 
 
 def fused(

@@ -13,7 +13,6 @@ from scorch.schedule.problem import Problem
 __all__ = ["Writing", "choose_assembly", "unsorted_coo"]
 
 
-SUMS = ("add", "or")  # what becomes of values of one coordinate when a list of entries is sorted
 COUNTERS = 1 << 26  # of entries by coordinate and thread, at most
 
 
@@ -85,9 +84,13 @@ def choose_assembly(
         return Writing(replace(assembly, guarded=False), wanted, scatter=last, split=len(outer))
     if _countable(problem, order, wanted, formats):
         return Writing(Assembly("bucket"), wanted)
-    if problem.statement.reduced and problem.statement.reduce not in SUMS:
-        return None
+    if problem.statement.reduced and problem.statement.reduce != "add" and not _is_disjunction(problem):
+        return None  # values of one coordinate are added when a list of entries is sorted
     return Writing(replace(assembly, gaps=False), unsorted_coo(wanted.order))
+
+
+def _is_disjunction(problem: Problem) -> bool:
+    return problem.statement.reduce == "or" and problem.dtype == "bool"
 
 
 def _countable(problem: Problem, order: tuple[str, ...], wanted: Format, formats: dict[str, Format]) -> bool:

@@ -13,6 +13,7 @@ from scorch.formats import Format
 from scorch.ir.graph import level_indices
 from scorch.ir.notation import Access
 from scorch.ir.plan import Tile
+from scorch.ir.statement import ABSENT
 from scorch.schedule.problem import Problem
 from scorch.schedule.statistics import Groups
 from scorch.schedule.tile import vector_lanes
@@ -60,7 +61,9 @@ def _walker(problem: Problem, index: str, formats: Mapping[str, Format]) -> Acce
             return None
         if not level.full:
             walkers.append(access)
-    return walkers[0] if len(walkers) == 1 else None
+    if len(walkers) != 1 or problem.by_name[walkers[0].tensor].fill not in (0, ABSENT.value):
+        return None  # of another fill, places without an entry are visited too
+    return walkers[0]
 
 
 def _masked(problem: Problem, walker: Access) -> int:

@@ -142,7 +142,8 @@ def _factor(nest: Nest, expr: Expr, inside: Sequence[str], reduce: str | None) -
             return factors, Apply("where", (condition, left, no))
     if reduce != "add" or not isinstance(expr, Apply) or expr.op != "mul":
         return (), expr
-    if nest.dtype.startswith(("float", "complex")) and not nest.may_be_empty.isdisjoint(inside):
+    may_be_empty = nest.may_be_empty.union(*nest.statement.equal)  # which ask for one coordinate
+    if nest.dtype.startswith(("float", "complex")) and not may_be_empty.isdisjoint(inside):
         return (), expr
     constant = tuple(f for f in expr.args if not any(set(inside) & set(a.indices) for a in accesses(f)))
     varying = tuple(f for f in expr.args if f not in constant)

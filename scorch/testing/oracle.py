@@ -59,10 +59,11 @@ class Grid:
 
 @dataclass(frozen=True)
 class Expected:
-    """A result, and the places at which there is no other answer."""
+    """A result, the places at which there is no other answer, and those that it leaves out."""
 
     value: torch.Tensor
     certain: torch.Tensor
+    gone: torch.Tensor
     tolerance: float
 
 
@@ -108,7 +109,7 @@ def reference(
         certain &= ~torch.isnan(first.value) if once else torch.isfinite(first.value)
     if any(x.fill != 0 for x in operands.values()):
         certain &= ~first.gone  # what a result leaves out reads as its fill
-    return Expected(first.value, certain, tolerance)
+    return Expected(first.value, certain, first.gone, tolerance)
 
 
 def close(left: torch.Tensor, right: torch.Tensor, tolerance: float) -> torch.Tensor:
@@ -277,8 +278,9 @@ class _Space:
             return _choice(*args)
         value = applied(expr.op, [arg.value for arg in args])
         decided = torch.zeros((), dtype=torch.bool)
+        alike = common(*[arg.value for arg in args])
         for place, arg in enumerate(args):
-            here = arg.known & ~decided & annihilated(expr.op, place, arg.value)
+            here = arg.known & ~decided & annihilated(expr.op, place, alike[place])
             negated = expr.op == "sub" and place == 1
             if here.any():
                 deciding, value = common(-arg.value if negated else arg.value, value)

@@ -287,3 +287,31 @@ def test_complex_numbers_have_no_order(op: str) -> None:
 def test_bits_are_those_of_whole_numbers(text: str) -> None:
     with pytest.raises(DtypeError, match=r"not defined for float32: .*\(a != 0\)"):
         scorch.compute(text, A=torch.ones(2))
+
+
+@pytest.mark.parametrize("format", ["dense, compressed, compressed", "coo", "csf"])
+def test_sums_over_places_that_are_filled_take_no_lanes(format: str) -> None:
+    dense = torch.arange(40.0).reshape(5, 4, 2) % 7
+    X, F = scorch.tensor(dense, format, fill=2), torch.rand(5, 2, 4)
+    found = scorch.compute("C[l,k,j] = F[k,l,j] * X[k,j,i]", F=F, X=X)
+    torch.testing.assert_close(found, torch.einsum("klj,kji->lkj", F, dense))
+
+
+def test_bits_of_integers_are_joined_where_a_list_of_entries_is_sorted() -> None:
+    A = scorch.tensor(torch.tensor([[[1, 2], [0, 3]], [[1, 0], [4, 3]], [[3, 2], [1, 1]]]), "csf")
+    assert torch.equal(scorch.compute("C[j,k] |= A[l,k,j]", A=A).to_dense(), torch.tensor([[3, 5], [2, 3]]))
+
+
+def test_a_diagonal_may_have_no_entry() -> None:
+    N = scorch.from_coo([[0, 0, 1], [0, 1, 0]], [1.0, 2.0, 3.0], (2, 2), "coo")
+    X = torch.tensor(float("nan"))
+    assert scorch.compute("C[l] = N[l,l] * X", N=N, X=X, out_format="dense").isnan().tolist() == [True, False]
+    M = scorch.tensor(torch.ones(2, 2), "csr")
+    found = scorch.compute("C[l,k] = where(stored(M[l,k]), N[l,l] * X, absent)", M=M, N=N, X=X, out_format="dense")
+    assert found.isnan().tolist() == [[True, True], [False, False]]
+
+
+def test_a_masked_temporary_times_an_absent_entry_is_zero() -> None:
+    N, P = sparse(1.0, 1.0, 0.0), scorch.from_coo([[0], [0]], [5.0], (1, 3))
+    text = "T[k] = where(stored(N[k]), A[k], absent); X[l,k] = T[k] * P[l,k]; C[l] *= X[l,k]"
+    assert result(text, N=N, A=torch.ones(3), P=P) == [0.0]
