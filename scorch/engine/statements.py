@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -24,9 +24,10 @@ from scorch.ir.absence import absent_value, contradiction
 from scorch.ir.canonical import canonical, canonical_run
 from scorch.ir.einsum import operand_names
 from scorch.ir.narrow import narrowed
-from scorch.ir.notation import Assign, Expr, Literal, accesses, check_extents
+from scorch.ir.notation import Access, Assign, Expr, Literal, accesses, check_extents, substitute
 from scorch.ir.reduction import onto_mask, with_absent_entries
 from scorch.ir.statement import ABSENT, is_masked
+from scorch.ir.types import Kind, counted
 from scorch.runtime import threads
 from scorch.schedule import fuse
 from scorch.schedule.problem import Operand
@@ -54,7 +55,7 @@ def compute(
     """
     known = dict(operands)
     result: Result = torch.empty(0)
-    rest = tuple(statements)
+    rest = _counted(tuple(statements), known)
     while rest:
         program, count = fused(rest, known, wanted, dtype) if run is None else (None, 1)
         last = count == len(rest)
@@ -63,6 +64,13 @@ def compute(
         known[rest[count - 1].target.tensor] = _temporary(rest[count - 1], result, known)
         rest = rest[count:]
     return result
+
+
+def _counted(statements: tuple[Assign, ...], known: Mapping[str, Storage]) -> tuple[Assign, ...]:
+    """Statements whose truth values beside numbers are numbers, whatever is left where entries are absent."""
+    if all(s.pattern.format.is_dense for s in known.values()):
+        return statements
+    return counted(statements, tuple([(name, Kind(s.dtype, 2 if s.pattern.shape else 1)) for name, s in known.items()]))
 
 
 def _temporary(statement: Assign, result: Result, known: Mapping[str, Storage]) -> Storage:
@@ -173,7 +181,24 @@ class _Step:
             made = self._single(statement, csf(len(statement.target.indices)), None)
         return made if isinstance(made, Storage) else Storage.from_dense(made)
 
+    def _over_sorted_mask(self, statement: Assign) -> Assign:
+        """The statement over a sorted copy of its mask, if that is a list of coordinates as they come: a result takes
+        the pattern of a mask that is sorted."""
+        fills = {
+            a.tensor: s.fill for a in statement.accesses if not (s := self.known[a.tensor]).pattern.format.is_dense
+        }
+        found = onto_mask(statement, fills)
+        format = None if found is None else self.known[found[1].tensor].pattern.format
+        if found is None or format is None or not reorder.is_plain(format) or _is_sorted(format):
+            return statement
+        mask = found[1]
+        copy = Access(f"{mask.tensor}.sorted", mask.indices)
+        made = self._single(Assign(copy, mask), format.sorted, None)
+        self.known[copy.tensor] = made if isinstance(made, Storage) else Storage.from_dense(made)
+        return replace(statement, expr=substitute(statement.expr, {mask: copy}))
+
     def _single(self, statement: Assign, wanted: Format | None, dtype: str | None) -> Result:
+        statement = statement if wanted is not None else self._over_sorted_mask(statement)
         renamed, tensors = canonical(statement)
         storages = [self.known[name] for name in tensors]
         dtype = dtype or result_type(renamed, storages)
@@ -203,9 +228,13 @@ def _onto_mask(
         return over_entries, wanted, None
     format = formats[mask.tensor]
     own = format.permuted(tuple(mask.indices.index(v) for v in statement.target.indices))
-    if wanted not in (None, own) or not (format.is_unique and format.is_ordered):
+    if wanted not in (None, own) or not _is_sorted(format):
         return statement, wanted, None
     return over_entries, own, mask.tensor
+
+
+def _is_sorted(format: Format) -> bool:
+    return format.is_unique and format.is_ordered
 
 
 @lru_cache(maxsize=4096)

@@ -70,15 +70,22 @@ class _Parts:
 
     def without_one(self, expr: Apply) -> Apply:
         """The expression with its widest argument, or its first two, as a temporary."""
-        widths = [self.cases(arg) if _may_be_made(arg) else 0 for arg in expr.args]
+        widths = [self.cases(arg) if self.may_be_made(arg) else 0 for arg in expr.args]
         widest = widths.index(max(widths))
         if widths[widest] > 1:
             args = list(expr.args)
             args[widest] = self.temporary(args[widest])
             return Apply(expr.op, tuple(args))
-        if not operator(expr.op).associative or len(expr.args) < 3:
+        first = Apply(expr.op, expr.args[:2])
+        if not operator(expr.op).associative or len(expr.args) < 3 or not self.may_be_made(first):
             return expr
-        return Apply(expr.op, (self.temporary(Apply(expr.op, expr.args[:2])), *expr.args[2:]))
+        return Apply(expr.op, (self.temporary(first), *expr.args[2:]))
+
+    def may_be_made(self, expr: Expr) -> bool:
+        """Whether an argument may be a tensor of its own: it is an operator's value, and has one everywhere."""
+        if not isinstance(expr, Apply) or expr.op == "stored" or _has_absent(expr):
+            return False
+        return not any(self.fills.get(access.tensor) == ABSENT.value for access in accesses(expr))
 
     def temporary(self, expr: Expr) -> Expr:
         """The expression as a tensor over all its indices, sparse where it is a constant without its operands."""
@@ -111,11 +118,6 @@ class _Parts:
             constant = isinstance(arg, Literal) or not any(a.tensor in self.fills for a in accesses(arg))
             total *= self.bound(arg) + (not needed and not constant)
         return total
-
-
-def _may_be_made(expr: Expr) -> bool:
-    """Whether an argument may be a tensor of its own: it is an operator's value, and has one everywhere."""
-    return isinstance(expr, Apply) and expr.op != "stored" and not _has_absent(expr)
 
 
 def _has_absent(expr: Expr) -> bool:

@@ -171,6 +171,8 @@ def has_vector_form(expr: Expr) -> bool:
     if not isinstance(expr, Apply):
         return True
     rule, args = operator(expr.op), expr.args
+    if expr.op == "number":
+        return isinstance(args[0], Access)  # lanes are converted as they are loaded
     if expr.op == "where" and isinstance(args[0], Apply) and operator(args[0].op).gives_bool:
         args = (*args[0].args, *args[1:])  # lanes of truth values are only selected by
     return rule.vector is not None and not rule.gives_bool and all(map(has_vector_form, args))

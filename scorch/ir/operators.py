@@ -148,6 +148,8 @@ _TABLE = (
     _unary("isfinite", "0", True, gives_bool=True),
     # its value where the argument, an access, has an entry; an iteration space knows where that is
     _unary("stored", "0", False, "True", gives_bool=True),
+    # 1 and 0 for truth values, in the type of the numbers that they meet
+    _unary("number", "1", scalar="+{0}"),
     _unary("sqrt", "0.5 / out", 0.0, vector="vsqrt", gives_float=True),
     _smooth("rsqrt", "-0.5 * out / a", INF, "{t}(1) / np.sqrt({0})"),
     _smooth("reciprocal", "-out * out", INF, "{t}(1) / {0}"),

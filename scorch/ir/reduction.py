@@ -13,12 +13,13 @@ import cmath
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import reduce
 from typing import Any
 
 from scorch.ir.absence import absent_value
 from scorch.ir.notation import Access, Apply, Assign, Expr, Literal, accesses
 from scorch.ir.operators import operator
-from scorch.ir.statement import ABSENT
+from scorch.ir.statement import ABSENT, is_masked
 
 __all__ = ["onto_mask", "with_absent_entries"]
 
@@ -78,15 +79,19 @@ def onto_mask(statement: Assign, fills: Mapping[str, Any]) -> tuple[Assign, Acce
 def _over_mask(statement: Assign, fills: Mapping[str, Any]) -> Assign:
     """The statement such that loops come to every place where its masked operands have a value, if it is not the
     identity there where the others have no entry."""
-    masked = [a for a in statement.accesses if a.tensor in fills and fills[a.tensor] == ABSENT.value]
+    conditions: tuple[Expr, ...] = ()
+    terms = statement.expr
+    if is_masked(statement):
+        assert isinstance(statement.expr, Apply)
+        conditions, terms = statement.expr.args[:1], statement.expr.args[1]
+    masked = [a for a in accesses(terms) if a.tensor in fills and fills[a.tensor] == ABSENT.value]
     others = {name: fill for name, fill in fills.items() if fill != ABSENT.value}
-    value = absent_value(statement.expr, others) if masked else None
+    value = absent_value(terms, others) if masked else None
     if value in (None, ABSENT) or value.value == operator(statement.reduce).identity:
         return statement
-    there = Apply("stored", (masked[0],))
-    for access in masked[1:]:
-        there = Apply("and", (there, Apply("stored", (access,))))
-    return replace(statement, expr=Apply("where", (there, statement.expr, ABSENT)))
+    conditions += tuple(Apply("stored", (access,)) for access in dict.fromkeys(masked))
+    there = reduce(lambda left, right: Apply("and", (left, right)), conditions)
+    return replace(statement, expr=Apply("where", (there, terms, ABSENT)))
 
 
 def _completed(reduce: str, met: Access, count: Access, value: Literal, places: int) -> Expr:

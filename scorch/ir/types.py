@@ -7,7 +7,8 @@ A tensor with dimensions decides over a 0-d one, and that over a constant, unles
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 
@@ -15,13 +16,14 @@ from scorch.errors import DtypeError
 from scorch.formats import dtypes
 from scorch.ir.notation import Access, Apply, Assign, Expr, Literal
 from scorch.ir.operators import operator
+from scorch.ir.statement import ABSENT
 
-__all__ = ["Kind", "argument_type", "kind_of", "promoted", "type_of"]
+__all__ = ["Kind", "argument_type", "counted", "kind_of", "promoted", "type_of"]
 
 
 _NUMERIC = {
-    "neg": "use not(...), or where(..., -1, 0) for a number",
-    "sub": "use != for exclusive or, or where(..., 1, 0) for numbers",
+    "neg": "use not(...), or -number(...)",
+    "sub": "use != for exclusive or, or number(...) - number(...)",
     "sign": "a truth value is its own sign",
 }
 """Operators that truth values lack, and what to write instead."""
@@ -60,6 +62,8 @@ def kind_of(expr: Expr, kind: Callable[[Access], Kind]) -> Kind:
     args = tuple(kind_of(arg, kind) for arg in expr.args)
     if expr.op == "stored":
         return Kind("bool", args[0].weight)
+    if expr.op == "number":
+        return Kind("int64", 0)
     made = argument_type(expr, args)
     if made.dtype == "bool" and expr.op in _NUMERIC:
         raise DtypeError(f"{expr} is of truth values, which have no {expr.op}: {_NUMERIC[expr.op]}")
@@ -77,6 +81,47 @@ def type_of(statement: Assign, kinds: Mapping[str, Kind]) -> str:
     if statement.reduced:
         _check(statement.reduce, found, statement)
     return "int64" if found == "bool" and statement.reduced and statement.reduce == "add" else found
+
+
+@lru_cache(maxsize=4096)
+def counted(statements: tuple[Assign, ...], known: tuple[tuple[str, Kind], ...]) -> tuple[Assign, ...]:
+    """Statements over tensors of these kinds with numbers in place of truth values that meet numbers.
+
+    Where a number is absent, its operator may leave truth values alone, which would be joined, not added.
+
+    >>> a, b = Access("A", ("i",)), Access("B", ("i",))
+    >>> sum_ = Assign(Access("C", ("i",)), Apply("add", (a, b)))
+    >>> print(*counted((sum_,), (("A", Kind("bool")), ("B", Kind("float32")))))
+    C[i] = number(A[i]) + B[i]
+    """
+    kinds, made = dict(known), []
+    for statement in statements:
+        made.append(replace(statement, expr=_counted(statement.expr, lambda access: kinds[access.tensor])))
+        weight = 2 if statement.target.indices else 1
+        kinds[statement.target.tensor] = Kind(type_of(statement, kinds), weight)
+    return tuple(made)
+
+
+def _counted(expr: Expr, kind: Callable[[Access], Kind]) -> Expr:
+    if not isinstance(expr, Apply) or expr.op == "stored":
+        return expr
+    args = tuple(_counted(arg, kind) for arg in expr.args)
+    kinds = tuple(kind_of(arg, kind) for arg in expr.args)
+    if expr.op not in _LEAVES_ONE or argument_type(expr, kinds).dtype == "bool":
+        return Apply(expr.op, args)
+    kept = 1 if expr.op == "where" else 0  # the condition is one
+    numbers = (arg if k.dtype != "bool" else _number(arg) for arg, k in zip(args[kept:], kinds[kept:], strict=True))
+    return Apply(expr.op, (*args[:kept], *numbers))
+
+
+_LEAVES_ONE = ("add", "sub", "or", "where")
+"""Operators of which one argument is left where the other is 0, or not chosen."""
+
+
+def _number(expr: Expr) -> Expr:
+    if isinstance(expr, Literal):
+        return expr if expr == ABSENT else Literal(int(expr.value))
+    return Apply("number", (expr,))
 
 
 def argument_type(expr: Apply, args: tuple[Kind, ...]) -> Kind:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 
 from scorch.formats import dtypes
+from scorch.ir.absence import absent_value
 from scorch.ir.notation import Access, Assign, Expr, Literal
 from scorch.ir.operators import identity
 from scorch.ir.statement import ABSENT, is_masked
@@ -59,11 +60,10 @@ class Grid:
 
 @dataclass(frozen=True)
 class Expected:
-    """A result, the places at which there is no other answer, and those that it leaves out."""
+    """A result, and the places at which there is no other answer."""
 
     value: torch.Tensor
     certain: torch.Tensor
-    gone: torch.Tensor
     tolerance: float
 
 
@@ -88,13 +88,15 @@ def reference(
     """
     plain = {name: _operand(x) for name, x in operands.items()}
     plain |= {str(view): _viewed(view, plain, operands[view.tensor], extents or {}) for view in views}
+    fills = {name: x.fill for name, x in operands.items() if not x.format.is_dense}
     other = {name: replace(grid, value=_converted(grid.value)) for name, grid in plain.items()}
-    first = _run(statements, plain, _Order())
+    first = _run(statements, plain, fills, _Order())
     others = [
-        _run(statements, plain, _Order(keep=False)),
-        _run(statements, plain, _Order(zeros_last=True)),
-        _run(statements, other, _Order()),
-        _run(statements, other, _Order(keep=False)),
+        _run(statements, plain, fills, _Order(keep=False)),
+        _run(statements, plain, fills, _Order(filled=True)),
+        _run(statements, plain, fills, _Order(zeros_last=True)),
+        _run(statements, other, fills, _Order()),
+        _run(statements, other, fills, _Order(keep=False)),
     ]
     kinds = [
         grid.value.dtype for grid in (*plain.values(), Grid.of(first.value)) if isinstance(grid.value, torch.Tensor)
@@ -109,7 +111,7 @@ def reference(
         certain &= ~torch.isnan(first.value) if once else torch.isfinite(first.value)
     if any(x.fill != 0 for x in operands.values()):
         certain &= ~first.gone  # what a result leaves out reads as its fill
-    return Expected(first.value, certain, first.gone, tolerance)
+    return Expected(first.value, certain, tolerance)
 
 
 def close(left: torch.Tensor, right: torch.Tensor, tolerance: float) -> torch.Tensor:
@@ -169,10 +171,12 @@ def _converted(value: torch.Tensor | Scalar) -> torch.Tensor | Scalar:
 
 @dataclass(frozen=True)
 class _Order:
-    """What an order of operations decides: whether temporaries `keep` what is absent (else they store every place), and
-    whether zeros are positive and met as they come, or negative and the last factors of a product."""
+    """What an order of operations decides: whether temporaries `keep` what is absent (else they store every place),
+    whether what is left out reads as what is `filled` in where nothing is stored, if that isn't 0, and whether zeros
+    are positive and met as they come, or negative and the last factors of a product."""
 
     keep: bool = True
+    filled: bool = False
     zeros_last: bool = False
 
     def signed(self, value: torch.Tensor | Scalar) -> torch.Tensor | Scalar:
@@ -199,15 +203,16 @@ class _Made:
     infinite: bool
 
 
-def _run(statements: Sequence[Assign], operands: Mapping[str, Grid], order: _Order) -> _Made:
+def _run(statements: Sequence[Assign], operands: Mapping[str, Grid], fills: Mapping[str, Any], order: _Order) -> _Made:
     """What the last statement makes."""
-    found = dict(operands)
+    found, fills = dict(operands), dict(fills)
     made, infinite = Grid.of(0), False
     for statement in statements:
-        space = _Space(statement, found, order)
+        space = _Space(statement, found, fills, order)
         made = space.result()
         infinite |= space.infinite
         found[statement.target.tensor] = made
+        fills[statement.target.tensor] = space.filled_in()
     assert isinstance(made.value, torch.Tensor)
     return _Made(made.value, made.gone, infinite)
 
@@ -215,9 +220,10 @@ def _run(statements: Sequence[Assign], operands: Mapping[str, Grid], order: _Ord
 class _Space:
     """The places of one statement: a dimension for each index that isn't a copy of another."""
 
-    def __init__(self, statement: Assign, tensors: Mapping[str, Grid], order: _Order) -> None:
+    def __init__(self, statement: Assign, tensors: Mapping[str, Grid], fills: Mapping[str, Any], order: _Order) -> None:
         self.statement = statement
         self.tensors = tensors
+        self.fills = fills
         self.order = order
         self.infinite = False  # an infinity was met
         self.copies = dict(statement.equal)
@@ -240,11 +246,18 @@ class _Space:
             known, gone = known.all(-1), gone.all(-1) & is_masked(self.statement)  # else of no values: the identity
         elif len(shape) > rank:
             value, known, gone = (x[..., 0] for x in (value, known, gone))
-        keep = self.order.keep
-        if keep:  # what is left out reads as 0, a reduction of nothing as its identity
-            left = identity(self.statement.reduce, dtypes.name_of(value.dtype)) if self.statement.reduced else 0
-            value = torch.where(gone, torch.tensor(left).to(value.dtype), value)
-        return Grid(value, known if keep else torch.zeros_like(known), gone & keep)
+        if not self.order.keep:
+            return Grid(value, torch.zeros_like(known), torch.zeros_like(gone))
+        # what is left out reads as 0, a reduction of nothing as its identity
+        left = identity(self.statement.reduce, dtypes.name_of(value.dtype)) if self.statement.reduced else 0
+        filled = self.filled_in() if self.order.filled and not self.statement.reduced else 0
+        value = torch.where(gone, torch.tensor(filled or left).to(value.dtype), value)
+        return Grid(value, known, gone & torch.tensor(not filled))
+
+    def filled_in(self) -> Any:
+        """The value of every place at which no operand has an entry, 0 if that is not one value."""
+        value = absent_value(self.statement.expr, self.fills)
+        return 0 if value in (None, ABSENT) else value.value
 
     def reduced(self, value: torch.Tensor, gone: torch.Tensor) -> torch.Tensor:
         """The last dimension reduced over what isn't gone."""
@@ -276,9 +289,10 @@ class _Space:
             return Grid(~(args[0].known | args[0].gone), args[0].known, torch.zeros_like(args[0].gone))
         if expr.op == "where":
             return _choice(*args)
-        value = applied(expr.op, [arg.value for arg in args])
-        decided = torch.zeros((), dtype=torch.bool)
         alike = common(*[arg.value for arg in args])
+        # the terms of one sum are added in the type of all of them
+        value = applied(expr.op, alike if expr.op == "add" else [arg.value for arg in args])
+        decided = torch.zeros((), dtype=torch.bool)
         for place, arg in enumerate(args):
             here = arg.known & ~decided & annihilated(expr.op, place, alike[place])
             negated = expr.op == "sub" and place == 1

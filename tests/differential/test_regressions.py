@@ -315,3 +315,37 @@ def test_a_masked_temporary_times_an_absent_entry_is_zero() -> None:
     N, P = sparse(1.0, 1.0, 0.0), scorch.from_coo([[0], [0]], [5.0], (1, 3))
     text = "T[k] = where(stored(N[k]), A[k], absent); X[l,k] = T[k] * P[l,k]; C[l] *= X[l,k]"
     assert result(text, N=N, A=torch.ones(3), P=P) == [0.0]
+
+
+def test_truth_values_beside_numbers_are_numbers_where_those_are_absent() -> None:
+    P, R = torch.tensor([True, False, True]), torch.tensor([True, True, False])
+    for H in (torch.tensor([0.0, 2.0, 3.0]), sparse(0.0, 2.0, 3.0)):
+        assert result("C[i] = P[i] + H[i] + R[i]", P=P, R=R, H=H) == [2, 3, 4]
+        assert result("C[i] = H[i] - (P[i] | R[i])", P=P, R=R, H=H) == [-1, 1, 2]
+        assert result("C[i] = neg(H[i] + P[i])", P=P, H=H) == [-1, -2, -4]
+    small = scorch.compute(
+        "C[i] = B[i] - (D[i] > B[i])", B=sparse(0, 3).to(torch.int8), D=torch.ones(2), out_format="dense"
+    )
+    assert small.dtype == torch.int8
+    assert small.tolist() == [-1, 3]
+
+
+def test_a_sum_under_a_mask_in_any_order_is_masked_as_one_in_order() -> None:
+    levels = [{"pos": [0, 3], "crd": [2, 0, 2]}]
+    E = Tensor.from_levels((4,), "compressed(nonordered, nonunique)", levels, torch.tensor([1.0, 2.0, 3.0]))
+    D, T = sparse(0.0, 2.0, 0.0, 1.0), torch.ones(4, 2)
+    text = "X[j] = where(stored(E[j]), D[j] * T[j,i], absent); C[k] min= where(stored(X[j]), X[j] + 5, absent) * y[k]"
+    assert result(text, E=E, D=D, T=T, y=torch.ones(1)) == [5.0]
+
+
+def test_masks_of_masks_meet_places_where_the_others_are_absent() -> None:
+    E, G, F = sparse(1.0, 0.0), sparse(0.0, 1.0), scorch.zeros(2, 2, dtype=torch.bool, format="csr")
+    text = "X[i,j] = where(stored(E[i]), D[i,j], absent); C[k,i] &= where(stored(G[k]), X[i,j] & F[k,i], absent)"
+    found = scorch.compute(text, E=E, G=G, D=torch.ones(2, 3, dtype=torch.bool), F=F, out_format="dense")
+    assert found[1].tolist() == [False, True]
+
+
+def test_parts_have_a_value_wherever_their_operands_are_absent() -> None:
+    G, F = scorch.from_coo([[0], [0]], [1.0], (2, 2), "csr", fill=INF), sparse(1.0, 0.0, 1.0)
+    text = "X[j] = where(stored(F[j]), 3, absent); C[i] += relu(G[i,i]) + X[j]"
+    assert result(text, G=G, F=F) == [8.0, INF]
