@@ -50,6 +50,9 @@ def combine(op: str, left: ir.Expr, right: ir.Expr, dtype: str) -> ir.Expr:
         rule = operator({"add": "or", "max": "or", "mul": "and", "min": "and"}.get(op, op))
     if is_vector(left) or is_vector(right):
         return _vector(rule, (left, right))
+    if isinstance(left, ir.Const) and isinstance(right, ir.Const) and dtype in WRAPPING:
+        # plain Python's integers would not wrap
+        return _constant(operators.evaluate(rule.name, int(left.value), int(right.value)), dtype)
     return _scalar(rule, (left, right), dtype)
 
 

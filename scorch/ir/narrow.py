@@ -83,12 +83,16 @@ class _Parts:
 
     def may_be_made(self, expr: Expr) -> bool:
         """Whether an argument may be a tensor of its own: it is an operator's value, and has one everywhere."""
+        if isinstance(expr, Apply) and expr.op == "number":
+            return self.may_be_made(expr.args[0])
         if not isinstance(expr, Apply) or expr.op == "stored" or _has_absent(expr):
             return False
         return not any(self.fills.get(access.tensor) == ABSENT.value for access in accesses(expr))
 
     def temporary(self, expr: Expr) -> Expr:
         """The expression as a tensor over all its indices, sparse where it is a constant without its operands."""
+        if isinstance(expr, Apply) and expr.op == "number":  # of a type that depends on what it meets
+            return Apply("number", (self.temporary(expr.args[0]),))
         read = dict.fromkeys(v for access in accesses(expr) for v in access.indices)
         equal = tuple(pair for pair in self.statement.equal if pair[0] in read)
         copies = {first for first, _ in equal}
