@@ -5,7 +5,11 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import zipfile
+import zlib
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,17 +49,40 @@ def graph(path: Path | None = None, seed: int = 0) -> Graph:
     """
     if path is None:
         return _generated_graph(seed)
-    with np.load(path, allow_pickle=False) as file:
-        if "x_data" not in file:
-            raise SystemExit(f"{path} has no node features, which these models need")
-        adjacency, x = (_csr(file, name) for name in ("adj", "x"))
-        y = torch.from_numpy(file["y"].astype(np.int64))
-        split = (
-            [torch.from_numpy(file[f"{part}_idx"].astype(np.int64)) for part in ("train", "val", "test")]
-            if ("train_idx" in file)
-            else _split(y, seed)
-        )
-    return Graph(path.stem, scorch.tensor(adjacency), _row_normalised(x), y, *split)
+    with _reading(path):
+        with _archive(path) as file:
+            adjacency, x = (_csr(file, name) for name in ("adj", "x"))
+            y = torch.from_numpy(file["y"].astype(np.int64))
+            split = (
+                [torch.from_numpy(file[f"{part}_idx"].astype(np.int64)) for part in ("train", "val", "test")]
+                if ("train_idx" in file)
+                else _split(y, seed)
+            )
+        if {*adjacency.shape, x.shape[0]} != {len(y)}:
+            raise ValueError(f"adj {adjacency.shape}, x {x.shape} and y ({len(y)},) are not of the same nodes")
+        return Graph(path.stem, scorch.tensor(adjacency), _row_normalised(x), y, *split)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """One line instead of a traceback for a file that is not there or not what it should be."""
+    try:
+        yield
+    except (OSError, EOFError, KeyError, IndexError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        why = error.args[0] if isinstance(error, KeyError) else getattr(error, "strerror", None) or error
+        raise SystemExit(f"cannot read {path}: {why}") from None
+
+
+def _archive(path: Path) -> Any:
+    """The arrays of an npz file of a graph with features."""
+    with path.open("rb") as stream:
+        if not zipfile.is_zipfile(stream):
+            raise ValueError("it is no npz file")
+    file = np.load(path, allow_pickle=False)
+    needed = [f"{name}_{part}" for name in ("adj", "x") for part in ("indptr", "indices", "shape")] + ["y"]
+    if missing := [name for name in needed if name not in file]:
+        raise ValueError(f"it has no {', '.join(missing)}, which the models need")
+    return file
 
 
 def _csr(file: Any, name: str) -> scipy.sparse.csr_array:
@@ -121,10 +148,13 @@ def digits(path: Path | None = None, seed: int = 0) -> tuple[torch.Tensor, torch
 
 def _idx(path: Path) -> torch.Tensor:
     """A tensor from an IDX file of bytes: two zeros, the type, the rank, the extents, the data."""
-    data = gzip.decompress(path.read_bytes())
-    rank = data[3]
-    shape = np.frombuffer(data, ">u4", rank, 4).astype(int)
-    return torch.from_numpy(np.frombuffer(data, np.uint8, offset=4 + 4 * rank).reshape(shape).copy())
+    with _reading(path):
+        data = gzip.decompress(path.read_bytes())
+        if data[:3] != b"\0\0\x08":
+            raise ValueError("it is no IDX file of bytes")
+        rank = data[3]
+        shape = np.frombuffer(data, ">u4", rank, 4).astype(int)
+        return torch.from_numpy(np.frombuffer(data, np.uint8, offset=4 + 4 * rank).reshape(shape).copy())
 
 
 def reviews(
@@ -132,14 +162,16 @@ def reviews(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Token ids (samples, length), 0 for padding, and labels 0 or 1, for training and test.
 
-    `path` is a folder with imdb_train.jsonl.gz and imdb_test.jsonl.gz, or with sst2_train.tsv.gz and
-    sst2_glue_dev.tsv.gz. The generated texts are random words, among them more of one or the other kind.
+    `path` is a folder with imdb_train.jsonl.gz and imdb_test.jsonl.gz; or, with /sst2 at its end, one with
+    sst2_train.tsv.gz and sst2_glue_dev.tsv.gz. The generated texts are random words, among them more of one or the
+    other kind.
     """
     if path is None:
         return _generated_reviews(length, seed)
     names = ("imdb_train.jsonl.gz", "imdb_test.jsonl.gz")
     if path.name == "sst2":
-        path, names = path.parent, ("sst2_train.tsv.gz", "sst2_glue_dev.tsv.gz")
+        names = ("sst2_train.tsv.gz", "sst2_glue_dev.tsv.gz")
+        path = path if path.is_dir() else path.parent
     train, test = (_texts(path / name) for name in names)
     counts = Counter(word for text, _ in train for word in text)
     known = {word: n + 2 for n, (word, _) in enumerate(counts.most_common(vocabulary - 2))}
@@ -155,13 +187,16 @@ def reviews(
 
 def _texts(path: Path) -> list[tuple[list[str], int]]:
     """Words and label of each text of a file."""
-    # Not splitlines: texts hold separators of Unicode, which end no line of the file.
-    lines = [line for line in gzip.decompress(path.read_bytes()).decode("utf-8").split("\n") if line]
-    if path.name.endswith(".jsonl.gz"):
-        pairs = [(record["text"], record["label"]) for record in map(json.loads, lines)]
-    else:
-        rows = [line.split("\t") for line in lines]
-        pairs = [_labelled(row) for row in rows if any(cell in ("0", "1") for cell in row)]
+    with _reading(path):
+        # Not splitlines: texts hold separators of Unicode, which end no line of the file.
+        lines = [line for line in gzip.decompress(path.read_bytes()).decode("utf-8").split("\n") if line]
+        if path.name.endswith(".jsonl.gz"):
+            pairs = [(record["text"], record["label"]) for record in map(json.loads, lines)]
+        else:
+            rows = [line.split("\t") for line in lines]
+            pairs = [_labelled(row) for row in rows if any(cell in ("0", "1") for cell in row)]
+        if not pairs:
+            raise ValueError("it has no text with a label")
     return [(re.findall(r"[a-z']+|[!?.]", text.lower()), _label(label)) for text, label in pairs]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import options
 
 from scorch.fairness import FairClassifier, condense, plot_group_recall, plot_weights, report
 
@@ -48,10 +49,16 @@ def main() -> None:
 
 def arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seed", type=int, default=0)
+    parser = options.parser(__doc__)
+    parser.add_argument("--seed", type=options.seed, default=0, help="default: %(default)s")
     parser.add_argument("--out", type=Path, help="where to write the picture (.png, .pdf, .svg)")
-    return parser.parse_args()
+    given = parser.parse_args()
+    # Told before the minute of training, not after it.
+    if given.out is not None and not (
+        given.out.parent.is_dir() and given.out.suffix.lower() in (".png", ".pdf", ".svg")
+    ):
+        parser.error(f"--out is a .png, .pdf or .svg file in a folder that is there, not {given.out}")
+    return given
 
 
 class Digits:

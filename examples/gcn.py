@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from time import perf_counter
 
+import options
 import torch
 from datasets import Graph, graph
 from torch import nn
@@ -37,7 +38,10 @@ def run(given: argparse.Namespace, seed: int) -> float:
     data = graph(given.data, seed)
     kind, rate, decay = MODELS[given.model]
     model = kind(data.x.shape[1], data.classes)
-    print(f"{data.name}: {len(data.y)} nodes, {data.adjacency.nnz} edges, {data.x.shape[1]} features; {given.model}")
+    print(
+        f"{data.name}: {len(data.y)} nodes, {data.adjacency.nnz} edges, {data.x.shape[1]} features; "
+        f"{given.model}, seed {seed}"
+    )
     start = perf_counter()
     share = train(model, data, given.epochs, rate, decay)
     print(f"test accuracy {100 * share:.1f} % after {given.epochs} epochs in {perf_counter() - start:.1f} s")
@@ -46,12 +50,17 @@ def run(given: argparse.Namespace, seed: int) -> float:
 
 def arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = options.parser(__doc__)
     parser.add_argument("--data", type=Path, help="npz file of a graph; a generated one without it")
-    parser.add_argument("--model", choices=MODELS, default="gcn")
-    parser.add_argument("--epochs", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--seeds", type=int, default=1, help="train so often, with seeds from --seed on")
+    parser.add_argument("--model", choices=MODELS, default="gcn", help="default: %(default)s")
+    parser.add_argument("--epochs", type=options.above_zero, default=200, help="default: %(default)s")
+    parser.add_argument("--seed", type=options.seed, default=0, help="default: %(default)s")
+    parser.add_argument(
+        "--seeds",
+        type=options.above_zero,
+        default=1,
+        help="train so often, with seeds from --seed on; default: %(default)s",
+    )
     return parser.parse_args()
 
 

@@ -8,8 +8,11 @@ python examples/pruned.py --model decoder --sparsity 0.7     a decoder block (57
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import options
 import torch
 from datasets import digits
 from torch import nn
@@ -28,27 +31,34 @@ def main() -> None:
     if given.model == "decoder":
         decoder(given.sparsity)
     else:
-        classifier(given.data, given.sparsity, given.epochs, given.seed)
+        classifier(given)
 
 
 def arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--model", choices=("mlp", "decoder"), default="mlp")
-    parser.add_argument("--data", type=Path, help="folder with MNIST's four files; generated images without it")
-    parser.add_argument("--sparsity", type=float, default=0.9)
-    parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--seed", type=int, default=0)
-    return parser.parse_args()
+    parser = options.parser(__doc__)
+    parser.add_argument("--model", choices=("mlp", "decoder"), default="mlp", help="default: %(default)s")
+    parser.add_argument(
+        "--data", type=Path, help="folder with MNIST's four files, for mlp; generated images without it"
+    )
+    parser.add_argument("--sparsity", type=options.share, default=0.9, help="share of zeros; default: %(default)s")
+    parser.add_argument("--epochs", type=options.above_zero, default=4, help="default: %(default)s")
+    parser.add_argument("--samples", type=options.above_zero, help="train on at most this many images; default: all")
+    parser.add_argument("--seed", type=options.seed, default=0, help="default: %(default)s")
+    given = parser.parse_args()
+    if given.model == "decoder" and given.data is not None:
+        parser.error("--data is for --model mlp: the decoder block reads random numbers")
+    return given
 
 
-def classifier(path: Path | None, sparsity: float, epochs: int, seed: int) -> None:
+def classifier(given: argparse.Namespace) -> None:
     """A little more is pruned before each epoch; then the sparse model must classify as the masked one."""
-    x, y, test, answers = digits(path, seed)
+    x, y, test, answers = digits(given.data, given.seed)
+    x, y = x[: given.samples], y[: given.samples]
     model = mlp([x.shape[1], 1024, 512, 10])
-    pruning = prune.Gradual(model, sparsity, steps=epochs)
+    pruning = prune.Gradual(model, given.sparsity, steps=given.epochs)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    for epoch in range(1, epochs + 1):
+    for epoch in range(1, given.epochs + 1):
         pruning.step()
         for indices in torch.randperm(len(x)).split(BATCH):
             optimizer.zero_grad()
@@ -64,20 +74,21 @@ def classifier(path: Path | None, sparsity: float, epochs: int, seed: int) -> No
 
 
 def decoder(sparsity: float) -> None:
-    """One block at 128 tokens, pruned in three ways."""
+    """One block at 128 tokens, pruned in three ways; 2:4 prunes half, whatever sparsity is asked for."""
     x = torch.randn(1, 128, 576)
-    ways = {
-        "wanda": {"sparsity": sparsity, "method": "wanda"},
-        "2:4": {"structure": prune.NM(2, 4)},
-        "blocks of 8 x 8": {"sparsity": sparsity, "structure": prune.Block(8, 8)},
+    ways: dict[str, Callable[[nn.Module], Any]] = {
+        "wanda": lambda block: prune.wanda(block, sparsity, x),
+        "2:4": lambda block: prune.magnitude(block, structure=prune.NM(2, 4)),
+        "blocks of 8 x 8": lambda block: prune.magnitude(block, sparsity, structure=prune.Block(8, 8)),
     }
-    for name, options in ways.items():
+    for name, way in ways.items():
         block = DecoderBlock().eval()
-        if "method" not in options:
-            prune.magnitude(block, **options)  # type: ignore[arg-type]
-            options = {}
-        sparse = convert(block, example_inputs=x, **options)  # type: ignore[arg-type]
-        print(f"{name}\n{sparse.conversion}\n")
+        way(block)
+        sparse = convert(block, example_inputs=x)
+        with torch.no_grad():
+            difference = (sparse(x) - block(x)).abs().max()
+        print(f"{name}: {100 * prune.sparsity(block):.1f} % zeros, results differ by {difference:.1e}")
+        print(f"{sparse.conversion}\n")
 
 
 @torch.no_grad()

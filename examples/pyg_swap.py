@@ -2,14 +2,15 @@
 
 pip install torch_geometric
 python examples/pyg_swap.py --data cora.npz
+python examples/pyg_swap.py                      a generated graph
 """
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from time import perf_counter
 
+import options
 import torch
 from datasets import graph
 from torch import nn
@@ -19,14 +20,19 @@ from scorch.nn.interop import use_scorch
 
 def main() -> None:
     """Compute the same logits with both, and say how long each took."""
+    parser = options.parser(__doc__)
+    parser.add_argument("--data", type=Path, help="npz file of a graph; a generated one without it")
+    parser.add_argument("--seed", type=options.seed, default=0, help="default: %(default)s")
+    given = parser.parse_args()
     try:
         from torch_geometric.nn import GCNConv
     except ImportError:
-        print("torch_geometric is not installed, so there is no PyG model to change: pip install torch_geometric")
-        return
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, help="npz file of a graph; a generated one without it")
-    data = graph(parser.parse_args().data)
+        raise SystemExit(
+            "there is no PyG model to change without torch_geometric: pip install torch_geometric"
+        ) from None
+    torch.manual_seed(given.seed)
+    data = graph(given.data, given.seed)
+    print(f"{data.name}: {len(data.y)} nodes, {data.adjacency.nnz} edges, {data.x.shape[1]} features")
     target, source = data.adjacency.coords()
     x, edge_index = data.x.to_dense(), torch.stack([source, target])
 
@@ -41,8 +47,9 @@ def main() -> None:
 
     model = Net().eval()
     theirs, seconds = timed(model, x, edge_index)
-    use_scorch(model)  # the one line
+    changed = use_scorch(model)  # the one line
     ours, fewer = timed(model, x, edge_index)
+    print(f"propagate through Scorch: {', '.join(changed)}")
     print(f"PyG {1e3 * seconds:.2f} ms, with Scorch {1e3 * fewer:.2f} ms")
     print(f"logits differ by {(ours - theirs).abs().max():.1e}")
 

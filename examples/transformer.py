@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 from time import perf_counter
 
+import options
 import torch
 from datasets import reviews
 from torch import nn
@@ -30,7 +31,7 @@ def main() -> None:
     tokens, labels, test, answers = reviews(given.data, given.length, VOCABULARY, given.seed)
     tokens, labels = tokens[: given.samples], labels[: given.samples]
     model = MODELS[given.model](VOCABULARY, 2, given.length)
-    print(f"{len(tokens)} texts of up to {given.length} tokens; {model.layers[0].attention}")
+    print(f"{len(tokens)} texts of up to {given.length} tokens; {given.model}, {model.layers[0].attention.mask}")
     optimizer = torch.optim.AdamW(model.parameters(), lr=given.rate)
     for epoch in range(1, given.epochs + 1):
         start = perf_counter()
@@ -46,14 +47,24 @@ def main() -> None:
 
 def arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, help="folder of texts (see above); generated ones without it")
-    parser.add_argument("--model", choices=MODELS, default="bigbird")
-    parser.add_argument("--length", type=int, default=256)
-    parser.add_argument("--samples", type=int, default=4000, help="at most this many texts to train on")
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--rate", type=float, default=1e-3)
-    parser.add_argument("--seed", type=int, default=0)
+    parser = options.parser(__doc__)
+    parser.add_argument("--data", type=Path, help="folder of texts, as above; generated ones without it")
+    parser.add_argument("--model", choices=MODELS, default="bigbird", help="default: %(default)s")
+    parser.add_argument(
+        "--length",
+        type=options.above_zero,
+        default=256,
+        help="tokens of a text, what is longer is cut; default: %(default)s",
+    )
+    parser.add_argument(
+        "--samples",
+        type=options.above_zero,
+        default=4000,
+        help="at most this many texts to train on; default: %(default)s",
+    )
+    parser.add_argument("--epochs", type=options.above_zero, default=3, help="default: %(default)s")
+    parser.add_argument("--rate", type=options.rate, default=1e-3, help="learning rate; default: %(default)s")
+    parser.add_argument("--seed", type=options.seed, default=0, help="default: %(default)s")
     return parser.parse_args()
 
 

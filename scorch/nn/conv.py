@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 import scorch
-from scorch.errors import UnsupportedError
+from scorch.errors import ShapeError, UnsupportedError
 from scorch.nn import functional
 from scorch.nn.functional.conv import Pair
 from scorch.nn.functional.epilogue import Activation
@@ -42,6 +42,8 @@ class Conv2d(nn.Module):
         super().__init__()
         self.kernel_size, self.stride = _pair(kernel_size), _pair(stride)
         self.padding, self.dilation = _pair(padding), _pair(dilation)
+        if min(*self.kernel_size, *self.stride, *self.dilation) < 1:
+            raise ShapeError("kernel_size, stride and dilation are 1 at least")
         self.activation = activation
         inputs = in_channels * self.kernel_size[0] * self.kernel_size[1]
         self.weight = SparseWeight(random_weight((out_channels, inputs), sparsity, generator=generator))

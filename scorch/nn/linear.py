@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 import scorch
+from scorch.errors import ShapeError
 from scorch.nn import functional
 from scorch.nn.functional.epilogue import Activation
 from scorch.nn.weight import SparseWeight, random_weight
@@ -44,6 +45,8 @@ class Linear(nn.Module):
 
     def _set(self, weight: scorch.Tensor, bias: torch.Tensor | None, activation: Activation) -> None:
         super().__init__()
+        if bias is not None and tuple(bias.shape) != (weight.shape[0],):
+            raise ShapeError(f"the weight has {weight.shape[0]} outputs, the bias is {tuple(bias.shape)}")
         self.out_features, self.in_features = weight.shape
         self.weight = SparseWeight(weight)
         self.bias = None if bias is None else nn.Parameter(bias.detach().clone())

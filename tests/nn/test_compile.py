@@ -154,3 +154,20 @@ def test_what_inference_mode_left_behind_serves_training() -> None:
     torch.testing.assert_close(result, expected)
     result.sum().backward()
     assert x.grad is not None
+
+
+def test_an_embedding_compiles_whole() -> None:
+    layer, indices = snn.Embedding(N, 3), torch.tensor([[0, 2], [2, 5]])
+    whole = compiled(layer)
+    torch.testing.assert_close(whole(indices), layer(indices))
+    mine, plain = (torch.autograd.grad(f(indices).square().sum(), layer.weight)[0] for f in (whole, layer))
+    torch.testing.assert_close(mine, plain)
+
+
+def test_indices_that_would_become_a_matrix_say_what_to_do() -> None:
+    indices, offsets = torch.tensor([0, 2, 5]), torch.tensor([0, 1])
+    layer = snn.EmbeddingBag(N, 3)
+    with pytest.raises(Exception, match=r"make it outside, bag = scorch\.nn\.functional\.bags"):
+        compiled(layer)(indices, offsets)
+    bag = snn.functional.bags(indices, offsets, N)
+    torch.testing.assert_close(compiled(layer)(bag), layer(indices, offsets))

@@ -13,7 +13,7 @@ from torch import nn
 
 import scorch
 from scorch.errors import FormatError, NotationError, ShapeError
-from scorch.nn import GATConv, GCNConv, GINConv, SAGEConv, adjacency
+from scorch.nn import GATConv, GCNConv, GINConv, SAGEConv, adjacency, models
 from scorch.nn.functional import gcn_norm, propagate
 
 N = 7
@@ -200,3 +200,38 @@ def test_numbers_of_other_types() -> None:
     conv = GCNConv(5, 2).double()
     assert conv(X.double(), scorch.tensor(DENSE.double(), "csr")).dtype is torch.float64
     assert adjacency(np.eye(3, dtype=np.int64)).dtype is torch.float32
+
+
+# --- number types of models -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+@pytest.mark.parametrize("grad", [True, False])
+@pytest.mark.parametrize("make", [models.GCN, models.GraphSAGE, models.GAT])
+def test_a_model_of_any_type_takes_edges_that_have_none(make: Any, grad: bool, dtype: torch.dtype) -> None:
+    edges, x = torch.tensor([[0, 1, 2, 2], [1, 2, 0, 1]]), torch.rand(4, 5)
+    model = make(5, 3).eval()
+    expected = model(x, edges)
+    with torch.set_grad_enabled(grad):
+        result = model.to(dtype)(x.to(dtype), edges)
+    assert result.dtype == dtype
+    torch.testing.assert_close(result.float(), expected, atol=0.05, rtol=0.05)
+    if grad:
+        result.sum().backward()
+        assert all(parameter.grad.dtype == dtype for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_gin_computes_in_the_type_of_its_features(dtype: torch.dtype) -> None:
+    layer = GINConv(torch.nn.Linear(4, 2)).to(dtype)
+    assert layer(torch.rand(3, 4, dtype=dtype), torch.tensor([[0, 1], [1, 2]])).dtype == dtype
+
+
+def test_a_graph_of_another_type_does_not_change_the_type_of_a_layer() -> None:
+    layer, graph = GCNConv(3, 2), scorch.tensor(torch.eye(3, dtype=torch.float64), "csr")
+    weight = graph.values.requires_grad_()
+    result = layer(torch.rand(3, 3), graph.with_values(weight))
+    assert result.dtype == torch.float32
+    result.sum().backward()
+    assert weight.grad is not None
+    assert weight.grad.dtype == torch.float64

@@ -39,7 +39,7 @@ class SparseAttention(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if embed_dim % num_heads:
+        if num_heads < 1 or embed_dim % num_heads:
             raise ShapeError(f"{embed_dim} features cannot be divided among {num_heads} heads")
         self.num_heads, self.dropout = num_heads, dropout
         rule = mask if isinstance(mask, Mask) else Explicit(mask)
@@ -50,6 +50,8 @@ class SparseAttention(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(batch, length, embed_dim), or without a batch, to the same shape."""
         check_cpu(x, self.qkv.weight)
+        if x.ndim < 2 or x.shape[-1] != self.qkv.in_features:
+            raise ShapeError(f"attention takes (batch, length, {self.qkv.in_features}), the input is {tuple(x.shape)}")
         length, width = x.shape[-2:]
         # (..., length, 3, heads, d): the heads go before the length, for one product a head.
         parts = self.qkv(x).unflatten(-1, (3, self.num_heads, width // self.num_heads))

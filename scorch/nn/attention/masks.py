@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import lru_cache
+from numbers import Integral
 from typing import Any
 
 import torch
 
 import scorch
-from scorch.errors import ShapeError
+from scorch.errors import FormatError, ShapeError
 from scorch.nn.remember import remembered
 
 __all__ = ["Block", "Causal", "Explicit", "Full", "Global", "Mask", "Union", "Window", "pattern"]
@@ -60,6 +61,18 @@ def _ones(pairs: torch.Tensor, shape: tuple[int, int]) -> scorch.Tensor:
     return made.with_values(torch.ones(made.nnz))
 
 
+def _at_least(least: int, **sizes: int) -> None:
+    for name, size in sizes.items():
+        if not isinstance(size, Integral) or size < least:
+            raise ShapeError(f"{name} is a whole number from {least} on, not {size!r}")
+
+
+def _check_masks(*masks: Any) -> None:
+    for mask in masks:
+        if not isinstance(mask, Mask):
+            raise FormatError(f"a {type(mask).__name__} is no mask: Window, Block, Global, Causal, or Explicit(matrix)")
+
+
 @dataclass(frozen=True)
 class Window(Mask):
     """Keys at most `radius` away from the query, on both sides: 2 radius + 1 keys.
@@ -69,6 +82,9 @@ class Window(Mask):
     """
 
     radius: int
+
+    def __post_init__(self) -> None:
+        _at_least(0, radius=self.radius)
 
     def pairs(self, length: int) -> torch.Tensor:
         offsets = torch.arange(-self.radius, self.radius + 1)
@@ -93,11 +109,15 @@ class Block(Mask):
     random: int = 0
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        _at_least(1, size=self.size)
+        _at_least(0, neighbours=self.neighbours, random=self.random)
+
     def pairs(self, length: int) -> torch.Tensor:
         blocks = -(-length // self.size)
         near = Window(self.neighbours).pairs(blocks)
         generator = torch.Generator().manual_seed(self.seed)
-        drawn = torch.randint(blocks, (blocks, self.random), generator=generator)
+        drawn = torch.randint(max(blocks, 1), (blocks, self.random), generator=generator)
         far = torch.stack([torch.arange(blocks)[:, None].expand_as(drawn).reshape(-1), drawn.reshape(-1)])
         return _within(torch.cat([near, far], dim=1), self.size, length)
 
@@ -121,6 +141,9 @@ class Global(Mask):
     """
 
     count: int
+
+    def __post_init__(self) -> None:
+        _at_least(0, count=self.count)
 
     def pairs(self, length: int) -> torch.Tensor:
         special, every = torch.arange(min(self.count, length)), torch.arange(length)
@@ -150,6 +173,9 @@ class Causal(Mask):
 
     of: Mask
 
+    def __post_init__(self) -> None:
+        _check_masks(self.of)
+
     def pairs(self, length: int) -> torch.Tensor:
         found = self.of.pairs(length)
         return found[:, found[0] >= found[1]]
@@ -160,6 +186,9 @@ class Union(Mask):
     """The pairs of any of several masks."""
 
     parts: tuple[Mask, ...]
+
+    def __post_init__(self) -> None:
+        _check_masks(*self.parts)
 
     def pairs(self, length: int) -> torch.Tensor:
         return torch.cat([part.pairs(length) for part in self.parts], dim=1)

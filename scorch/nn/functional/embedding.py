@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch.nn import functional as F
 
 import scorch
-from scorch.errors import DtypeError, NotationError, ShapeError
+from scorch.errors import DtypeError, NotationError, ShapeError, UnsupportedError
 from scorch.nn.functional.edges import edge_max
 from scorch.nn.functional.epilogue import Activation, epilogue
 from scorch.nn.functional.linear import matmul
@@ -24,6 +25,9 @@ def embedding(indices: torch.Tensor, table: Any) -> torch.Tensor:
     >>> embedding(torch.tensor([[2, 0]]), torch.eye(3)).tolist()
     [[[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]]
     """
+    _check_integers(indices)
+    if torch.compiler.is_compiling() and isinstance(table, torch.Tensor):  # which cannot follow how a matrix is made
+        return F.embedding(indices, table)
     picked = matmul(one_hot(indices, table.shape[0], table.dtype), table)
     return picked.reshape(*indices.shape, table.shape[1])
 
@@ -70,13 +74,25 @@ def bags(indices: torch.Tensor, offsets: torch.Tensor, size: int, dtype: torch.d
     >>> bags(torch.tensor([2, 0, 2]), torch.tensor([0, 1]), 3).to_dense().tolist()
     [[0.0, 0.0, 1.0], [1.0, 0.0, 1.0]]
     """
-    _check_integers(indices)
+    _check_integers(indices, offsets)
+    if torch.compiler.is_compiling():
+        raise UnsupportedError(
+            "torch.compile cannot follow how indices become a matrix: make it outside, "
+            "bag = scorch.nn.functional.bags(indices, offsets, size), and pass the bag"
+        )
+    if indices.ndim != 1 or offsets.ndim != 1:
+        raise ShapeError(f"indices and offsets have one dimension, these have {indices.ndim} and {offsets.ndim}")
     ends = torch.cat([offsets[1:], offsets.new_tensor([len(indices)])])
+    if bool((ends < offsets).any()) or (len(offsets) and int(offsets[0]) != 0):
+        raise ShapeError(f"offsets begin at 0 and grow to at most {len(indices)}, the number of indices")
     rows = torch.repeat_interleave(torch.arange(len(offsets)), ends - offsets)
     ones = torch.ones(len(indices), dtype=dtype)
     return scorch.from_coo(torch.stack([rows, indices.long()]), ones, (len(offsets), size), format="csr")
 
 
-def _check_integers(indices: torch.Tensor) -> None:
-    if indices.is_floating_point() or indices.is_complex():
-        raise DtypeError(f"indices are integers, not {indices.dtype}")
+def _check_integers(*tensors: torch.Tensor) -> None:
+    for x in tensors:
+        if not isinstance(x, torch.Tensor):
+            raise DtypeError(f"indices are a tensor of integers, not a {type(x).__name__}")
+        if x.is_floating_point() or x.is_complex():
+            raise DtypeError(f"indices are integers, not {x.dtype}")

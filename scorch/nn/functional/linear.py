@@ -28,6 +28,8 @@ def linear(input: Any, weight: Any, bias: torch.Tensor | None = None, activation
     >>> linear(torch.tensor([[1.0, 3.0]]), weight, torch.tensor([0.5, -9.0]), "relu")
     tensor([[6.5000, 0.0000]])
     """
+    if not getattr(input, "shape", ()):
+        raise ShapeError(f"the input is (..., {weight.shape[-1]}), a tensor; this {type(input).__name__} has no shape")
     if input.shape[-1] != weight.shape[-1]:
         raise ShapeError(
             f"the input has {input.shape[-1]} features, the weight takes {weight.shape[-1]}: "

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from scorch.errors import NotationError
+import scorch
+from scorch.errors import NotationError, ShapeError
 from scorch.nn import functional
 from scorch.nn.functional.epilogue import Activation, epilogue
 from scorch.nn.graph.adjacency import adjacency
-from scorch.nn.graph.normalise import gcn_norm, with_self_loops
+from scorch.nn.graph.normalise import gcn_norm, in_dtype, with_self_loops
 
 __all__ = ["GATConv", "GCNConv", "GINConv", "SAGEConv"]
 
@@ -45,10 +47,11 @@ class GCNConv(nn.Module):
 
     def forward(self, x: Any, graph: Any, edge_weight: torch.Tensor | None = None) -> torch.Tensor:
         """The nodes' new features, (nodes, out_channels)."""
+        x = _features(x, self.weight.shape[1])
         A = adjacency(graph, x.shape[0], edge_weight)
         if self.normalize:
             A = gcn_norm(A, self.add_self_loops)
-        return functional.graph_conv(A, x, self.weight, self.bias, self.activation)
+        return functional.graph_conv(in_dtype(A, self.weight.dtype), x, self.weight, self.bias, self.activation)
 
     def extra_repr(self) -> str:
         return _extra_repr(self.weight, activation=self.activation, normalize=self.normalize)
@@ -84,13 +87,14 @@ class SAGEConv(nn.Module):
 
     def forward(self, x: Any, graph: Any) -> torch.Tensor:
         """The nodes' new features, (nodes, out_channels)."""
+        x = _features(x, self.weight.shape[1])
         A = adjacency(graph, x.shape[0])
         if self.aggr == "max":
             result = F.linear(functional.propagate(A, x, "max"), self.weight)
             if self.root_weight is not None:
                 result = result + functional.linear(x, self.root_weight)
             return epilogue(result, self.bias, self.activation)
-        A = functional.row_norm(A) if self.aggr == "mean" else A
+        A = in_dtype(functional.row_norm(A) if self.aggr == "mean" else A, self.weight.dtype)
         if self.root_weight is None:
             return functional.graph_conv(A, x, self.weight, self.bias, self.activation)
         return functional.sage_conv(A, x, self.weight, self.root_weight, self.bias, self.activation)
@@ -133,6 +137,7 @@ class GATConv(nn.Module):
 
     def forward(self, x: Any, graph: Any) -> torch.Tensor:
         """The nodes' new features."""
+        x = _features(x, self.weight.shape[1])
         A = adjacency(graph, x.shape[0])
         if self.add_self_loops:
             A = with_self_loops(A)
@@ -167,9 +172,23 @@ class GINConv(nn.Module):
 
     def forward(self, x: torch.Tensor, graph: Any) -> torch.Tensor:
         """The nodes' new features: what `net` makes of them."""
+        x = _features(x)
         A = adjacency(graph, x.shape[0])
+        if isinstance(x, torch.Tensor | scorch.Tensor) and x.dtype.is_floating_point:
+            A = in_dtype(A, x.dtype)
         result: torch.Tensor = self.net(functional.gin_sum(A, x, self.eps))
         return result
+
+
+def _features(x: Any, width: int | None = None) -> Any:
+    """The features, a matrix with a row for each node; ShapeError for anything else, or another number of features."""
+    if isinstance(x, np.ndarray):
+        x = torch.from_numpy(x)
+    shape = getattr(x, "shape", None)
+    if shape is None or len(shape) != 2 or width not in (None, shape[1]):
+        given = type(x).__name__ if shape is None else f"of shape {tuple(shape)}"
+        raise ShapeError(f"a graph layer takes features (nodes, {width or 'features'}), this is {given}")
+    return x
 
 
 def _glorot(*shape: int) -> torch.Tensor:

@@ -9,7 +9,7 @@ from scorch.formats import Storage, csr
 from scorch.nn import structure
 from scorch.nn.remember import remembered
 
-__all__ = ["gcn_norm", "row_norm", "with_self_loops"]
+__all__ = ["gcn_norm", "in_dtype", "row_norm", "with_self_loops"]
 
 
 @remembered
@@ -55,6 +55,20 @@ def row_norm(adjacency: scorch.Tensor) -> scorch.Tensor:
     """
     sums, rows = _row_sums(adjacency), structure.coordinates(adjacency._storage.pattern)[0]
     return adjacency.with_values(adjacency.values / torch.where(sums == 0, 1, sums)[rows])
+
+
+def in_dtype(adjacency: scorch.Tensor, dtype: torch.dtype) -> scorch.Tensor:
+    """The adjacency matrix with values of the type that a layer computes in: those of an edge_index are float32.
+
+    >>> in_dtype(scorch.tensor([[0.0, 1.0], [1.0, 0.0]], "csr"), torch.bfloat16).dtype
+    torch.bfloat16
+    """
+    return adjacency if adjacency.dtype == dtype else _cast(adjacency, dtype)
+
+
+@remembered
+def _cast(adjacency: scorch.Tensor, dtype: torch.dtype) -> scorch.Tensor:
+    return adjacency.with_values(adjacency.values.to(dtype))
 
 
 def _row_sums(adjacency: scorch.Tensor) -> torch.Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from scorch.errors import NotationError
 from scorch.nn.embedding import EmbeddingBag
 from scorch.nn.linear import Linear
 
@@ -42,6 +43,8 @@ def mlp(widths: Sequence[int], sparsity: float | None = None, activation: str = 
     >>> mlp([8, 4, 2], sparsity=0.5)(torch.ones(3, 8)).shape
     torch.Size([3, 2])
     """
+    if activation not in _ACTIVATIONS:
+        raise NotationError(f"there is no activation {activation!r} here; there are {', '.join(_ACTIVATIONS)}")
     last = len(widths) - 2
     layers: list[nn.Module] = []
     for n, (inputs, outputs) in enumerate(pairwise(widths)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from scorch.errors import ShapeError
 from scorch.nn.attention import Block, Global, Mask, SparseAttention, Window
 
 __all__ = ["EncoderLayer", "SparseTransformer", "bigbird", "longformer"]
@@ -61,6 +62,8 @@ class SparseTransformer(nn.Module):
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Logits, from the mean over the tokens that are no padding."""
+        if tokens.shape[-1] > len(self.positions):
+            raise ShapeError(f"the model takes up to {len(self.positions)} tokens, these are {tokens.shape[-1]}")
         x = self.norm(self.layers(self.tokens(tokens) + self.positions[: tokens.shape[1]]))
         real = (tokens != 0)[..., None].to(x.dtype)
         logits: torch.Tensor = self.head((x * real).sum(1) / real.sum(1).clamp(min=1))

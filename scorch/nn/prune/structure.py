@@ -76,6 +76,10 @@ class Block:
     rows: int
     cols: int
 
+    def __post_init__(self) -> None:
+        if self.rows < 1 or self.cols < 1:
+            raise ShapeError(f"a block has at least one entry, not {self.rows} x {self.cols}")
+
     def keep(self, scores: torch.Tensor, sparsity: float | None, by_row: bool = False) -> torch.Tensor:
         height, width = scores.shape
         if height % self.rows or width % self.cols:
