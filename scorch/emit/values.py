@@ -70,7 +70,8 @@ def value_of(expr: Expr, dtype: str, kind: Callable[[Access], Kind], read: Calla
     if expr.op == "stored":
         return _constant(True, dtype)  # a loop that gets here has met an entry
     if expr.op == "number":
-        return as_dtype(value_of(expr.args[0], "bool", kind, read), dtype)
+        truth = value_of(expr.args[0], "bool", kind, read)
+        return _constant(truth.value, dtype) if isinstance(truth, ir.Const) else as_dtype(truth, dtype)
     rule = operator(expr.op)
     natural = argument_type(expr, tuple(kind_of(arg, kind) for arg in expr.args)).dtype
     bits = natural == "bool" or rule.gives_bool or rule.name in ("and", "or")  # which may be wanted as a number
