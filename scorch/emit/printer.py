@@ -18,7 +18,8 @@ def print_expr(expr: ir.Expr, outer: int = 0) -> str:
     """An expression; `outer` is how tightly the operator around it binds."""
     match expr:
         case ir.Const(value, dtype):
-            return _constant(value, dtype)
+            text = _constant(value, dtype)
+            return f"({text})" if text.startswith("-") and outer >= _TIGHT else text  # -1 ** n is -(1 ** n)
         case ir.Var(name, _):
             return name
         case ir.Load(array, index):

@@ -27,7 +27,9 @@ def is_vector(expr: ir.Expr) -> bool:
 def as_dtype(expr: ir.Expr, dtype: str) -> ir.Expr:
     """The scalar or vector converted to a number type."""
     if not is_vector(expr):
-        return ir.cast(expr, dtype)
+        if dtype not in WRAPPING:
+            return ir.cast(expr, dtype)
+        return _constant(expr.value, dtype) if isinstance(expr, ir.Const) else ir.cast(_typed(expr), dtype)
     element, lanes = expr.dtype.split("x")
     if element == dtype:
         return expr
@@ -36,6 +38,26 @@ def as_dtype(expr: ir.Expr, dtype: str) -> ir.Expr:
     if dtype in dtypes.HALVES:
         return ir.Call(f"to_{dtype}", (as_dtype(expr, "float32"),), f"{dtype}x{lanes}")
     return ir.Call("vcast", (expr, ir.Var(f"np.{dtype}", "class")), f"{dtype}x{lanes}")
+
+
+def _typed(expr: ir.Expr) -> ir.Expr:
+    """An integer of plain Python, which would not wrap when it is converted, as one of numpy's."""
+    return ir.Formula("np.int64({0})", (expr,), "int64") if _is_plain(expr) else expr
+
+
+def _is_plain(expr: ir.Expr) -> bool:
+    """Whether constants alone make a value, if only by a choice between them."""
+    match expr:
+        case ir.Const():
+            return True
+        case ir.Binary(_, left, right):
+            return _is_plain(left) and _is_plain(right)
+        case ir.Formula(text, (_, *branches)) if text == _CHOICE:
+            return all(map(_is_plain, branches))
+    return False
+
+
+_CHOICE = "{1} if {0} else {2}"
 
 
 def identity(op: str, dtype: str) -> ir.Const:
@@ -50,9 +72,6 @@ def combine(op: str, left: ir.Expr, right: ir.Expr, dtype: str) -> ir.Expr:
         rule = operator({"add": "or", "max": "or", "mul": "and", "min": "and"}.get(op, op))
     if is_vector(left) or is_vector(right):
         return _vector(rule, (left, right))
-    if isinstance(left, ir.Const) and isinstance(right, ir.Const) and dtype in WRAPPING:
-        # plain Python's integers would not wrap
-        return _constant(operators.evaluate(rule.name, int(left.value), int(right.value)), dtype)
     return _scalar(rule, (left, right), dtype)
 
 
@@ -118,7 +137,7 @@ def _select(condition: ir.Expr, yes: ir.Expr, no: ir.Expr, dtype: str) -> ir.Exp
         lanes = ir.Const(int(wide.dtype.split("x")[1]))
         yes, no = (b if is_vector(b) else ir.Call("vfull", (b, lanes), wide.dtype) for b in (yes, no))
         dtype = wide.dtype
-    return ir.Formula("{1} if {0} else {2}", (condition, yes, no), dtype)
+    return ir.Formula(_CHOICE, (condition, yes, no), dtype)
 
 
 def _vector(rule: Operator, args: tuple[ir.Expr, ...]) -> ir.Expr:
@@ -140,6 +159,6 @@ def _scalar(rule: Operator, args: tuple[ir.Expr, ...], dtype: str) -> ir.Expr:
     if len(args) == 2 and f"{{0}} {rule.symbol} {{1}}" == text and rule.symbol in ir.INFIX:
         made: ir.Expr = ir.Binary(rule.symbol, *args)
         exact = dtype not in WRAPPING or rule.gives_bool
-        return made if exact else ir.cast_back(made, dtype)
+        return made if exact else ir.cast_back(_typed(made), dtype)
     made = ir.Formula(text.replace("{t}", f"np.{dtype}"), args, "bool" if rule.gives_bool else dtype)
     return ir.cast_back(made, dtype) if not rule.gives_bool and dtype != "bool" else made

@@ -349,3 +349,16 @@ def test_parts_have_a_value_wherever_their_operands_are_absent() -> None:
     G, F = scorch.from_coo([[0], [0]], [1.0], (2, 2), "csr", fill=INF), sparse(1.0, 0.0, 1.0)
     text = "X[j] = where(stored(F[j]), 3, absent); C[i] += relu(G[i,i]) + X[j]"
     assert result(text, G=G, F=F) == [8.0, INF]
+
+
+def test_powers_of_negative_constants() -> None:
+    A = torch.tensor([0, 1, 2, 3])
+    assert result("C[i] = (-2) ** A[i]", A=A) == [1, -2, 4, -8]
+    empty = scorch.zeros(2, 4, dtype=torch.int32, format="csr")
+    assert result("C[j] *= min(A[k,j], -1)", A=empty) == [1, 1, 1, 1]
+
+
+def test_constants_of_narrow_integers_wrap_without_compilation() -> None:
+    A, B = scorch.zeros(4, 2, dtype=torch.uint8, format="csr"), torch.ones(4, dtype=torch.uint8)
+    assert result("C[j] max= A[j,i] - stored(B[j])", A=A, B=B) == [255] * 4
+    assert result("C[j] = where(B[j] > 1, A[j,i], 0) - B[j] * 0 - 1", A=A, B=B) == [255] * 4
