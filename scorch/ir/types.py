@@ -63,7 +63,7 @@ def kind_of(expr: Expr, kind: Callable[[Access], Kind]) -> Kind:
     if expr.op == "stored":
         return Kind("bool", args[0].weight)
     if expr.op == "number":
-        return Kind("int64", 0)
+        return Kind("int64", args[0].weight)
     made = argument_type(expr, args)
     if made.dtype == "bool" and expr.op in _NUMERIC:
         raise DtypeError(f"{expr} is of truth values, which have no {expr.op}: {_NUMERIC[expr.op]}")
@@ -127,12 +127,20 @@ def _number(expr: Expr) -> Expr:
 def argument_type(expr: Apply, args: tuple[Kind, ...]) -> Kind:
     """The type in which an operator computes: that to which its arguments are converted."""
     common = promoted(args[1:] if expr.op == "where" else args)
+    if any(_is_number(arg) for arg in expr.args):  # truth values beside numbers change no type
+        own = tuple(Kind("bool", k.weight) if _is_number(arg) else k for arg, k in zip(expr.args, args, strict=True))
+        beside = promoted(own[1:] if expr.op == "where" else own)
+        common = common if beside.dtype == "bool" else beside
     weight = max(kind.weight for kind in args)
     if operator(expr.op).gives_float and not common.dtype.startswith(("float", "bfloat", "complex")):
         return Kind(_default(), weight)
     if expr.op == "square" and common.dtype == "bool":
         return Kind("int64", weight)  # as torch has it: the power 2 is an integer
     return Kind(common.dtype, weight)
+
+
+def _is_number(expr: Expr) -> bool:
+    return isinstance(expr, Apply) and expr.op == "number"
 
 
 def promoted(kinds: tuple[Kind, ...]) -> Kind:

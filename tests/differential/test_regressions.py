@@ -328,6 +328,10 @@ def test_truth_values_beside_numbers_are_numbers_where_those_are_absent() -> Non
     )
     assert small.dtype == torch.int8
     assert small.tolist() == [-1, 3]
+    wide = scorch.compute(
+        "C[i] = min(E[i], 2 + (H[i] > 0))", E=torch.ones(3, dtype=torch.int32), H=sparse(0.0, 2.0, 3.0)
+    )
+    assert wide.dtype == torch.int64
 
 
 def test_a_sum_under_a_mask_in_any_order_is_masked_as_one_in_order() -> None:
