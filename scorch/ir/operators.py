@@ -88,8 +88,8 @@ def _binary(name: str, symbol: str, derivative: tuple[str, str], **more: Any) ->
 
 
 def _compare(name: str, symbol: str, at_zero: bool) -> Operator:
-    order = {"commutative": True} if name in ("eq", "ne") else {"takes": "real"}
-    return _binary(name, symbol, ("0", "0"), vector=f"v{name}", gives_bool=True, at_zero=at_zero, **order)
+    laws = {"commutative": True} if name in ("eq", "ne") else {"takes": "real"}
+    return _binary(name, symbol, ("0", "0"), vector=f"v{name}", gives_bool=True, at_zero=at_zero, **laws)
 
 
 def _unary(name: str, derivative: str, at_zero: Any = 0, scalar: str = "", **more: Any) -> Operator:
