@@ -216,10 +216,14 @@ def evaluate(name: str, *values: Any) -> Any:
 
     >>> evaluate("mul", 2, 3, 4), evaluate("div", 1, 0), evaluate("exp", 0), evaluate("round", 2)
     (24, inf, 1.0, 2)
+    >>> evaluate("log1p", True) == math.log1p(1)
+    True
     """
     rule = operator(name)
     if len(values) > rule.arity and rule.associative:
         return reduce(lambda a, b: evaluate(name, a, b), values)
+    if rule.gives_float:  # numpy's functions of truth values have half precision
+        values = tuple(int(v) if isinstance(v, bool) else v for v in values)
     function = _function(rule.scalar)
     with np.errstate(all="ignore"):
         try:

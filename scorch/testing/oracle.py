@@ -188,7 +188,7 @@ class _Order:
 
     def product(self, value: torch.Tensor) -> torch.Tensor:
         """The product of the last dimension."""
-        if not (self.zeros_last and value.is_floating_point()):
+        if not (self.zeros_last and (value.is_floating_point() or value.is_complex())):
             return torch.prod(value, -1, dtype=value.dtype)
         zero = value == 0
         return torch.prod(value.masked_fill(zero, 1), -1) * (~zero.any(-1)).to(value.dtype)
@@ -268,7 +268,10 @@ class _Space:
         if op == "add":
             return torch.sum(value, -1, dtype=torch.int64 if value.dtype == torch.bool else value.dtype)
         if op == "mul":
-            return self.order.product(value)
+            made = self.order.product(value)
+            # a product of many numbers is infinite on the way to a factor 0, or meets the factor first
+            self.infinite |= bool((made.isnan() & ~value.isnan().any(-1)).any())
+            return made
         if op in ("max", "min"):
             return (torch.amax if op == "max" else torch.amin)(value, -1)
         return reduce(lambda a, b: applied(op, [a, b]), value.unbind(-1))

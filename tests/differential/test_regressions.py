@@ -366,3 +366,9 @@ def test_constants_of_narrow_integers_wrap_without_compilation() -> None:
     A, B = scorch.zeros(4, 2, dtype=torch.uint8, format="csr"), torch.ones(4, dtype=torch.uint8)
     assert result("C[j] max= A[j,i] - stored(B[j])", A=A, B=B) == [255] * 4
     assert result("C[j] = where(B[j] > 1, A[j,i], 0) - B[j] * 0 - 1", A=A, B=B) == [255] * 4
+
+
+def test_functions_of_truth_values_keep_their_precision_where_operands_are_absent() -> None:
+    A = scorch.zeros(2, 2, dtype=torch.float64, format="csr")
+    found = scorch.compute("C[i,j] = exp(not(A[i,j])) + D[i,j] * 0", A=A, D=torch.ones(2, 2), out_format="dense")
+    assert torch.equal(found, torch.full((2, 2), torch.e).to(found.dtype))

@@ -45,6 +45,9 @@ def test_zero_in_a_product_that_overflows_is_not_certain() -> None:
     found = expected("C *= A[i]", A=dense(0.0, 1e200, 1e200))
     assert not found.certain
     assert expected("C *= A[i]", A=dense(0.0, 1e20, 1e10)).certain
+    assert not expected("C *= A[i]", A=dense(1e200, 1e200, 0.0)).certain  # NaN, unless 0 is met first
+    double = scorch.tensor(torch.tensor([0.0, 1e200, 1e200], dtype=torch.complex128))
+    assert not expected("C *= A[i]", A=double).certain
 
 
 def test_entries_stored_twice_beside_an_infinity_are_not_certain() -> None:
