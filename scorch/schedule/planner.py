@@ -88,17 +88,21 @@ def schedule(problem: Problem) -> Plan:
     best = next((c for c in candidates if problem.choice in (None, c.description)), None)
     if best is None:
         raise ScheduleError(f"no plan for {problem.statement} is called {problem.choice!r}")
-    seen = dict.fromkeys((c.description, c.cost) for c in candidates)
-    shown = tuple(Alternative(text, cost / 1000) for text, cost in islice(seen, SHOWN))
-    return _plan(problem, best, shown)
+    return _plan(problem, best, tuple(islice(_distinct(candidates), SHOWN)))
 
 
 def alternatives(problem: Problem) -> tuple[Alternative, ...]:
     """Every plan that was priced, the cheapest first, once each; any of them may be asked for as `Problem.choice`."""
-    cheapest: dict[str, float] = {}
-    for candidate in _ranked(problem, every=True):
-        cheapest.setdefault(candidate.description, candidate.cost)
-    return tuple(Alternative(text, cost / 1000) for text, cost in cheapest.items())
+    return tuple(_distinct(_ranked(problem, every=True)))
+
+
+def _distinct(candidates: list[_Candidate]) -> Iterator[Alternative]:
+    """The candidates as explain tells them, each description once."""
+    seen: set[str] = set()
+    for candidate in candidates:
+        if candidate.description not in seen:
+            seen.add(candidate.description)
+            yield Alternative(candidate.description, candidate.cost / 1000)
 
 
 def _ranked(problem: Problem, every: bool) -> list[_Candidate]:
