@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from time import monotonic
 
 from scorch.formats import Format, dense
 from scorch.ir.notation import Access, Apply, Expr, accesses
@@ -14,6 +15,7 @@ from scorch.testing.tensors import Operand
 __all__ = ["shrunk"]
 
 _TRIES = 400
+_SECONDS = 60.0
 
 
 def shrunk(case: Case, fails: Callable[[Case], bool]) -> Case:
@@ -26,16 +28,16 @@ def shrunk(case: Case, fails: Callable[[Case], bool]) -> Case:
     >>> len(small.text) < len(case.text), small.text.count("/")
     (True, 1)
     """
-    left = _TRIES
+    left, end = _TRIES, monotonic() + _SECONDS
     progress = True
-    while progress and left > 0:
+    while progress:
         progress = False
         for smaller in _smaller(case):
+            if left == 0 or monotonic() > end:
+                return case
             left -= 1
             if fails(smaller):
                 case, progress = smaller, True
-                break
-            if left <= 0:
                 break
     return case
 
