@@ -46,7 +46,8 @@ class Conv2d(nn.Module):
             raise ShapeError("kernel_size, stride and dilation are 1 at least")
         self.activation = activation
         inputs = in_channels * self.kernel_size[0] * self.kernel_size[1]
-        self.weight = SparseWeight(random_weight((out_channels, inputs), sparsity, generator=generator))
+        matrix = random_weight((out_channels, inputs), sparsity, generator=generator)
+        self.weight = SparseWeight(matrix, (out_channels, in_channels, *self.kernel_size))
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
 
     @classmethod
@@ -64,7 +65,8 @@ class Conv2d(nn.Module):
         made.dilation = _pair(layer.dilation)
         made.padding = padding_of(layer)
         made.activation = activation
-        made.weight = SparseWeight(scorch.tensor(_ungrouped(layer), "csr"))
+        shape = (layer.out_channels, layer.in_channels, *made.kernel_size)
+        made.weight = SparseWeight(scorch.tensor(_ungrouped(layer), "csr"), shape)
         made.bias = None if layer.bias is None else nn.Parameter(layer.bias.detach().clone())
         return made
 
