@@ -35,7 +35,7 @@ def propagate(adjacency: scorch.Tensor, x: Any, reduce: str = "sum") -> torch.Te
     """What each node gets from its neighbours: (nodes, features) to (nodes, features).
 
     "sum" weights each neighbour by its edge, "mean" divides that by the sum of the weights, "max" is the largest of
-    each feature and 0 for a node without neighbours. `x` may be sparse, except for "max". Raises NotationError for
+    each feature and 0 for a node without neighbours. `x` may be sparse. Raises NotationError for
     another `reduce`.
 
     >>> A = scorch.tensor([[0.0, 1.0, 1.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]], "csr")
@@ -47,7 +47,7 @@ def propagate(adjacency: scorch.Tensor, x: Any, reduce: str = "sum") -> torch.Te
     if reduce == "mean":
         return matmul(row_norm(adjacency), x)
     if reduce == "max":
-        return edge_max(adjacency, x if isinstance(x, torch.Tensor) else x.to_dense())
+        return edge_max(adjacency, x)
     raise NotationError(f"nodes reduce by sum, mean or max, not by {reduce!r}")
 
 
