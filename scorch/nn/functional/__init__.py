@@ -9,6 +9,7 @@ from scorch.nn.functional.embedding import embedding, embedding_bag
 from scorch.nn.functional.epilogue import epilogue
 from scorch.nn.functional.graph import gat_conv, gin_sum, graph_conv, propagate, sage_conv
 from scorch.nn.functional.linear import linear, matmul
+from scorch.nn.functional.order import sums_first
 from scorch.nn.graph.normalise import gcn_norm, row_norm
 
 __all__ = [
@@ -32,4 +33,5 @@ __all__ = [
     "propagate",
     "row_norm",
     "sage_conv",
+    "sums_first",
 ]

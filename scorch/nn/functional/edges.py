@@ -39,12 +39,14 @@ def edge_softmax(matrix: scorch.Tensor, scores: torch.Tensor) -> torch.Tensor:
 def edge_sum(matrix: scorch.Tensor, weights: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     """For each row and head the sum of weights (nnz, heads) times x (cols, heads, features): (rows, heads, features).
 
+    Of x (cols, features) each head sums the same features.
+
     >>> A = scorch.tensor([[1.0, 1.0], [0.0, 1.0]], "csr")
     >>> edge_sum(A, torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([[[1.0]], [[10.0]]])).reshape(-1)
     tensor([21., 30.])
     """
     headed = Storage(structure.headed(matrix._storage.pattern, weights.shape[1]), weights.reshape(-1))
-    result = scorch.einsum("ijh,jhf->ihf", scorch.Tensor(headed), x)
+    result = scorch.einsum("ijh,jhf->ihf" if x.ndim == 3 else "ijh,jf->ihf", scorch.Tensor(headed), x)
     assert isinstance(result, torch.Tensor)  # rows are dense, and so are heads and features
     return result
 
