@@ -10,7 +10,7 @@ from torch import nn
 import scorch
 from scorch.nn import functional
 from scorch.nn.functional.embedding import check_mode
-from scorch.nn.functional.epilogue import Activation
+from scorch.nn.functional.epilogue import Activation, check_activation
 from scorch.nn.weight import SparseWeight, random_weight
 
 __all__ = ["Embedding", "EmbeddingBag"]
@@ -73,6 +73,7 @@ class EmbeddingBag(_Table):
         sparsity: float | None = None,
     ) -> None:
         check_mode(mode)
+        check_activation(activation)
         super().__init__(num_embeddings, embedding_dim, sparsity)
         self.mode, self.activation = mode, activation
         self.bias = nn.Parameter(torch.zeros(embedding_dim)) if bias else None

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import torch
 from torch import nn
 
 import scorch
-from scorch.errors import DtypeError, FormatError, ScorchError, UnsupportedError
+from scorch.autograd import transforming
+from scorch.errors import DtypeError, FormatError, ScorchError, ShapeError, UnsupportedError
 
 __all__ = ["SparseWeight", "random_weight"]
 
@@ -22,8 +24,9 @@ class SparseWeight(nn.Module):
     (pos1, crd1: the arrays of level 1), the shape and the order of dimensions. A state_dict with another pattern is
     taken over as it is; one of another shape or format is refused and changes nothing, also with strict=False.
     `dense_shape` is the shape of the dense weight that the matrix stands for, if that is another: a convolution's has
-    four dimensions. Raises FormatError for a dense matrix, DtypeError for integers, UnsupportedError off the CPU;
-    `load_state_dict` raises RuntimeError, as torch's.
+    four dimensions. Where the number of entries changes, an optimiser has to be made anew. Raises FormatError for a
+    dense matrix, DtypeError for integers, UnsupportedError off the CPU; `load_state_dict` raises RuntimeError, as
+    torch's.
 
     >>> import torch, scorch
     >>> weight = SparseWeight(scorch.tensor(torch.eye(3), format="csr"))
@@ -62,7 +65,8 @@ class SparseWeight(nn.Module):
     def forward(self) -> scorch.Tensor:
         """The weight as a Tensor over the Parameter: gradients of what is computed with it reach `values`."""
         values = self.values
-        if not torch.compiler.is_compiling():
+        is_kept = not torch.compiler.is_compiling() and not transforming()  # whose tensors have no memory
+        if is_kept:
             last = self._last
             # The tensor of the last call serves as long as the Parameter is the same object on the same memory.
             if last is not None and last[0]._storage.values is values and last[1] == values.data_ptr():
@@ -74,9 +78,20 @@ class SparseWeight(nn.Module):
         if self._pattern is None:
             self._pattern = self._checked()
         made = self._pattern.with_values(values)
-        if not torch.compiler.is_compiling():
+        if is_kept:
             self._last = (made, values.data_ptr()) if made._storage.values is values else None
         return made
+
+    def _apply(self, *args: Any, **kwargs: Any) -> SparseWeight:
+        """Apply a function to the values alone: a pattern stays what it is, also where `to_empty` makes new memory."""
+        arrays = {key: self._buffers[key] for key in self._keys()}
+        super()._apply(*args, **kwargs)  # type: ignore[no-untyped-call]
+        self._buffers.update(arrays)
+        return self
+
+    def _keys(self) -> list[str]:
+        """The level arrays, as buffers are named."""
+        return [f"{name}{level}" for level, names in enumerate(self._names) for name in names]
 
     def _checked(self, given: Mapping[str, torch.Tensor] | None = None) -> scorch.Tensor:
         """The tensor of the buffers and values, or of what is given in their place, validated."""
@@ -94,7 +109,7 @@ class SparseWeight(nn.Module):
         """Take over the pattern too, whose arrays may have other lengths than this weight's: all or nothing."""
         state, errors = dict(state_dict), args[-1]
         saved = {key: state.pop(prefix + key, None) for key in ("shape", "order")}  # None in states of older versions
-        held = {**self._buffers, "values": self.values}
+        held = {key: getattr(self, key) for key in (*self._keys(), "values")}
         given = {key: state[prefix + key] for key in held if isinstance(state.get(prefix + key), torch.Tensor)}
         problem = self._mismatch(prefix.removesuffix(".") or "weight", saved)
         if problem is None:
@@ -128,7 +143,7 @@ class SparseWeight(nn.Module):
         """Make room for the values of a state, and take its level arrays; a ScorchError leaves all as it was."""
         values = given.get("values", self.values)
         # New memory for level arrays always: other tensors may share the old, and patterns do not change.
-        types = {name: buffer.dtype for name, buffer in self.named_buffers(recurse=False)}
+        types = {key: getattr(self, key).dtype for key in self._keys()}
         arrays = {key: x.detach().to("cpu", types[key], copy=True) for key, x in given.items() if key in types}
         self._pattern, self._last = self._checked({**arrays, "values": torch.empty(values.shape)}), None
         for key, array in arrays.items():
@@ -151,16 +166,21 @@ def random_weight(
     """A random csr matrix with the share `sparsity` of its places empty, for a layer to begin with.
 
     Values are uniform in +-1 / sqrt(stored entries a row), as torch.nn.Linear begins for a dense row. Raises
-    FormatError for a sparsity outside [0, 1).
+    FormatError for a sparsity outside [0, 1), ShapeError for sizes below 0, DtypeError for integers.
 
     >>> random_weight((4, 5), 0.75).nnz
     5
     """
-    if not 0 <= sparsity < 1:
-        raise FormatError(f"sparsity is a share in [0, 1), got {sparsity}")
+    if not isinstance(sparsity, Real) or not 0 <= sparsity < 1:
+        raise FormatError(f"sparsity is a share in [0, 1), got {sparsity!r}")
+    if any(not isinstance(extent, int) or extent < 0 for extent in shape):
+        raise ShapeError(f"a weight has whole numbers of rows and columns, from 0 on, not {tuple(shape)}")
+    if dtype is not None and not (dtype.is_floating_point or dtype.is_complex):
+        raise DtypeError(f"a weight is trained, and {dtype} has no gradient: pass dtype=torch.float32")
     rows, cols = shape
     count = rows * cols - round(sparsity * rows * cols)
-    places = torch.randperm(rows * cols, generator=generator)[:count].sort().values
     bound = 1 / math.sqrt(max(1.0, count / max(1, rows)))
-    values = torch.empty(count, dtype=dtype).uniform_(-bound, bound, generator=generator)
-    return scorch.from_coo(torch.stack([places // cols, places % cols]), values, (rows, cols), format="csr")
+    with torch.device("cpu"):  # where patterns are, whatever device the other parameters are made on
+        places = torch.randperm(rows * cols, generator=generator)[:count].sort().values
+        values = torch.empty(count, dtype=dtype).uniform_(-bound, bound, generator=generator)
+        return scorch.from_coo(torch.stack([places // cols, places % cols]), values, (rows, cols), format="csr")

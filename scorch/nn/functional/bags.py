@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 import scorch
+from scorch.autograd import transforming
 from scorch.errors import DtypeError, FormatError, ShapeError, UnsupportedError
 from scorch.functions.registry import taker
 from scorch.nn.device import check_cpu
@@ -41,8 +42,14 @@ def bags(indices: torch.Tensor, offsets: torch.Tensor, size: int, dtype: torch.d
             "bag = scorch.nn.functional.bags(indices, offsets, size), and pass the bag"
         )
     take = taker()
-    given = (indices, offsets, size, dtype)
-    return _bags(*given) if take is None else take("bags", _bags, given, {})
+    if take is not None:
+        return take("bags", _bags, (indices, offsets, size, dtype), {})  # type: ignore[no-any-return]
+    indices, offsets = _untracked(indices), _untracked(offsets)
+    # Within torch.func: what is made of integers has no gradient, and is made aside; vmap refuses a batch of them.
+    if transforming() and not any(map(torch._C._functorch.is_functorch_wrapped_tensor, (indices, offsets))):
+        with torch._C._DisableFuncTorch():
+            return _bags(indices, offsets, size, dtype)
+    return _bags(indices, offsets, size, dtype)
 
 
 def _bags(indices: torch.Tensor, offsets: torch.Tensor, size: int, dtype: torch.dtype | None) -> scorch.Tensor:
@@ -56,6 +63,12 @@ def _bags(indices: torch.Tensor, offsets: torch.Tensor, size: int, dtype: torch.
     cols = _within(indices.long(), size)
     ones = torch.ones(len(cols), dtype=dtype)
     return scorch.from_coo(torch.stack([rows, cols]), ones, (len(offsets), size), format="csr")
+
+
+def _untracked(x: torch.Tensor) -> torch.Tensor:
+    while torch._C._functorch.is_gradtrackingtensor(x):
+        x = torch._C._functorch.get_unwrapped(x)
+    return x
 
 
 def check_indices(*tensors: Any) -> None:

@@ -13,7 +13,7 @@ from torch.nn.modules.module import _has_any_global_hook
 import scorch
 from scorch.errors import NotationError, ShapeError
 from scorch.nn import functional
-from scorch.nn.functional.epilogue import Activation, epilogue
+from scorch.nn.functional.epilogue import Activation, check_activation, epilogue
 from scorch.nn.graph.adjacency import adjacency
 from scorch.nn.graph.normalise import gcn_norm, in_dtype, with_self_loops
 
@@ -42,6 +42,7 @@ class GCNConv(nn.Module):
         activation: Activation = None,
     ) -> None:
         super().__init__()
+        check_activation(activation)
         self.normalize, self.add_self_loops, self.activation = normalize, add_self_loops, activation
         self.weight = nn.Parameter(_glorot_by_input(out_channels, in_channels))
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
@@ -79,6 +80,7 @@ class SAGEConv(nn.Module):
         activation: Activation = None,
     ) -> None:
         super().__init__()
+        check_activation(activation)
         if aggr not in ("mean", "max", "sum"):
             raise NotationError(f"aggr is mean, max or sum, not {aggr!r}")
         self.aggr, self.activation = aggr, activation
@@ -129,6 +131,7 @@ class GATConv(nn.Module):
         activation: Activation = None,
     ) -> None:
         super().__init__()
+        check_activation(activation)
         self.heads, self.out_channels, self.concat, self.activation = heads, out_channels, concat, activation
         self.negative_slope, self.dropout, self.add_self_loops = negative_slope, dropout, add_self_loops
         self.weight = nn.Parameter(_glorot_by_input(heads * out_channels, in_channels))
