@@ -9,7 +9,7 @@ import scorch
 from scorch.errors import ShapeError, UnsupportedError
 from scorch.nn import functional
 from scorch.nn.functional.conv import Pair
-from scorch.nn.functional.epilogue import Activation
+from scorch.nn.functional.epilogue import Activation, check_activation
 from scorch.nn.weight import SparseWeight, random_weight
 
 __all__ = ["Conv2d", "padding_of"]
@@ -44,9 +44,11 @@ class Conv2d(nn.Module):
         self.padding, self.dilation = _pair(padding), _pair(dilation)
         if min(*self.kernel_size, *self.stride, *self.dilation) < 1:
             raise ShapeError("kernel_size, stride and dilation are 1 at least")
+        check_activation(activation)
         self.activation = activation
         inputs = in_channels * self.kernel_size[0] * self.kernel_size[1]
-        self.weight = SparseWeight(random_weight((out_channels, inputs), sparsity, generator=generator))
+        matrix = random_weight((out_channels, inputs), sparsity, generator=generator)
+        self.weight = SparseWeight(matrix, (out_channels, in_channels, *self.kernel_size))
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
 
     @classmethod
@@ -56,6 +58,9 @@ class Conv2d(nn.Module):
         >>> Conv2d.from_dense(nn.Conv2d(4, 4, 1, groups=2)).weight().nnz
         8
         """
+        if not isinstance(layer, nn.Conv2d):
+            raise UnsupportedError(f"Conv2d.from_dense takes a torch.nn.Conv2d, not a {type(layer).__name__}")
+        check_activation(activation)
         if layer.padding_mode != "zeros":
             raise UnsupportedError(f"a sparse convolution pads with zeros, not by {layer.padding_mode!r}")
         made = cls.__new__(cls)
@@ -64,15 +69,16 @@ class Conv2d(nn.Module):
         made.dilation = _pair(layer.dilation)
         made.padding = padding_of(layer)
         made.activation = activation
-        made.weight = SparseWeight(scorch.tensor(_ungrouped(layer), "csr"))
+        shape = (layer.out_channels, layer.in_channels, *made.kernel_size)
+        made.weight = SparseWeight(scorch.tensor(_ungrouped(layer), "csr"), shape)
         made.bias = None if layer.bias is None else nn.Parameter(layer.bias.detach().clone())
         return made
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """(batch, channels, height, width), or without a batch, to the same with out_channels."""
-        batch = input if input.ndim == 4 else input[None]
+        is_single = len(getattr(input, "shape", ())) == 3
         result = functional.conv2d(
-            batch,
+            input[None] if is_single else input,
             self.weight(),
             self.bias,
             self.stride,
@@ -81,7 +87,7 @@ class Conv2d(nn.Module):
             self.kernel_size,
             self.activation,
         )
-        return result if input.ndim == 4 else result[0]
+        return result[0] if is_single else result
 
     def extra_repr(self) -> str:
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"

@@ -9,7 +9,8 @@ from torch import nn
 
 import scorch
 from scorch.nn import functional
-from scorch.nn.functional.epilogue import Activation
+from scorch.nn.functional.embedding import check_mode
+from scorch.nn.functional.epilogue import Activation, check_activation
 from scorch.nn.weight import SparseWeight, random_weight
 
 __all__ = ["Embedding", "EmbeddingBag"]
@@ -71,12 +72,13 @@ class EmbeddingBag(_Table):
         activation: Activation = None,
         sparsity: float | None = None,
     ) -> None:
+        check_mode(mode)
+        check_activation(activation)
         super().__init__(num_embeddings, embedding_dim, sparsity)
         self.mode, self.activation = mode, activation
         self.bias = nn.Parameter(torch.zeros(embedding_dim)) if bias else None
 
     def forward(self, bag: Any, offsets: torch.Tensor | None = None) -> torch.Tensor:
-        """A sparse (samples, num_embeddings), or indices and where each sample begins, to (samples, embedding_dim)."""
-        if offsets is not None:
-            bag = functional.bags(bag, offsets, self.num_embeddings, self.table().dtype)
-        return functional.embedding_bag(bag, self.table(), self.mode, self.bias, self.activation)
+        """A sparse (samples, num_embeddings), or indices (samples, length), or indices (count,) and where each sample
+        begins, to (samples, embedding_dim)."""
+        return functional.embedding_bag(bag, self.table(), self.mode, self.bias, self.activation, offsets)

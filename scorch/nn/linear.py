@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 import scorch
-from scorch.errors import ShapeError
+from scorch.errors import ShapeError, UnsupportedError
 from scorch.nn import functional
-from scorch.nn.functional.epilogue import Activation
+from scorch.nn.functional.epilogue import Activation, check_activation
 from scorch.nn.weight import SparseWeight, random_weight
 
 __all__ = ["Linear"]
@@ -45,6 +45,7 @@ class Linear(nn.Module):
 
     def _set(self, weight: scorch.Tensor, bias: torch.Tensor | None, activation: Activation) -> None:
         super().__init__()
+        check_activation(activation)
         if bias is not None and tuple(bias.shape) != (weight.shape[0],):
             raise ShapeError(f"the weight has {weight.shape[0]} outputs, the bias is {tuple(bias.shape)}")
         self.out_features, self.in_features = weight.shape
@@ -60,6 +61,8 @@ class Linear(nn.Module):
         3
         """
         matrix = scorch.tensor(weight.detach() if isinstance(weight, torch.Tensor) else weight)
+        if matrix.ndim != 2:
+            raise ShapeError(f"a Linear layer's weight is (out_features, in_features), this is {tuple(matrix.shape)}")
         layer = cls.__new__(cls)
         layer._set(matrix.to("csr") if matrix.format.is_dense else matrix.detach(), bias, activation)
         return layer
@@ -72,6 +75,8 @@ class Linear(nn.Module):
         >>> Linear.from_dense(dense).weight().nnz
         8
         """
+        if not isinstance(layer, nn.Linear):
+            raise UnsupportedError(f"Linear.from_dense takes a torch.nn.Linear, not a {type(layer).__name__}")
         return cls.from_weight(layer.weight, layer.bias, activation)
 
     def forward(self, input: Any) -> torch.Tensor:

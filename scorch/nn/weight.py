@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import torch
 from torch import nn
 
 import scorch
-from scorch.errors import DtypeError, FormatError, ScorchError, UnsupportedError
+from scorch.autograd import transforming
+from scorch.errors import DtypeError, FormatError, ScorchError, ShapeError, UnsupportedError
 
 __all__ = ["SparseWeight", "random_weight"]
 
@@ -18,22 +20,25 @@ __all__ = ["SparseWeight", "random_weight"]
 class SparseWeight(nn.Module):
     """A trainable sparse tensor: a fixed pattern and a Parameter with a value for each stored entry.
 
-    Optimisers see `values`, `state_dict` holds `values` and the level arrays (pos1, crd1: the arrays of level 1),
-    `.to(dtype)` changes the values alone. A state_dict with another pattern is taken over as it is, as long as the
-    format is the same. Raises FormatError for arrays that do not fit together, DtypeError for integers,
-    UnsupportedError off the CPU.
+    Optimisers see `values`, `.to(dtype)` changes the values alone, and `state_dict` holds `values`, the level arrays
+    (pos1, crd1: the arrays of level 1), the shape and the order of dimensions. A state_dict with another pattern is
+    taken over as it is; one of another shape or format is refused and changes nothing, also with strict=False.
+    `dense_shape` is the shape of the dense weight that the matrix stands for, if that is another: a convolution's has
+    four dimensions. Where the number of entries changes, an optimiser has to be made anew. Raises FormatError for a
+    dense matrix, DtypeError for integers, UnsupportedError off the CPU; `load_state_dict` raises RuntimeError, as
+    torch's.
 
     >>> import torch, scorch
     >>> weight = SparseWeight(scorch.tensor(torch.eye(3), format="csr"))
     >>> sorted(weight.state_dict())
-    ['crd1', 'pos1', 'values']
+    ['crd1', 'order', 'pos1', 'shape', 'values']
     >>> weight().nnz
     3
     """
 
     values: nn.Parameter
 
-    def __init__(self, matrix: scorch.Tensor) -> None:
+    def __init__(self, matrix: scorch.Tensor, dense_shape: Sequence[int] | None = None) -> None:
         super().__init__()
         if matrix.format.is_dense:
             raise FormatError("a sparse weight needs a sparse format, such as 'csr': scorch.tensor(weight, 'csr')")
@@ -41,6 +46,7 @@ class SparseWeight(nn.Module):
             raise DtypeError(f"a weight is trained, and {matrix.dtype} has no gradient: pass weight.to(torch.float32)")
         self.shape = matrix.shape
         self.format = matrix.format
+        self.dense_shape = tuple(matrix.shape if dense_shape is None else dense_shape)
         self._names: list[list[str]] = []
         for level, arrays in enumerate(matrix.level_arrays):
             self._names.append(list(arrays))
@@ -59,7 +65,8 @@ class SparseWeight(nn.Module):
     def forward(self) -> scorch.Tensor:
         """The weight as a Tensor over the Parameter: gradients of what is computed with it reach `values`."""
         values = self.values
-        if not torch.compiler.is_compiling():
+        is_kept = not torch.compiler.is_compiling() and not transforming()  # whose tensors have no memory
+        if is_kept:
             last = self._last
             # The tensor of the last call serves as long as the Parameter is the same object on the same memory.
             if last is not None and last[0]._storage.values is values and last[1] == values.data_ptr():
@@ -71,29 +78,79 @@ class SparseWeight(nn.Module):
         if self._pattern is None:
             self._pattern = self._checked()
         made = self._pattern.with_values(values)
-        if not torch.compiler.is_compiling():
+        if is_kept:
             self._last = (made, values.data_ptr()) if made._storage.values is values else None
         return made
 
-    def _checked(self) -> scorch.Tensor:
-        """The tensor of the buffers, validated."""
-        arrays = [{name: getattr(self, f"{name}{level}") for name in names} for level, names in enumerate(self._names)]
-        return scorch.Tensor.from_levels(self.shape, self.format, arrays, self.values.detach())
+    def _apply(self, *args: Any, **kwargs: Any) -> SparseWeight:
+        """Apply a function to the values alone: a pattern stays what it is, also where `to_empty` makes new memory."""
+        arrays = {key: self._buffers[key] for key in self._keys()}
+        super()._apply(*args, **kwargs)  # type: ignore[no-untyped-call]
+        self._buffers.update(arrays)
+        return self
+
+    def _keys(self) -> list[str]:
+        """The level arrays, as buffers are named."""
+        return [f"{name}{level}" for level, names in enumerate(self._names) for name in names]
+
+    def _checked(self, given: Mapping[str, torch.Tensor] | None = None) -> scorch.Tensor:
+        """The tensor of the buffers and values, or of what is given in their place, validated."""
+        held = {**self._buffers, "values": self.values.detach(), **(given or {})}
+        arrays = [{name: held[f"{name}{level}"] for name in names} for level, names in enumerate(self._names)]
+        return scorch.Tensor.from_levels(self.shape, self.format, arrays, held["values"])
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        # Level arrays don't tell these: those of fewer columns, or of a transposed matrix, would pass for this one's.
+        destination[prefix + "shape"] = torch.tensor(self.dense_shape, device="cpu")
+        destination[prefix + "order"] = torch.tensor(self.format.order, device="cpu")
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
-        """Take over the pattern too: the arrays may have other lengths than this weight's."""
-        for name, held in [*self.named_buffers(recurse=False), ("values", self.values)]:
-            given = state_dict.get(prefix + name)
-            # New memory for level arrays always: other tensors may share the old, and patterns do not change.
-            if isinstance(given, torch.Tensor) and (held is not self.values or given.shape != held.shape):
-                held.data = torch.empty(given.shape, dtype=held.dtype)
-        super()._load_from_state_dict(state_dict, prefix, *args)
-        self._pattern = self._last = None
-        errors = args[-1]
-        try:
-            self._pattern = self._checked()
-        except ScorchError as error:
-            errors.append(f"the state of {prefix or 'the weight'} is no {self.format} tensor: {error}")
+        """Take over the pattern too, whose arrays may have other lengths than this weight's: all or nothing."""
+        state, errors = dict(state_dict), args[-1]
+        saved = {key: state.pop(prefix + key, None) for key in ("shape", "order")}  # None in states of older versions
+        held = {key: getattr(self, key) for key in (*self._keys(), "values")}
+        given = {key: state[prefix + key] for key in held if isinstance(state.get(prefix + key), torch.Tensor)}
+        problem = self._mismatch(prefix.removesuffix(".") or "weight", saved)
+        if problem is None:
+            try:
+                self._take(given)
+            except ScorchError as error:
+                problem = f"the state of {prefix or 'the weight'} is no {self.format} tensor: {error}"
+        if problem is not None:
+            errors.append(problem)
+            state |= {prefix + key: held[key] for key in given}  # torch then looks for missing and other keys only
+        super()._load_from_state_dict(state, prefix, *args)
+
+    def _mismatch(self, name: str, saved: Mapping[str, torch.Tensor | None]) -> str | None:
+        """What torch says of a tensor of another shape, with the way out; None for a state that fits."""
+        shape, order = (None if x is None else tuple(x.tolist()) for x in (saved["shape"], saved["order"]))
+        if shape not in (None, self.dense_shape):
+            return (
+                f"size mismatch for {name}: copying a sparse weight with shape {shape} from checkpoint, the shape in "
+                f"current model is {self.dense_shape}; the pattern may differ, the shape may not: make the layer with "
+                "the sizes that were saved"
+            )
+        if order not in (None, self.format.order):
+            return (
+                f"format mismatch for {name}: the dimensions in checkpoint are stored in the order {order}, those in "
+                f"current model, of a weight in {self.format}, in the order {self.format.order}; make the layer of a "
+                "weight in the format that was saved"
+            )
+        return None
+
+    def _take(self, given: Mapping[str, torch.Tensor]) -> None:
+        """Make room for the values of a state, and take its level arrays; a ScorchError leaves all as it was."""
+        values = given.get("values", self.values)
+        # New memory for level arrays always: other tensors may share the old, and patterns do not change.
+        types = {key: getattr(self, key).dtype for key in self._keys()}
+        arrays = {key: x.detach().to("cpu", types[key], copy=True) for key, x in given.items() if key in types}
+        self._pattern, self._last = self._checked({**arrays, "values": torch.empty(values.shape)}), None
+        for key, array in arrays.items():
+            setattr(self, key, array)
+        if values.shape != self.values.shape:
+            self.values.grad = None
+            self.values.data = self.values.new_empty(values.shape)
 
     def __getstate__(self) -> dict[str, Any]:
         # The tensor is made again from the buffers; a pickle with both would hold the pattern twice.
@@ -109,16 +166,21 @@ def random_weight(
     """A random csr matrix with the share `sparsity` of its places empty, for a layer to begin with.
 
     Values are uniform in +-1 / sqrt(stored entries a row), as torch.nn.Linear begins for a dense row. Raises
-    FormatError for a sparsity outside [0, 1).
+    FormatError for a sparsity outside [0, 1), ShapeError for sizes below 0, DtypeError for integers.
 
     >>> random_weight((4, 5), 0.75).nnz
     5
     """
-    if not 0 <= sparsity < 1:
-        raise FormatError(f"sparsity is a share in [0, 1), got {sparsity}")
+    if not isinstance(sparsity, Real) or not 0 <= sparsity < 1:
+        raise FormatError(f"sparsity is a share in [0, 1), got {sparsity!r}")
+    if any(not isinstance(extent, int) or extent < 0 for extent in shape):
+        raise ShapeError(f"a weight has whole numbers of rows and columns, from 0 on, not {tuple(shape)}")
+    if dtype is not None and not (dtype.is_floating_point or dtype.is_complex):
+        raise DtypeError(f"a weight is trained, and {dtype} has no gradient: pass dtype=torch.float32")
     rows, cols = shape
     count = rows * cols - round(sparsity * rows * cols)
-    places = torch.randperm(rows * cols, generator=generator)[:count].sort().values
     bound = 1 / math.sqrt(max(1.0, count / max(1, rows)))
-    values = torch.empty(count, dtype=dtype).uniform_(-bound, bound, generator=generator)
-    return scorch.from_coo(torch.stack([places // cols, places % cols]), values, (rows, cols), format="csr")
+    with torch.device("cpu"):  # where patterns are, whatever device the other parameters are made on
+        places = torch.randperm(rows * cols, generator=generator)[:count].sort().values
+        values = torch.empty(count, dtype=dtype).uniform_(-bound, bound, generator=generator)
+        return scorch.from_coo(torch.stack([places // cols, places % cols]), values, (rows, cols), format="csr")

@@ -19,7 +19,7 @@ from scorch.schedule.problem import Operand, Problem, appended_bits
 from scorch.schedule.result import candidate_formats
 from scorch.schedule.statistics import Statistics
 
-__all__ = ["contract", "described", "estimated", "renamed"]
+__all__ = ["contract", "described", "estimated", "priced_pairs", "renamed"]
 
 TORCH_CALL = 6.0  # microseconds: einsum's own work
 TORCH_PRODUCT = 1.2e-5  # microseconds a multiply-add, on one thread
@@ -48,6 +48,11 @@ def described(problem: Problem) -> tuple[Alternative, ...]:
     found = list(alternatives(problem))
     found += [Alternative(name, plan.cost) for name, plan in _options(problem) if not isinstance(plan, Plan)]
     return tuple(sorted(found, key=lambda each: each.cost))
+
+
+def priced_pairs(problem: Problem) -> dict[tuple[int, int], float]:
+    """The expected time of a product with each pair of its operands multiplied first; none of fewer than three."""
+    return {split.pair: split.cost for split in _splits(problem)}
 
 
 def _options(problem: Problem) -> Iterator[tuple[str, Plan | Split | Handover]]:

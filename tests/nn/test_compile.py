@@ -73,6 +73,7 @@ INPUTS: dict[str, tuple[Callable[[], torch.nn.Module], tuple[Any, ...]]] = {
     "bag mean": (lambda: snn.EmbeddingBag(N, 3, "mean"), (BAG,)),
     "bag max": (lambda: snn.EmbeddingBag(N, 3, "max"), (BAG,)),
     "bag of a sparse table": (lambda: snn.EmbeddingBag(N, 3, sparsity=0.5), (BAG,)),
+    "bag max of a sparse table": (lambda: snn.EmbeddingBag(N, 3, "max", sparsity=0.5), (BAG,)),
 }
 
 
@@ -156,18 +157,51 @@ def test_what_inference_mode_left_behind_serves_training() -> None:
     assert x.grad is not None
 
 
-def test_an_embedding_compiles_whole() -> None:
-    layer, indices = snn.Embedding(N, 3), torch.tensor([[0, 2], [2, 5]])
-    whole = compiled(layer)
-    torch.testing.assert_close(whole(indices), layer(indices))
-    mine, plain = (torch.autograd.grad(f(indices).square().sum(), layer.weight)[0] for f in (whole, layer))
+INDICES: dict[str, tuple[Callable[[float | None], torch.nn.Module], tuple[torch.Tensor, ...]]] = {
+    "embedding": (lambda s: snn.Embedding(N, 3, sparsity=s), (torch.tensor([[0, 2], [2, 5]]),)),
+    "bag": (lambda s: snn.EmbeddingBag(N, 3, sparsity=s), (torch.tensor([0, 2, 5]), torch.tensor([0, 1]))),
+    "bag of rows": (
+        lambda s: snn.EmbeddingBag(N, 3, "mean", bias=True, activation="relu", sparsity=s),
+        (torch.tensor([[0, 2], [2, 5]]),),
+    ),
+    "bag max": (lambda s: snn.EmbeddingBag(N, 3, "max", sparsity=s), (torch.tensor([0, 2, 5]), torch.tensor([0, 1]))),
+}
+
+
+@pytest.mark.parametrize("sparsity", [None, 0.5], ids=["dense", "sparse"])
+@pytest.mark.parametrize("name", INDICES)
+@pytest.mark.parametrize("way", ["torch.compile", "scorch.compile"])
+def test_tables_by_index_compile_whole(way: str, name: str, sparsity: float | None) -> None:
+    make, inputs = INDICES[name]
+    layer = make(sparsity)
+    whole = compiled(layer) if way == "torch.compile" else scorch.compile(layer)
+    for _ in range(2):
+        torch.testing.assert_close(whole(*inputs), layer(*inputs))
+        inputs = (inputs[0] + 1 - inputs[0] // 5 * 5, *inputs[1:])  # the program serves other indices
+    with torch.no_grad():
+        torch.testing.assert_close(whole(*inputs), layer(*inputs))
+    parameters = tuple(layer.parameters())
+    mine, plain = (torch.autograd.grad(f(*inputs).square().sum(), parameters) for f in (whole, layer))
     torch.testing.assert_close(mine, plain)
 
 
-def test_indices_that_would_become_a_matrix_say_what_to_do() -> None:
-    indices, offsets = torch.tensor([0, 2, 5]), torch.tensor([0, 1])
-    layer = snn.EmbeddingBag(N, 3)
+def test_a_sparse_table_is_picked_from_in_one_call_of_a_function() -> None:
+    layer, W = snn.Embedding(N, 3, sparsity=0.5), torch.rand(3, 2)
+    told = scorch.explain(lambda indices: torch.relu(layer(indices) @ W), torch.tensor([0, 2]))
+    assert told.eager is None
+    assert sum("= pick(" in line for line in told.original) == 1
+    assert not any("one_hot" in line or "cat(" in line for line in told.original)
+
+
+def test_second_derivatives_of_a_sparse_table() -> None:
+    layer, indices = snn.Embedding(N, 3, sparsity=0.5), torch.tensor([0, 2, 2])
+    found = []
+    for f in (torch.compile(layer, fullgraph=True, backend="eager"), layer):
+        (first,) = torch.autograd.grad(f(indices).pow(3).sum(), layer.parameters(), create_graph=True)
+        found.append(torch.autograd.grad(first.square().sum(), layer.parameters()))
+    torch.testing.assert_close(*found)
+
+
+def test_a_matrix_of_indices_says_what_to_do() -> None:
     with pytest.raises(Exception, match=r"make it outside, bag = scorch\.nn\.functional\.bags"):
-        compiled(layer)(indices, offsets)
-    bag = snn.functional.bags(indices, offsets, N)
-    torch.testing.assert_close(compiled(layer)(bag), layer(indices, offsets))
+        compiled(snn.functional.bags)(torch.tensor([0, 2, 5]), torch.tensor([0, 1]), N)

@@ -78,7 +78,7 @@ LAYERS = {
     "causal attention": lambda: snn.SparseAttention(N, 3, Causal(Window(2))),
     "convolution": lambda: snn.Conv2d(1, 3, 3, sparsity=0.5),
 }
-SPARSE_INPUT = ("linear", "gcn", "gcn widening", "sage", "sage widening", "gat")
+SPARSE_INPUT = ("linear", "gcn", "gcn widening", "sage", "sage widening", "sage max", "gat")
 
 
 def _call(layer: torch.nn.Module, name: str, x: object, graph: scorch.Tensor) -> torch.Tensor:

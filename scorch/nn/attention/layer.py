@@ -50,8 +50,10 @@ class SparseAttention(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(batch, length, embed_dim), or without a batch, to the same shape."""
         check_cpu(x, self.qkv.weight)
-        if x.ndim < 2 or x.shape[-1] != self.qkv.in_features:
-            raise ShapeError(f"attention takes (batch, length, {self.qkv.in_features}), the input is {tuple(x.shape)}")
+        shape = tuple(getattr(x, "shape", ()))
+        if not isinstance(x, torch.Tensor) or len(shape) < 2 or shape[-1] != self.qkv.in_features:
+            given = shape if isinstance(x, torch.Tensor) else f"a {type(x).__name__}"
+            raise ShapeError(f"attention takes (batch, length, {self.qkv.in_features}), the input is {given}")
         length, width = x.shape[-2:]
         # (..., length, 3, heads, d): the heads go before the length, for one product a head.
         parts = self.qkv(x).unflatten(-1, (3, self.num_heads, width // self.num_heads))

@@ -2,12 +2,14 @@
 
 from scorch.nn.functional.attention import FUSED as ATTENTION
 from scorch.nn.functional.attention import attention
+from scorch.nn.functional.bags import bags, one_hot
 from scorch.nn.functional.conv import conv2d
 from scorch.nn.functional.edges import edge_max, edge_softmax, edge_sum
-from scorch.nn.functional.embedding import bags, embedding, embedding_bag, one_hot
+from scorch.nn.functional.embedding import embedding, embedding_bag
 from scorch.nn.functional.epilogue import epilogue
 from scorch.nn.functional.graph import gat_conv, gin_sum, graph_conv, propagate, sage_conv
 from scorch.nn.functional.linear import linear, matmul
+from scorch.nn.functional.order import sums_first
 from scorch.nn.graph.normalise import gcn_norm, row_norm
 
 __all__ = [
@@ -31,4 +33,5 @@ __all__ = [
     "propagate",
     "row_norm",
     "sage_conv",
+    "sums_first",
 ]

@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 import scorch
 from scorch.errors import ShapeError
+from scorch.nn.device import check_cpu
 from scorch.nn.functional.epilogue import Activation, epilogue
 
 __all__ = ["Pair", "conv2d", "output_size", "patches"]
@@ -28,19 +29,29 @@ def conv2d(
 
     The sparse `weight` is the matrix (out_channels, in_channels * kernel height * kernel width); groups are the
     entries that it does not store. A kernel of one place reads the input where it is; larger ones copy each place as
-    often as the kernel covers it. Raises ShapeError if the channels do not fit.
+    often as the kernel covers it. Integers become numbers of the weight's type. Raises ShapeError if the channels do
+    not fit, or an image is smaller than the kernel.
 
     >>> weight = scorch.tensor(torch.ones(1, 4), "csr")
     >>> conv2d(torch.ones(1, 1, 2, 3), weight, kernel_size=(2, 2))
     tensor([[[[4., 4.]]]])
     """
-    places = kernel_size[0] * kernel_size[1]
-    if input.ndim != 4 or input.shape[1] * places != weight.shape[1]:
+    places, shape = kernel_size[0] * kernel_size[1], tuple(getattr(input, "shape", ()))
+    if len(shape) != 4 or shape[1] * places != weight.shape[1]:
+        given = shape if hasattr(input, "shape") else f"a {type(input).__name__}"
         raise ShapeError(
             f"the weight takes {weight.shape[1] // places} channels of (batch, channels, height, width), the input is "
-            f"{tuple(input.shape)}"
+            f"{given}"
         )
+    check_cpu(input, bias)
+    input = input if isinstance(input, torch.Tensor) else scorch.tensor(input).to_dense()
+    if not (input.is_floating_point() or input.is_complex()):
+        input = input.to(weight.dtype)
     size = output_size(input, stride, padding, dilation, kernel_size)
+    if min(size) < 1:
+        raise ShapeError(
+            f"a kernel of {kernel_size} with dilation {dilation} is larger than images {shape[2:]} padded by {padding}"
+        )
     product = scorch.einsum("ok,nkl->nol", weight, patches(input, stride, padding, dilation, kernel_size))
     assert isinstance(product, torch.Tensor)  # n, o and l are dense
     images = product.reshape(*product.shape[:2], *size)

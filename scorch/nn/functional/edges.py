@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 import scorch
 from scorch.formats import Storage
 from scorch.nn import structure
 from scorch.nn.functional.fused import is_plain_call
+from scorch.nn.functional.linear import is_sparse
+from scorch.nn.functional.pick import pick
 
 __all__ = ["edge_max", "edge_softmax", "edge_sum"]
 
@@ -35,18 +39,22 @@ def edge_softmax(matrix: scorch.Tensor, scores: torch.Tensor) -> torch.Tensor:
 def edge_sum(matrix: scorch.Tensor, weights: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     """For each row and head the sum of weights (nnz, heads) times x (cols, heads, features): (rows, heads, features).
 
+    Of x (cols, features) each head sums the same features.
+
     >>> A = scorch.tensor([[1.0, 1.0], [0.0, 1.0]], "csr")
     >>> edge_sum(A, torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([[[1.0]], [[10.0]]])).reshape(-1)
     tensor([21., 30.])
     """
     headed = Storage(structure.headed(matrix._storage.pattern, weights.shape[1]), weights.reshape(-1))
-    result = scorch.einsum("ijh,jhf->ihf", scorch.Tensor(headed), x)
+    result = scorch.einsum("ijh,jhf->ihf" if x.ndim == 3 else "ijh,jf->ihf", scorch.Tensor(headed), x)
     assert isinstance(result, torch.Tensor)  # rows are dense, and so are heads and features
     return result
 
 
-def edge_max(matrix: scorch.Tensor, x: torch.Tensor) -> torch.Tensor:
+def edge_max(matrix: scorch.Tensor, x: Any) -> torch.Tensor:
     """For each row the largest of x (cols, features) over its entries, feature by feature; 0 for an empty row.
+
+    `x` is dense or sparse; what it does not store is 0.
 
     >>> A = scorch.tensor([[1.0, 1.0], [0.0, 0.0]], "csr")
     >>> edge_max(A, torch.tensor([[1.0, -2.0], [0.5, -1.0]]))
@@ -58,6 +66,8 @@ def edge_max(matrix: scorch.Tensor, x: torch.Tensor) -> torch.Tensor:
         assert isinstance(largest, torch.Tensor)
         return largest.index_fill_(0, structure.empty_rows(matrix._storage.pattern), 0)
     rows, cols = structure.coordinates(matrix._storage.pattern)
-    messages = x[cols]
+    messages = pick(x, cols) if is_sparse(x) else x[cols]
     index = rows[:, None].expand_as(messages)
-    return x.new_zeros(matrix.shape[0], x.shape[1]).scatter_reduce(0, index, messages, "amax", include_self=False)
+    return messages.new_zeros(matrix.shape[0], x.shape[1]).scatter_reduce(
+        0, index, messages, "amax", include_self=False
+    )

@@ -8,13 +8,15 @@ import torch
 from torch.nn import functional as F
 
 import scorch
-from scorch.errors import DtypeError, NotationError, ShapeError, UnsupportedError
+from scorch.errors import NotationError, ShapeError
+from scorch.nn.functional.bags import bags, check_indices
 from scorch.nn.functional.edges import edge_max
 from scorch.nn.functional.epilogue import Activation, epilogue
 from scorch.nn.functional.linear import matmul
+from scorch.nn.functional.pick import pick
 from scorch.nn.graph.normalise import row_norm
 
-__all__ = ["bags", "embedding", "embedding_bag", "one_hot"]
+__all__ = ["check_mode", "embedding", "embedding_bag"]
 
 
 def embedding(indices: torch.Tensor, table: Any) -> torch.Tensor:
@@ -25,30 +27,42 @@ def embedding(indices: torch.Tensor, table: Any) -> torch.Tensor:
     >>> embedding(torch.tensor([[2, 0]]), torch.eye(3)).tolist()
     [[[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]]
     """
-    _check_integers(indices)
-    if torch.compiler.is_compiling() and isinstance(table, torch.Tensor):  # which cannot follow how a matrix is made
-        return F.embedding(indices, table)
-    picked = matmul(one_hot(indices, table.shape[0], table.dtype), table)
-    return picked.reshape(*indices.shape, table.shape[1])
+    check_indices(indices)
+    return pick(table, indices.reshape(-1)).reshape(*indices.shape, table.shape[1])
 
 
 def embedding_bag(
-    bag: Any, table: Any, mode: str = "sum", bias: torch.Tensor | None = None, activation: Activation = None
+    bag: Any,
+    table: Any,
+    mode: str = "sum",
+    bias: torch.Tensor | None = None,
+    activation: Activation = None,
+    offsets: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """activation(bag @ table + bias): each sample's rows of the table, weighted by its sparse row of the bag.
 
     `bag` is (samples, rows of the table), sparse: counts, or any input that is mostly zero. "mean" divides by the sum
-    of a sample's weights; "max" takes the largest of each feature over the stored entries, whatever their weights.
-    Raises ShapeError if bag and table don't fit, NotationError for another mode.
+    of a sample's weights; "max" takes the largest of each feature over the stored entries, whatever their weights. As
+    torch's, it may also be indices: (samples, length), or one after the other with `offsets`, where each sample begins.
+    Raises ShapeError if bag and table don't fit, NotationError for another mode, FormatError for an index outside the
+    table.
 
     >>> bag = scorch.tensor([[1.0, 0.0, 3.0]], "csr")
     >>> embedding_bag(bag, torch.eye(3), "mean")
     tensor([[0.2500, 0.0000, 0.7500]])
+    >>> embedding_bag(torch.tensor([[0, 2]]), torch.eye(3))
+    tensor([[1., 0., 1.]])
     """
-    if bag.shape[-1] != table.shape[0]:
-        raise ShapeError(f"the bag is {tuple(bag.shape)}, the table has {table.shape[0]} rows")
-    if mode not in ("sum", "mean", "max"):
-        raise NotationError(f"a bag is reduced by sum, mean or max, not by {mode!r}")
+    check_mode(mode)
+    if offsets is not None or _are_indices(bag):
+        indices, offsets = _in_one_row(bag, offsets)
+        if torch.compiler.is_compiling():
+            return epilogue(_traced_bag(indices, offsets, table, mode), bias, activation)
+        bag = bags(indices, offsets, table.shape[0], table.dtype)
+    if len(getattr(bag, "shape", ())) != 2 or bag.shape[1] != table.shape[0]:
+        raise ShapeError(
+            f"the table has {table.shape[0]} rows, so that a bag is (samples, {table.shape[0]}); {_told(bag)}"
+        )
     if mode == "sum":
         return matmul(bag, table, bias, activation)
     matrix = scorch.tensor(bag).to("csr")
@@ -57,42 +71,41 @@ def embedding_bag(
     return epilogue(edge_max(matrix, table), bias, activation)
 
 
-def one_hot(indices: torch.Tensor, size: int, dtype: torch.dtype | None = None) -> scorch.Tensor:
-    """The csr matrix with a one for each index: (number of indices, size).
-
-    >>> one_hot(torch.tensor([2, 0]), 3).to_dense().tolist()
-    [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
-    """
-    _check_integers(indices)
-    flat = indices.reshape(-1).long()
-    return bags(flat, torch.arange(len(flat)), size, dtype)
+def check_mode(mode: str) -> None:
+    """NotationError for a reduction that bags don't have."""
+    if mode not in ("sum", "mean", "max"):
+        raise NotationError(f"a bag is reduced by sum, mean or max, not by {mode!r}")
 
 
-def bags(indices: torch.Tensor, offsets: torch.Tensor, size: int, dtype: torch.dtype | None = None) -> scorch.Tensor:
-    """The csr matrix of bags given as torch.nn.EmbeddingBag takes them: indices, and where each bag begins.
+def _are_indices(bag: Any) -> bool:
+    """Whether a bag is what torch.nn.EmbeddingBag takes: dense integers."""
+    if not isinstance(bag, torch.Tensor) or bag.layout is not torch.strided:
+        return False
+    return not (bag.is_floating_point() or bag.is_complex())
 
-    >>> bags(torch.tensor([2, 0, 2]), torch.tensor([0, 1]), 3).to_dense().tolist()
-    [[0.0, 0.0, 1.0], [1.0, 0.0, 1.0]]
-    """
-    _check_integers(indices, offsets)
-    if torch.compiler.is_compiling():
-        raise UnsupportedError(
-            "torch.compile cannot follow how indices become a matrix: make it outside, "
-            "bag = scorch.nn.functional.bags(indices, offsets, size), and pass the bag"
+
+def _in_one_row(indices: Any, offsets: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+    """Indices one after the other, and where each bag begins."""
+    if offsets is not None:
+        return indices, offsets
+    if indices.ndim != 2:
+        raise ShapeError(
+            f"indices are (samples, length), or (count,) with offsets, where each sample begins; these are "
+            f"{tuple(indices.shape)}"
         )
-    if indices.ndim != 1 or offsets.ndim != 1:
-        raise ShapeError(f"indices and offsets have one dimension, these have {indices.ndim} and {offsets.ndim}")
-    ends = torch.cat([offsets[1:], offsets.new_tensor([len(indices)])])
-    if bool((ends < offsets).any()) or (len(offsets) and int(offsets[0]) != 0):
-        raise ShapeError(f"offsets begin at 0 and grow to at most {len(indices)}, the number of indices")
-    rows = torch.repeat_interleave(torch.arange(len(offsets)), ends - offsets)
-    ones = torch.ones(len(indices), dtype=dtype)
-    return scorch.from_coo(torch.stack([rows, indices.long()]), ones, (len(offsets), size), format="csr")
+    samples, length = indices.shape
+    return indices.reshape(-1), torch.arange(samples) * length
 
 
-def _check_integers(*tensors: torch.Tensor) -> None:
-    for x in tensors:
-        if not isinstance(x, torch.Tensor):
-            raise DtypeError(f"indices are a tensor of integers, not a {type(x).__name__}")
-        if x.is_floating_point() or x.is_complex():
-            raise DtypeError(f"indices are integers, not {x.dtype}")
+def _traced_bag(indices: torch.Tensor, offsets: torch.Tensor, table: Any, mode: str) -> torch.Tensor:
+    """torch's own bag where torch.compile traces, which cannot follow how indices become a matrix."""
+    check_indices(indices, offsets)
+    indices, offsets = indices.long(), offsets.long()
+    if isinstance(table, torch.Tensor):
+        return F.embedding_bag(indices, table, offsets, mode=mode)
+    return F.embedding_bag(torch.arange(indices.shape[0]), pick(table, indices), offsets, mode=mode)
+
+
+def _told(bag: Any) -> str:
+    shape = getattr(bag, "shape", None)
+    return f"this is a {type(bag).__name__}" if shape is None else f"this is {tuple(shape)}"

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from scorch.errors import NotationError
 
-__all__ = ["ACTIVATIONS", "Activation", "epilogue"]
+__all__ = ["ACTIVATIONS", "Activation", "check_activation", "epilogue"]
 
 Activation: TypeAlias = "str | Callable[[torch.Tensor], torch.Tensor] | None"
 
@@ -43,10 +43,19 @@ def epilogue(product: torch.Tensor, bias: torch.Tensor | None, activation: Activ
     return _function(activation)(product)
 
 
+def check_activation(activation: Activation) -> None:
+    """NotationError for an activation that has no such name.
+
+    >>> check_activation("relu")
+    """
+    if activation is not None:
+        _function(activation)
+
+
 def _function(activation: Activation) -> Callable[[torch.Tensor], torch.Tensor]:
     if callable(activation):
         return activation
-    known = ACTIVATIONS.get(activation or "")
+    known = ACTIVATIONS.get(activation) if isinstance(activation, str) else None
     if known is None:
         raise NotationError(
             f"there is no activation {activation!r}; there are {', '.join(ACTIVATIONS)}, or pass a function"

@@ -10,12 +10,12 @@ from torch.nn import functional as F
 import scorch
 from scorch.errors import NotationError
 from scorch.nn import structure
-from scorch.nn.device import check_cpu
 from scorch.nn.functional.aggregate import aggregated
 from scorch.nn.functional.edges import edge_max, edge_softmax, edge_sum
 from scorch.nn.functional.epilogue import Activation, epilogue
 from scorch.nn.functional.fused import is_plain_call, product, scalar
 from scorch.nn.functional.linear import is_sparse, linear, matmul
+from scorch.nn.functional.order import sums_first
 from scorch.nn.graph.normalise import row_norm
 
 __all__ = ["gat_conv", "gin_sum", "graph_conv", "propagate", "sage_conv"]
@@ -29,13 +29,15 @@ O[i,h,e] = P[i,j,h] * X[j,h,e] / where(t[i,h] == 0, 1, t[i,h])
 """
 """Graph attention as one kernel: never more scores than a row's; a node without edges is divided by 1.
 `l` and `r` are what a node adds to the score as the edge's target and as its source."""
+GAT_SUMS = GAT.replace("X[j,h,e]", "X[j,e]")
+"""The same where all heads sum the same features, which are changed afterwards."""
 
 
 def propagate(adjacency: scorch.Tensor, x: Any, reduce: str = "sum") -> torch.Tensor:
     """What each node gets from its neighbours: (nodes, features) to (nodes, features).
 
     "sum" weights each neighbour by its edge, "mean" divides that by the sum of the weights, "max" is the largest of
-    each feature and 0 for a node without neighbours. `x` may be sparse, except for "max". Raises NotationError for
+    each feature and 0 for a node without neighbours. `x` may be sparse. Raises NotationError for
     another `reduce`.
 
     >>> A = scorch.tensor([[0.0, 1.0, 1.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]], "csr")
@@ -47,7 +49,7 @@ def propagate(adjacency: scorch.Tensor, x: Any, reduce: str = "sum") -> torch.Te
     if reduce == "mean":
         return matmul(row_norm(adjacency), x)
     if reduce == "max":
-        return edge_max(adjacency, x if isinstance(x, torch.Tensor) else x.to_dense())
+        return edge_max(adjacency, x)
     raise NotationError(f"nodes reduce by sum, mean or max, not by {reduce!r}")
 
 
@@ -60,24 +62,22 @@ def graph_conv(
 ) -> torch.Tensor:
     """activation(A x weight.T + bias): neighbours are summed before or after the features change, as is cheaper.
 
-    The cost that differs is that of the sum over the neighbours: entries of A times the features at that point. A
-    sparse x goes through the weight first, which leaves few features and no sparse intermediate result.
+    The order is that of `sums_first`: of a dense x the one that sums fewer features; of a sparse x it depends on how
+    many entries A and x have.
 
     >>> A = scorch.tensor(torch.eye(2), "csr")
     >>> graph_conv(A, torch.ones(2, 3), torch.ones(1, 3)).T
     tensor([[3., 3.]])
     """
-    features_out, features_in = weight.shape
-    if features_out < features_in or is_sparse(x):
+    if _widens(x, weight) and is_plain_call(adjacency, x, weight, bias):
+        whole = aggregated(adjacency, x, weight, None, bias, activation)
+        if whole is not None:
+            return whole
+    if not sums_first(adjacency, x, weight):
         return matmul(adjacency, linear(x, weight), bias, activation)
-    whole = (
-        aggregated(adjacency, x, weight, None, bias, activation) if is_plain_call(adjacency, x, weight, bias) else None
-    )
-    if whole is not None:
-        return whole
-    if features_out == features_in:  # either order costs the same; bias and activation go into the last kernel
-        return matmul(adjacency, linear(x, weight), bias, activation)
-    return linear(matmul(adjacency, x), weight, bias, activation)
+    # What a sparse x sums to is sparse, too.
+    sums = scorch.einsum("ij,jf->if", adjacency, x) if is_sparse(x) else matmul(adjacency, x)
+    return linear(sums, weight, bias, activation)
 
 
 def sage_conv(
@@ -90,80 +90,90 @@ def sage_conv(
 ) -> torch.Tensor:
     """activation(A x weight.T + x root_weight.T + bias): a node's neighbours, and itself through another weight.
 
-    Neighbours are summed first where that adds up fewer features.
+    Neighbours are summed first where `sums_first` says so.
 
     >>> A = scorch.tensor(torch.eye(2), "csr")
     >>> sage_conv(A, torch.ones(2, 3), torch.ones(1, 3), 2 * torch.ones(1, 3)).T
     tensor([[9., 9.]])
     """
-    if is_sparse(x):
-        neighbours, own = matmul(x, weight.t()), matmul(x, root_weight.t())
-    elif len(weight) < x.shape[1]:
-        check_cpu(x, weight, root_weight)
-        neighbours, own = F.linear(x, weight), F.linear(x, root_weight)
-    else:
-        return _widening_sage_conv(adjacency, x, weight, root_weight, bias, activation)
+    if _widens(x, weight) and is_plain_call(adjacency, x, weight, root_weight, bias):
+        whole = aggregated(adjacency, x, weight, root_weight, bias, activation)
+        if whole is not None:
+            return whole
+    own = linear(x, root_weight)
+    if sums_first(adjacency, x, weight):
+        return epilogue(graph_conv(adjacency, x, weight) + own, bias, activation)
+    neighbours = linear(x, weight)
     if is_plain_call(adjacency, neighbours, own, bias):
         return product(adjacency, neighbours, bias, activation, added=own)
     return epilogue(matmul(adjacency, neighbours) + own, bias, activation)
 
 
-def _widening_sage_conv(
-    adjacency: scorch.Tensor,
-    x: torch.Tensor,
-    weight: torch.Tensor,
-    root_weight: torch.Tensor,
-    bias: torch.Tensor | None,
-    activation: Activation,
+def _widens(x: Any, weight: torch.Tensor) -> bool:
+    """Whether a layer makes as many features as it takes or more of a dense input: it may be one kernel then."""
+    return not is_sparse(x) and weight.shape[0] >= weight.shape[1]
+
+
+def gin_sum(
+    adjacency: scorch.Tensor, x: torch.Tensor, eps: torch.Tensor, bias: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Of a layer with as many features as it takes or more."""
-    check_cpu(x, weight, root_weight)
-    if is_plain_call(adjacency, x, weight, root_weight, bias):
-        whole = aggregated(adjacency, x, weight, root_weight, bias, activation)
-        if whole is not None:
-            return whole
-    own = F.linear(x, root_weight)
-    return epilogue(graph_conv(adjacency, x, weight) + own, bias, activation)
-
-
-def gin_sum(adjacency: scorch.Tensor, x: torch.Tensor, eps: torch.Tensor) -> torch.Tensor:
-    """A x + (1 + eps) x: the sum over a node's neighbours and itself, Xu et al. (2019).
+    """A x + (1 + eps) x + bias: the sum over a node's neighbours and itself, Xu et al. (2019).
 
     >>> A = scorch.tensor(torch.eye(2), "csr")
     >>> gin_sum(A, torch.ones(2, 1), torch.tensor(0.5)).T
     tensor([[2.5000, 2.5000]])
     """
-    if is_plain_call(adjacency, x, eps):
-        return product(adjacency, x, added=x, scale=(1 + eps).to(x.dtype))
-    return matmul(adjacency, x) + (1 + eps) * x
+    if is_plain_call(adjacency, x, eps, bias):
+        return product(adjacency, x, bias, added=x, scale=(1 + eps).to(x.dtype))
+    return epilogue(matmul(adjacency, x) + (1 + eps) * x, bias, None)
 
 
 def gat_conv(
     adjacency: scorch.Tensor,
-    x: torch.Tensor,
+    x: Any,
     source: torch.Tensor,
     target: torch.Tensor,
     negative_slope: float = 0.2,
     dropout: float = 0.0,
+    weight: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Graph attention, Velickovic et al. (2018, arXiv 1710.10903): (nodes, heads, features), the same shape.
 
     The score of the edge j -> i is leaky_relu(target . x[i] + source . x[j]), head by head, with `source` and `target`
     of shape (heads, features); a node's scores go through a softmax over its edges. `dropout` is the share of edges
-    that are left out.
+    that are left out. With a `weight` (heads, features, features in), x is (nodes, features in), dense or sparse, and
+    x weight.T takes its place: before or after the sum over the neighbours, as `sums_first` says.
 
     >>> A = scorch.tensor(torch.ones(2, 2), "csr")
     >>> zero = torch.zeros(1, 1)
     >>> gat_conv(A, torch.tensor([[[1.0]], [[3.0]]]), zero, zero).reshape(-1)
     tensor([2., 2.])
     """
-    at_target, at_source = (x * target).sum(-1), (x * source).sum(-1)
-    if not dropout and is_plain_call(adjacency, x, source, target):
-        slope = scalar(negative_slope, x.dtype)
-        result = scorch.compute(GAT, out_format="dense", A=adjacency, l=at_target, r=at_source, slope=slope, X=x)
+    if weight is not None and not is_sparse(x) and sums_first(adjacency, x, weight):
+        # target . (weight x) is (weight.T target) . x, so that scores don't need the features that come out.
+        at_target, at_source = (linear(x, torch.einsum("hof,ho->hf", weight, each)) for each in (target, source))
+        sums = _attended(adjacency, x, at_target, at_source, negative_slope, dropout)
+        return torch.einsum("ihf,hof->iho", sums, weight)
+    if weight is not None:
+        x = linear(x, weight.flatten(0, 1)).reshape(-1, *weight.shape[:2])
+    return _attended(adjacency, x, (x * target).sum(-1), (x * source).sum(-1), negative_slope, dropout)
+
+
+def _attended(
+    adjacency: scorch.Tensor,
+    x: torch.Tensor,
+    at_target: torch.Tensor,
+    at_source: torch.Tensor,
+    negative_slope: float,
+    dropout: float,
+) -> torch.Tensor:
+    """For each node and head the sum over its edges of x, (nodes, heads, features) or (nodes, features) for all heads,
+    weighted by the softmax of the edges' scores: (nodes, heads, features)."""
+    if not dropout and is_plain_call(adjacency, x, at_target, at_source):
+        text, slope = GAT if x.ndim == 3 else GAT_SUMS, scalar(negative_slope, x.dtype)
+        result = scorch.compute(text, out_format="dense", A=adjacency, l=at_target, r=at_source, slope=slope, X=x)
         assert isinstance(result, torch.Tensor)
         return result
     rows, cols = structure.coordinates(adjacency._storage.pattern)
-    scores = at_target[rows] + at_source[cols]
-    weights = edge_softmax(adjacency, F.leaky_relu(scores, negative_slope))
+    weights = edge_softmax(adjacency, F.leaky_relu(at_target[rows] + at_source[cols], negative_slope))
     return edge_sum(adjacency, F.dropout(weights, dropout) if dropout else weights, x)

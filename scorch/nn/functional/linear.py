@@ -22,7 +22,7 @@ def linear(input: Any, weight: Any, bias: torch.Tensor | None = None, activation
     `input` is (..., in_features), dense, or (batch, in_features), sparse; `weight` (out_features, in_features); the
     result (..., out_features) is dense. With a sparse weight the result's memory is ordered by feature, which is what
     the next sparse layer reads fastest: use `reshape` where `view` would ask for another order. Raises ShapeError if
-    the numbers of features differ.
+    the numbers of features differ, or a sparse input is no matrix.
 
     >>> weight = scorch.tensor(torch.tensor([[0.0, 2.0], [1.0, 0.0]]), format="csr")
     >>> linear(torch.tensor([[1.0, 3.0]]), weight, torch.tensor([0.5, -9.0]), "relu")
@@ -36,6 +36,8 @@ def linear(input: Any, weight: Any, bias: torch.Tensor | None = None, activation
             f"shapes {tuple(input.shape)} and {tuple(weight.shape)}"
         )
     from_sparse = is_sparse(input)
+    if from_sparse and len(input.shape) != 2:
+        raise ShapeError(f"a sparse input is (batch, {weight.shape[-1]}), this is {tuple(input.shape)}: reshape it")
     if not is_sparse(weight):
         if from_sparse:
             return matmul(input, _dense(weight).t(), bias, activation)

@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.modules.module import _has_any_global_hook
 
 import scorch
 from scorch.errors import NotationError, ShapeError
 from scorch.nn import functional
-from scorch.nn.functional.epilogue import Activation, epilogue
+from scorch.nn.functional.epilogue import Activation, check_activation, epilogue
 from scorch.nn.graph.adjacency import adjacency
 from scorch.nn.graph.normalise import gcn_norm, in_dtype, with_self_loops
 
@@ -41,6 +42,7 @@ class GCNConv(nn.Module):
         activation: Activation = None,
     ) -> None:
         super().__init__()
+        check_activation(activation)
         self.normalize, self.add_self_loops, self.activation = normalize, add_self_loops, activation
         self.weight = nn.Parameter(_glorot_by_input(out_channels, in_channels))
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
@@ -78,6 +80,7 @@ class SAGEConv(nn.Module):
         activation: Activation = None,
     ) -> None:
         super().__init__()
+        check_activation(activation)
         if aggr not in ("mean", "max", "sum"):
             raise NotationError(f"aggr is mean, max or sum, not {aggr!r}")
         self.aggr, self.activation = aggr, activation
@@ -128,6 +131,7 @@ class GATConv(nn.Module):
         activation: Activation = None,
     ) -> None:
         super().__init__()
+        check_activation(activation)
         self.heads, self.out_channels, self.concat, self.activation = heads, out_channels, concat, activation
         self.negative_slope, self.dropout, self.add_self_loops = negative_slope, dropout, add_self_loops
         self.weight = nn.Parameter(_glorot_by_input(heads * out_channels, in_channels))
@@ -141,9 +145,9 @@ class GATConv(nn.Module):
         A = adjacency(graph, x.shape[0])
         if self.add_self_loops:
             A = with_self_loops(A)
-        features = functional.linear(x, self.weight).reshape(-1, self.heads, self.out_channels)
         dropout = self.dropout if self.training else 0.0
-        result = functional.gat_conv(A, features, self.att_src, self.att_dst, self.negative_slope, dropout)
+        weight = self.weight.view(self.heads, self.out_channels, -1)
+        result = functional.gat_conv(A, x, self.att_src, self.att_dst, self.negative_slope, dropout, weight)
         result = result.flatten(1) if self.concat else result.mean(1)
         return epilogue(result, self.bias, self.activation)
 
@@ -153,6 +157,8 @@ class GATConv(nn.Module):
 
 class GINConv(nn.Module):
     """Graph isomorphism layer: net((1 + eps) x + sum of neighbours), Xu et al. (2019, arXiv 1810.00826).
+
+    Where the net begins with a torch.nn.Linear that makes few features, these are summed.
 
     >>> conv = GINConv(nn.Linear(4, 2))
     >>> conv(torch.ones(3, 4), torch.tensor([[0, 1], [1, 2]])).shape
@@ -176,8 +182,31 @@ class GINConv(nn.Module):
         A = adjacency(graph, x.shape[0])
         if isinstance(x, torch.Tensor | scorch.Tensor) and x.dtype.is_floating_point:
             A = in_dtype(A, x.dtype)
-        result: torch.Tensor = self.net(functional.gin_sum(A, x, self.eps))
+        first, rest = _opened(self.net)
+        if first is None or functional.sums_first(A, x, first.weight):
+            result: torch.Tensor = self.net(functional.gin_sum(A, x, self.eps))
+            return result
+        result = functional.gin_sum(A, functional.linear(x, first.weight), self.eps, first.bias)
+        for module in rest:
+            result = module(result)
         return result
+
+
+def _opened(net: nn.Module) -> tuple[nn.Linear | None, list[nn.Module]]:
+    """The Linear with which a net begins and what follows it; None if calling the net does anything else.
+
+    >>> _opened(nn.Sequential(nn.Linear(2, 2), nn.ReLU()))
+    (Linear(in_features=2, out_features=2, bias=True), [ReLU()])
+    """
+    modules = [*net] if type(net) is nn.Sequential and _is_bare(net) else [net]
+    first = modules[0] if modules else None
+    return (first, modules[1:]) if type(first) is nn.Linear and _is_bare(first) else (None, modules)
+
+
+def _is_bare(module: Any) -> bool:
+    """Whether calling a module runs the forward of its class and nothing else: no hooks, nothing patched."""
+    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+    return not any(hooks) and "forward" not in module.__dict__ and not _has_any_global_hook()  # type: ignore[no-untyped-call]
 
 
 def _features(x: Any, width: int | None = None) -> Any:
