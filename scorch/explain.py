@@ -212,6 +212,10 @@ def _structure(storage: Storage, found: Statistics) -> str:
     return text
 
 
+def _how_often(format: Format) -> str:
+    return "at each call" if format.is_dense else "once a pattern"
+
+
 def _plan_lines(plan: AnyPlan) -> list[str]:
     """Conversions, partition, assembly, and the loops; or what is done instead."""
     match plan:
@@ -222,7 +226,7 @@ def _plan_lines(plan: AnyPlan) -> list[str]:
         case Entrywise(over_values=statement, values=inner):
             return [f"one pattern, which the result shares: {statement} over the values", *_plan_lines(inner)]
     kernel = plan.kernel
-    lines = [f"convert {name} to {format}, once a pattern" for name, format in plan.conversions]
+    lines = [f"convert {name} to {format}, {_how_often(format)}" for name, format in plan.conversions]
     lines.append(f"result {kernel.assembly}")
     if plan.wanted is not None and plan.wanted != kernel.result.format:
         lines.append(f"result written as {kernel.result.format}, then made {plan.wanted}")

@@ -125,6 +125,8 @@ def is_plain(format: Format) -> bool:
 def _reorder(pattern: Pattern, format: Format) -> Reordering:
     if pattern.format == format:
         return Reordering(pattern)
+    if pattern.format.is_dense and format.is_dense:
+        return _turned(pattern, format)
     kept = (pattern.format.is_ordered and pattern.format.is_unique) or format == unsorted_coo(format.order)
     if kept and pattern.format.order == format.order:
         return _rewritten(pattern, format)
@@ -170,6 +172,24 @@ class _Taken:
 
     def __call__(self, values: torch.Tensor) -> torch.Tensor:
         return values[self.order]
+
+
+def _turned(pattern: Pattern, format: Format) -> Reordering:
+    """A dense tensor stored in another order of its dimensions."""
+    old, new = pattern.format.order, format.order
+    extents = tuple(pattern.shape[d] for d in old)
+    return Reordering(dense_pattern(pattern.shape, new), _Turned(extents, tuple(old.index(d) for d in new)))
+
+
+@dataclass(frozen=True)
+class _Turned:
+    """The values of a dense tensor of these extents, its dimensions in another order."""
+
+    extents: tuple[int, ...]
+    order: tuple[int, ...]
+
+    def __call__(self, values: torch.Tensor) -> torch.Tensor:
+        return values.reshape(self.extents).permute(self.order).reshape(-1)
 
 
 def _rewritten(pattern: Pattern, format: Format) -> Reordering:

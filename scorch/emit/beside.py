@@ -25,12 +25,17 @@ __all__ = ["Beside", "Group", "is_beside"]
 class Group:
     """The positions in hand: the coordinate, the place of `walker` and the accumulators of each."""
 
+    beside: Beside
     index: str
     coordinates: list[ir.Var]
     places: list[ir.Expr]
     walker: Cursor
     access: Access
     registers: list[list[ir.Expr]]
+
+    def accumulate(self, node: Compute) -> None:
+        """What the innermost loop of the shared reduction does, once for each position."""
+        self.beside.accumulate(self, node)
 
 
 class Beside:
@@ -55,7 +60,7 @@ class Beside:
         registers = self.low.register_workspaces
         sets = registers.sets(where, node.unroll)
         self.low.registers.add(access)
-        self.low.group = Group(node.index, coordinates, places, cursor, access, sets)
+        self.low.group = Group(self, node.index, coordinates, places, cursor, access, sets)
         self.low.loaded[access] = sets[0]
         self.low.stmt(where.producer)
         self.low.group = None
@@ -70,10 +75,9 @@ class Beside:
         self.b.emit(*body)
         del self.low.loaded[access]
 
-    def accumulate(self, node: Compute) -> None:
-        """What the innermost loop of the shared reduction does, once for each position of the group."""
-        group, self.low.group = self.low.group, None
-        assert group is not None
+    def accumulate(self, group: Group, node: Compute) -> None:
+        """Each position's part of an iteration of the shared loop."""
+        self.low.group = None
         for coordinate, place, registers in zip(group.coordinates, group.places, group.registers, strict=True):
             with self.low.scope() as body:
                 self.low.env[group.index] = coordinate

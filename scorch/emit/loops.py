@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from scorch.emit.beside import is_beside
+from scorch.emit.block import Block
 from scorch.emit.builder import Param
 from scorch.emit.merge import Merge
 from scorch.emit.positions import Cursor
@@ -52,10 +53,10 @@ class Loops:
         self.b = lowering.b
         self.merge = Merge(lowering)
         self.prefetch = Prefetch(lowering)
-        self._outermost = True
+        self.outermost = True
 
     def loop(self, node: Loop) -> None:
-        outermost, self._outermost = self._outermost, False
+        outermost, self.outermost = self.outermost, False
         if not self.low.computes and not self.low.result.counts(node.index):
             return
         if node.tile is not None and not node.tile.positions:
@@ -102,7 +103,9 @@ class Loops:
             return
         var = ir.Var(node.index)
         lo, hi = self.bounds(node.index, outermost)
-        if node.unroll > 1 and self.low.values:
+        if is_beside(node):
+            lo = self._blocks(node, var, lo, hi)
+        elif node.unroll > 1 and self.low.values:
             whole = self.b.let("whole_groups", ir.Binary("-", hi, ir.Binary("%", hi, ir.Const(node.unroll))))
             group = [
                 step for number in range(node.unroll) for step in self._coordinate(node, ir.add(var, number), number)
@@ -110,6 +113,15 @@ class Loops:
             self.b.emit(ir.For(var, lo, whole, tuple(group), ir.Const(node.unroll)))
             lo = whole
         self.b.emit(ir.For(var, lo, hi, tuple(self._coordinate(node, var, 0))))
+
+    def _blocks(self, node: Loop, var: ir.Var, lo: ir.Expr, hi: ir.Expr) -> ir.Expr:
+        """As many coordinates at a time as the loop says; where those that are left over begin."""
+        count = ir.Const(node.unroll)
+        whole = self.b.let("whole_blocks", ir.Binary("-", hi, ir.Binary("%", ir.Binary("-", hi, lo), count)))
+        with self.b.block() as block:
+            Block(self.low, node).emit(var)
+        self.b.emit(ir.For(var, lo, whole, tuple(block), count))
+        return whole
 
     def _coordinate(self, node: Loop, coordinate: ir.Expr, number: int) -> list[ir.Stmt]:
         """One coordinate of a dense loop, whose sums go to accumulator set `number`."""

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from scorch.emit.beside import Beside, Group
+from scorch.emit.block import Block as RowBlock
 from scorch.emit.builder import Builder, Param
 from scorch.emit.loops import Divided, Loops
 from scorch.emit.positions import Cursor, TensorArrays, begin
@@ -74,7 +75,7 @@ class Lowering:
         self.loops = Loops(self)
         self.tiling = Tiling(self)
         self.beside = Beside(self)
-        self.group: Group | None = None  # positions whose reductions share a loop
+        self.group: Group | RowBlock | None = None  # positions or coordinates whose reductions share a loop
         self.register_workspaces = Registers(self)
         self.rows = Rows(self)
         self.divided: Divided | None = None
@@ -106,11 +107,16 @@ class Lowering:
     @contextmanager
     def scope(self) -> Iterator[list[ir.Stmt]]:
         """A block in which indices are bound; what it binds and loads is forgotten after it."""
+        with self.binding(), self.b.block() as body:
+            yield body
+
+    @contextmanager
+    def binding(self) -> Iterator[None]:
+        """Indices that are bound in here, in the block at hand, and what is loaded for them, are forgotten after it."""
         saved = (self.env, self.cursors, self.loaded, self.lanes)
         self.env, self.cursors, self.loaded = dict(self.env), dict(self.cursors), dict(self.loaded)
         try:
-            with self.b.block() as body:
-                yield body
+            yield
         finally:
             self.env, self.cursors, self.loaded, self.lanes = saved
 
@@ -130,7 +136,7 @@ class Lowering:
 
     def compute(self, node: Compute) -> None:
         if self.group is not None:
-            self.beside.accumulate(node)
+            self.group.accumulate(node)
             return
         if self.products is not None:
             self.b.emit(ir.Let(self.products, ir.Const(1), "+"))
@@ -246,7 +252,7 @@ class Lowering:
             wanted = set(_read(iteration_space(stmt)))
             for access in [a for a in self.cursors if a in wanted and a not in self.loaded]:
                 if self.cursors[access].resolved:
-                    self._hoist(access, inside=isinstance(stmt, Compute))
+                    self._hoist(access, inside=isinstance(stmt, Compute) and self.group is None)
             for access in [a for a, row in self.rows.held.items() if a in wanted and row.index in self.env]:
                 if access not in self.loaded and not self.rows.is_along(access):
                     self.loaded[access] = self.b.let(access.tensor, self.rows.read(access, None))

@@ -72,6 +72,12 @@ class Registers:
         assert inner is not None
         return [self._registers(node.workspace, _shape(inner), number) for number in range(count)]
 
+    def tiled_sets(self, workspace: Workspace, count: int) -> list[list[ir.Expr]]:
+        """Accumulators of the tile in hand for `count` rows."""
+        lanes = self.low.lanes
+        assert lanes is not None
+        return [self._registers(workspace, (lanes.lanes, lanes.vectors), number) for number in range(count)]
+
     def _registers(self, workspace: Workspace, tile: tuple[int, int] | None, number: int) -> list[ir.Expr]:
         """One set of accumulators, started at the identity: a vector for each of the tile's, or a scalar."""
         start: ir.Expr = identity(workspace.reduce, workspace.dtype)

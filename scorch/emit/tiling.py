@@ -28,9 +28,10 @@ class Tiling:
         width = tile.vectors * tile.lanes
         extent = self.low.extent(node.index)
         shared = outermost and self.low.kernel.unit == "tiles"
+        above = outermost and not shared  # then the loop inside is the one whose coordinates are shared
         whole: ir.Expr = ir.Const(0)
         if tile.count == 1:
-            self._tile_body(node, tile, Lanes(node.index, ir.Const(0), tile.vectors, tile.lanes))
+            self._tile_body(node, tile, Lanes(node.index, ir.Const(0), tile.vectors, tile.lanes), above)
             whole = ir.Const(width)
         elif tile.count is None:
             whole = self.b.let("whole", ir.Binary("-", extent, ir.Binary("%", extent, ir.Const(width))))
@@ -41,18 +42,18 @@ class Tiling:
                 else (ir.Const(0), whole)
             )
             with self.b.block() as loop:
-                self._tile_body(node, tile, Lanes(node.index, var, tile.vectors, tile.lanes))
+                self._tile_body(node, tile, Lanes(node.index, var, tile.vectors, tile.lanes), above)
             self.b.emit(ir.For(var, lo, hi, tuple(loop), ir.Const(width)))
         if not tile.rest:
             return
         with self.b.block() as rest:
-            self._rest(node, tile, whole, extent)
+            self._rest(node, tile, whole, extent, above)
         if shared:
             self.b.emit(ir.If(ir.Binary(">", ir.mul(HI, width), whole), tuple(rest)))
         else:
             self.b.emit(*rest)
 
-    def _rest(self, node: Loop, tile: Tile, whole: ir.Expr, extent: ir.Expr) -> None:
+    def _rest(self, node: Loop, tile: Tile, whole: ir.Expr, extent: ir.Expr, above: bool) -> None:
         live: ir.Expr | None = None
         if tile.masked:
             before = ir.add(whole, (tile.rest - 1) * tile.lanes)
@@ -60,10 +61,11 @@ class Tiling:
         last = None
         if tile.overlaps:
             last = self.b.let("last", ir.Binary("-", extent, ir.add(whole, tile.lanes)))
-        self._tile_body(node, tile, Lanes(node.index, whole, tile.rest, tile.lanes, live, last))
+        self._tile_body(node, tile, Lanes(node.index, whole, tile.rest, tile.lanes, live, last), above)
 
-    def _tile_body(self, node: Loop, tile: Tile, lanes: Lanes) -> None:
+    def _tile_body(self, node: Loop, tile: Tile, lanes: Lanes, above: bool) -> None:
         outer_tile, self.low.tile = self.low.tile, tile
+        self.low.loops.outermost = above
         with self.low.scope() as body:
             self.low.lanes = lanes
             self.low.body(node.index, lanes.base, node.body)

@@ -132,7 +132,8 @@ class Loop:
     """A loop over one index, tiled or not. `equals`: only the coordinate of that other index is taken.
 
     `unroll`: so many iterations at a time, each with accumulators of its own, so that one need not wait for the last.
-    Around a workspace, the iterations share the loop of its reduction over a tile, and are finished as one vector.
+    Around a workspace, the iterations share the loops of its reduction: over a tile, and they are finished as one
+    vector, or inside one, as a register block of rows by vectors.
     `searched`: accesses with many coordinates, in which those of the other access are searched.
     """
 
@@ -394,7 +395,7 @@ def walk(stmt: Stmt) -> Iterator[Stmt]:
 def _lines(stmt: Stmt, indent: str = "") -> list[str]:
     match stmt:
         case Loop(index, Where() as body, tile, equals, unroll) if unroll > 1:
-            return [f"{indent}for {index}, {unroll} positions side by side", *_lines(body, indent + "  ")]
+            return [f"{indent}for {index}, {unroll} side by side", *_lines(body, indent + "  ")]
         case Loop(index, body, tile, equals, unroll, searched):
             suffix = (f" in {tile}" if tile else "") + (f" where {index} == {equals}" if equals else "")
             suffix += f" unrolled {unroll} times" if unroll > 1 else ""

@@ -27,10 +27,16 @@ def unit_count(unit: str, extent: int, pattern: Pattern | None, width: int) -> i
     return extent
 
 
-def chunk_bounds(unit: str, units: int, chunks: int, pattern: Pattern | None) -> np.ndarray[Any, Any]:
+def chunk_bounds(
+    unit: str, units: int, chunks: int, pattern: Pattern | None, together: int = 1
+) -> np.ndarray[Any, Any]:
     """Bounds b of `chunks` chunks b[c] ... b[c + 1] - 1 of the units, ascending int64, some perhaps empty.
 
-    With a pattern, chunks hold equal numbers of its nonzeros, and runs of one coordinate are not divided.
+    With a pattern, chunks hold equal numbers of its nonzeros, and runs of one coordinate are not divided. Where units
+    are taken so many `together`, chunks hold multiples of that.
+
+    >>> chunk_bounds("coordinates", 10, 2, None, together=4).tolist()
+    [0, 4, 10]
     """
     if unit == "merge-path":
         return np.linspace(0, units, chunks + 1).astype(np.int64)
@@ -40,6 +46,7 @@ def chunk_bounds(unit: str, units: int, chunks: int, pattern: Pattern | None) ->
     else:
         total = int(ends[units]) + ROW * units
         bounds = _search(ends, units, np.linspace(0, total, chunks + 1))
+    bounds -= bounds % together
     bounds[0], bounds[-1] = 0, units
     if (
         unit == "positions"

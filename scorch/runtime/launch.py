@@ -126,6 +126,11 @@ class Launcher:
         width = tile.vectors * tile.lanes if tile else 1
         return unit_count(self.partition.unit, self.extents[index], self.weights, width)
 
+    def _together(self) -> int:
+        """How many units a loop takes at a time."""
+        loops = (s for s in walk(self.kernel.root) if isinstance(s, Loop) and s.index == self.partition.index)
+        return max((loop.unroll for loop in loops), default=1) if self.partition.unit == "coordinates" else 1
+
     def _binding(self, phase: Phase) -> _Binding:
         """Sort a phase's parameters by where their values come from."""
         binding = _Binding([None] * len(phase.params), [], [])
@@ -202,7 +207,9 @@ class Launcher:
 
     def _chunk_bounds(self) -> Array:
         if self._bounds is None:
-            self._bounds = chunk_bounds(self.partition.unit, self.units, self.partition.chunks, self.weights)
+            self._bounds = chunk_bounds(
+                self.partition.unit, self.units, self.partition.chunks, self.weights, self._together()
+            )
         return self._bounds
 
     def _allocated(self, shape: list[int]) -> torch.Tensor:

@@ -11,7 +11,7 @@ from scorch.ir.notation import Access
 from scorch.schedule.gallop import children, searched
 from scorch.schedule.prices import Prices
 from scorch.schedule.problem import Problem
-from scorch.schedule.tile import vector_lanes
+from scorch.schedule.tile import block_tile, vector_lanes
 
 __all__ = ["bound_cost", "conversion_cost", "count_cost", "nest_cost", "scatter_cost"]
 
@@ -20,8 +20,11 @@ LINE = 64  # bytes of a cache line
 
 
 def conversion_cost(problem: Problem, access: Access, format: Format) -> float:
-    """Reordering an operand once; its permutation is kept, so that later calls only gather the values."""
+    """Reordering an operand once; its permutation is kept, so that later calls only gather the values. A dense one is
+    copied at each call."""
     operand = problem.by_name[access.tensor]
+    if format.is_dense:
+        return problem.prices.copy + problem.prices.turn * operand.statistics.nnz
     if format in operand.converted:
         return problem.prices.gather * operand.statistics.nnz
     return (
@@ -37,8 +40,10 @@ def _places(format: Format, shape: tuple[int, ...]) -> float:
     return math.prod(float(shape[dimension]) for _, dimension in leading)
 
 
-def nest_cost(problem: Problem, order: tuple[str, ...], tiled: str | None, formats: dict[str, Format]) -> float:
-    """Loops and arithmetic of a nest with the tiled index innermost."""
+def nest_cost(
+    problem: Problem, order: tuple[str, ...], tiled: str | None, formats: dict[str, Format], rows: int = 1
+) -> float:
+    """Loops and arithmetic of a nest with the tiled index innermost, so many rows sharing what they load."""
     total = 0.0
     for depth, index in enumerate(order):
         visits = problem.visits(order[: depth + 1])
@@ -52,6 +57,12 @@ def nest_cost(problem: Problem, order: tuple[str, ...], tiled: str | None, forma
         return total + inner * (problem.prices.scalar + _access_cost(problem, order, formats))
     lanes = vector_lanes(problem)
     vectors = max(1.0, math.ceil(problem.extents[tiled] / lanes))
+    if rows > 1:
+        # the reduction once for each tile and block
+        tile = block_tile(problem, tiled, rows)
+        passes = vectors / max(tile.vectors, 1)
+        step = problem.prices.fma + (problem.prices.vector - problem.prices.fma) * (1 / rows + 1 / tile.vectors)
+        return total * passes / rows + inner * (vectors * step + _row_cost(problem, order, tiled, formats) / rows)
     return total + inner * (vectors * problem.prices.vector + _row_cost(problem, order, tiled, formats))
 
 

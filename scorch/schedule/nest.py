@@ -35,6 +35,7 @@ class Nest:
     spread: bool = False  # tiles outermost, so that threads can share them
     unroll: int = 1  # the innermost reduction, under a tile
     beside: int = 1  # positions of the innermost result loop that share the reduction over a tile
+    rows: int = 1  # coordinates of the innermost result loop that share the reduction inside a tile
     along: Tile | None = None  # lanes of the innermost reduction, taken over stored positions
     register: str = "acc"  # the name of the accumulator
     fills: Mapping[str, Any] = field(default_factory=dict)  # of the sparse operands
@@ -54,6 +55,10 @@ def build_nest(nest: Nest) -> Stmt:
         whole = _loops(nest, outer, Compute(target, reduce, nest.statement.expr), tile_last=not nest.spread)
         return Loop(nest.tile[0], whole, nest.tile[1]) if nest.tile and nest.spread else whole
     body = _reduced(nest, inner, target, _revisits(nest))
+    if nest.rows > 1 and nest.tile:
+        *outer_rows, row = outer
+        block = Loop(nest.tile[0], Loop(row, body, unroll=nest.rows), nest.tile[1])
+        return _loops(nest, tuple(outer_rows), block, tile_last=False)
     return _loops(nest, outer, body, tile_last=kept)
 
 
@@ -139,6 +144,8 @@ def _factor(nest: Nest, expr: Expr, inside: Sequence[str], reduce: str | None) -
     match expr:
         case Apply("where", (condition, value, no)) if no == ABSENT and guarded(expr)[0] is None:
             factors, left = _factor(nest, value, inside, reduce)
+            if any(access.tensor in nest.fills for factor in factors for access in accesses(factor)):
+                return (), expr  # outside of the condition, an absent factor would leave out places that it keeps
             return factors, Apply("where", (condition, left, no))
     if reduce != "add" or not isinstance(expr, Apply) or expr.op != "mul":
         return (), expr

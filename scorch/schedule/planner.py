@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import islice, permutations
 
 from scorch.errors import ScheduleError
-from scorch.formats import Compressed, Dense, Format, dtypes
+from scorch.formats import Compressed, Dense, Format, dense, dtypes
 from scorch.ir.graph import build_graph, level_indices, may_visit_nothing, walks
 from scorch.ir.notation import Access
 from scorch.ir.plan import Alternative, Assembly, Kernel, Partition, Plan, TensorSpec, Tile
@@ -20,7 +20,7 @@ from scorch.schedule.nest import Nest, build_nest
 from scorch.schedule.partition import choose_partition, serial_below
 from scorch.schedule.problem import Problem, appended_bits
 from scorch.schedule.result import candidate_formats
-from scorch.schedule.tile import can_tile, choose_tile, positions_beside, unrolling
+from scorch.schedule.tile import block_tile, can_tile, choose_tile, positions_beside, rows_of_block, unrolling
 
 __all__ = ["alternatives", "schedule"]
 
@@ -37,7 +37,8 @@ DENSE_ROW_BYTES = 64 << 20  # a row accumulator of dense values may take, for ea
 class _Layout:
     """Loop order, tiled index (which `order` then lacks), result format, and the operands' formats after conversion.
 
-    `spread`: the tiles are the outermost loop, for threads to share.
+    `spread`: the tiles are the outermost loop, for threads to share. `rows`: so many coordinates of the innermost result
+    loop share the reduction inside a tile, which then stands right outside that loop.
     """
 
     order: tuple[str, ...]
@@ -46,6 +47,7 @@ class _Layout:
     conversions: tuple[tuple[str, Format], ...]
     tiled: str | None = None
     spread: bool = False
+    rows: int = 1
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class _Candidate:
         text = f"loops {' '.join(layout.order)}"
         if layout.tiled:
             text += f", {layout.tiled} in SIMD tiles" + (" outermost" if layout.spread else "")
+            text += f", {layout.rows} rows at a time" if layout.rows > 1 else ""
         if self.writing.scatter:
             text += f", row of {self.writing.scatter} in a {self.accumulator}"
             text += ", room for every product" if self.writing.assembly.bounded else ", counted first"
@@ -234,8 +237,13 @@ def _tiled(problem: Problem, layout: _Layout) -> Iterator[_Candidate]:
     """The loops with the innermost one in SIMD tiles, if that is legal."""
     last = layout.order[-1] if layout.order else None  # written last; the nest puts it outside the reductions
     target = problem.statement.target.indices
-    if last is None or not can_tile(problem, last, layout.formats):
+    if last is None:
         return
+    if not can_tile(problem, last, layout.formats):
+        turned = _turned(problem, layout, last)
+        if turned is None or not can_tile(problem, last, turned.formats):
+            return
+        layout = turned
     if last in target and not _stores_runs(layout.wanted, target.index(last)):
         return
     tiled = replace(layout, order=layout.order[:-1], tiled=last)
@@ -244,6 +252,7 @@ def _tiled(problem: Problem, layout: _Layout) -> Iterator[_Candidate]:
         return
     if last not in target or _stores_runs(candidate.writing.format, target.index(last)):
         yield candidate
+        yield from _blocked(problem, tiled, candidate)
         if (
             last in target
             and candidate.partition.unit == "serial"
@@ -253,6 +262,31 @@ def _tiled(problem: Problem, layout: _Layout) -> Iterator[_Candidate]:
             spread = _priced(problem, replace(tiled, spread=True))
             if spread is not None:
                 yield spread
+
+
+def _turned(problem: Problem, layout: _Layout, tiled: str) -> _Layout | None:
+    """The loops with copies of dense operands in which the tiled index is the last; None if that changes nothing."""
+    formats = dict(layout.formats)
+    for access in problem.accesses:
+        format = formats[access.tensor]
+        if format.is_dense and tiled in access.indices and level_indices(access, format)[-1] != tiled:
+            dimension = access.indices.index(tiled)
+            formats[access.tensor] = dense(format.ndim, (*(d for d in format.order if d != dimension), dimension))
+    if formats == layout.formats or not problem.convert:
+        return None
+    conversions = tuple((o.name, formats[o.name]) for o in problem.operands if formats[o.name] != o.format)
+    return replace(layout, formats=formats, conversions=conversions)
+
+
+def _blocked(problem: Problem, layout: _Layout, plain: _Candidate) -> Iterator[_Candidate]:
+    """The loops with several rows at a time, where their reductions visit the same coordinates."""
+    assembly = plain.writing.assembly
+    if assembly.kind != "locate" or not assembly.owned or not _prefix(problem, layout.order):
+        return
+    rows = rows_of_block(problem, layout.order, str(layout.tiled), layout.formats)
+    blocked = _priced(problem, replace(layout, rows=rows)) if rows > 1 else None
+    if blocked is not None:
+        yield blocked
 
 
 def _stores_runs(format: Format, dimension: int) -> bool:
@@ -271,7 +305,7 @@ def _priced(
     writing = choose_assembly(problem, whole, layout.wanted, layout.formats)
     if writing is None or not _can_finish(problem, whole, writing, layout.formats):
         return None
-    loops = nest_cost(problem, layout.order, layout.tiled, layout.formats)
+    loops = nest_cost(problem, layout.order, layout.tiled, layout.formats, layout.rows)
     parts: list[tuple[str, float]] = []
     if writing.scatter is not None:
         costs = _accumulators(problem, writing)
@@ -295,7 +329,7 @@ def _priced(
     if writing.format != layout.wanted:
         parts.append(("sort", problem.products * 2 * problem.prices.convert))
     targets = dict(layout.conversions)
-    converted = sum(conversion_cost(problem, a, targets[a.tensor]) for a in problem.sparse if a.tensor in targets)
+    converted = sum(conversion_cost(problem, a, targets[a.tensor]) for a in problem.accesses if a.tensor in targets)
     if converted:
         parts.append(("conversion", converted))
     if partition.unit != "serial":
@@ -335,6 +369,8 @@ def _tile(problem: Problem, layout: _Layout, assembly: Assembly) -> tuple[str, T
         return None
     reduced = layout.tiled not in problem.statement.target.indices
     parts = problem.threads if layout.spread else 1
+    if layout.rows > 1:
+        return layout.tiled, block_tile(problem, layout.tiled, layout.rows)
     beside = positions_beside(problem, layout.order, layout.tiled, layout.formats, assembly)
     gathers = (not reduced or beside > 1) and _rows_are_far(problem, layout.tiled)
     once = assembly.owned
@@ -410,9 +446,10 @@ def _plan(problem: Problem, best: _Candidate, alternatives: tuple[Alternative, .
         writing.split,
         repeats,
         layout.spread,
-        unrolling(problem, best.tile[1], str(last), layout.formats) if best.tile and last not in target else 1,
-        positions_beside(problem, layout.order, best.tile[0], layout.formats, assembly) if best.tile else 1,
-        position_tile(problem, str(last), layout.formats) if gathers else None,
+        unroll=_unrolled(problem, best),
+        beside=positions_beside(problem, layout.order, best.tile[0], layout.formats, assembly) if best.tile else 1,
+        rows=layout.rows,
+        along=position_tile(problem, str(last), layout.formats) if gathers else None,
         fills=problem.fills,
         may_be_empty=frozenset(v for v in layout.order if may_visit_nothing(problem.accesses, v, layout.formats)),
     )
@@ -438,6 +475,14 @@ def _plan(problem: Problem, best: _Candidate, alternatives: tuple[Alternative, .
         layout.wanted,
         _expected(problem, assembly, layout.wanted),
     )
+
+
+def _unrolled(problem: Problem, best: _Candidate) -> int:
+    """Iterations of the innermost reduction in flight; the rows of a block are enough by themselves."""
+    last = best.layout.order[-1] if best.layout.order else None
+    if best.tile is None or last in problem.statement.target.indices or best.layout.rows > 1:
+        return 1
+    return unrolling(problem, best.tile[1], str(last), best.layout.formats)
 
 
 def _expected(problem: Problem, assembly: Assembly, wanted: Format) -> float | None:

@@ -13,18 +13,21 @@ from scorch.ir.plan import Assembly, Tile
 from scorch.schedule.problem import Problem
 
 __all__ = [
+    "block_tile",
     "can_tile",
     "choose_tile",
     "grouped_positions",
     "in_flight",
     "most_vectors",
     "positions_beside",
+    "rows_of_block",
     "unrolling",
     "vector_lanes",
 ]
 
 AHEAD = 16  # nonzeros: how far in advance rows are fetched
 LONG_ROW = 4  # groups of unrolled iterations that a row should have
+MOST_ROWS = 12  # of a register block
 ROOM = 4  # registers that accumulators leave to operands, or half of all where those are many
 
 
@@ -99,6 +102,49 @@ def positions_beside(
     return grouped_positions(problem, order, tiled, assembly.source, formats[assembly.source.tensor], mean)
 
 
+def rows_of_block(problem: Problem, order: tuple[str, ...], tiled: str, formats: Mapping[str, Format]) -> int:
+    """How many coordinates of the innermost result loop share the reductions inside a tile; 1 if not possible.
+
+    That needs reductions that visit the same coordinates for each of them, and vectors that all of them read.
+    """
+    target = problem.statement.target.indices
+    outer = [v for v in order if v in target]
+    if not outer or len(outer) == len(order) or any(outer[-1] in pair for pair in problem.statement.equal):
+        return 1
+    row, tiles = outer[-1], [a for a in problem.accesses if tiled in a.indices]
+    if any(order[-1] not in a.indices for a in tiles) or all(row in a.indices for a in tiles):
+        return 1
+    for access in problem.accesses:
+        path = level_indices(access, formats[access.tensor])
+        if row in path and not all(level.full for level in formats[access.tensor].levels[path.index(row) :]):
+            return 1
+    rows, _ = _block(problem, tiled)
+    return rows if problem.extents[row] >= rows else 1
+
+
+def block_tile(problem: Problem, tiled: str, rows: int) -> Tile:
+    """The tile of an index inside which so many rows share a reduction."""
+    registers = problem.machine.registers
+    return choose_tile(problem, tiled, reduced=False, gathers=False, most=max(1, (registers - 1) // (rows + 1)))
+
+
+def _block(problem: Problem, tiled: str) -> tuple[int, int]:
+    """Rows and vectors of a block: the fewest loads for a multiply-add among those that fit in registers, beside one
+    vector for each of the tile's and one for a row's scalar."""
+    registers = problem.machine.registers
+    wanted = -(-problem.extents[tiled] // vector_lanes(problem)) or 1
+    best = (float("inf"), 1, 1)
+    for rows in range(2, MOST_ROWS + 1):
+        most = (registers - 1) // (rows + 1)
+        if most < 1:
+            break
+        passes = -(-wanted // most)
+        vectors = -(-wanted // passes)
+        loads = passes * (1 / vectors + 1 / rows) * vectors
+        best = min(best, (loads, rows, vectors))
+    return best[1], best[2]
+
+
 def grouped_positions(
     problem: Problem, order: tuple[str, ...], tiled: str, walker: Access, format: Format, mean: float
 ) -> int:
@@ -132,12 +178,13 @@ def choose_tile(
     parts: int = 1,
     once: bool = False,
     beside: int = 1,
+    most: int | None = None,
 ) -> Tile:
     """The tile of an index: one pass over all of it where it fits in registers, else equal passes and a rest.
 
     `gathers`: rows are picked by nonzeros, so that prefetching the next ones pays. `parts`: about so many tiles.
     `once`: each value is written once, so that it may as well be written twice, by vectors that overlap. `beside`: so
-    many positions share a reduction over the tile, each with accumulators of its own.
+    many positions share a reduction over the tile, each with accumulators of its own. `most` vectors, if given.
     """
     lanes = vector_lanes(problem)
     extent = problem.extents[index]
@@ -146,7 +193,7 @@ def choose_tile(
         lanes //= 2
     whole, tail = divmod(extent, lanes)
     vectors = max(1, whole + (tail > 0))
-    most = most_vectors(problem, reduced) if beside == 1 else 2
+    most = most or (most_vectors(problem, reduced) if beside == 1 else 2)
     ahead = AHEAD if gathers and vectors > 1 else 0  # one vector costs less than asking for it
     if vectors <= most and parts == 1:
         if tail == 0:

@@ -372,3 +372,13 @@ def test_functions_of_truth_values_keep_their_precision_where_operands_are_absen
     A = scorch.zeros(2, 2, dtype=torch.float64, format="csr")
     found = scorch.compute("C[i,j] = exp(not(A[i,j])) + D[i,j] * 0", A=A, D=torch.ones(2, 2), out_format="dense")
     assert torch.equal(found, torch.full((2, 2), torch.e).to(found.dtype))
+
+
+def test_a_masked_sum_of_nothing_is_zero_for_later_statements() -> None:
+    D, E = sparse(1.0, 2.0, 0.0), torch.arange(1.0, 7.0).reshape(3, 2)
+    text = "T[l,k] = where(stored(D[l]), A[k,l] * b[k,l,i], absent); X[j,l,k] = E[l,j] - T[l,k]"
+    for A in (scorch.from_coo([[0], [1]], [5.0], (2, 3)), scorch.zeros(2, 3, format="csr")):
+        found = scorch.compute(text, A=A, D=D, E=E, b=torch.ones(2, 3, 2), out_format="dense")
+        there = torch.tensor([True, True, False])[None, :, None]
+        wanted = torch.where(there, E.T[:, :, None] - 2 * A.to_dense().T[None], 0.0)
+        assert torch.equal(found, wanted)

@@ -1,0 +1,88 @@
+"""Register blocks: rows by vectors of dense expressions, and of sparse ones in dense blocks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+import scorch
+from scorch import engine
+from scorch.emit.jit import compile_kernel
+from scorch.ir.plan import Loop, Plan, Where, walk
+from scorch.operand import as_storage
+from scorch.schedule.machine import AVX2, AVX512, SSE
+from scorch.schedule.planner import schedule
+
+MACHINES = {"AVX-512": AVX512, "AVX2": AVX2, "SSE": SSE}
+
+
+def plan_of(text: str, **operands: torch.Tensor) -> Plan:
+    plan = scorch.explain(text, **operands).plan
+    assert isinstance(plan, Plan)
+    return plan
+
+
+def rows_of(plan: Plan) -> int:
+    """How many rows the plan takes at a time."""
+    blocks = [s.unroll for s in walk(plan.kernel.root) if isinstance(s, Loop) and isinstance(s.body, Where)]
+    return max(blocks, default=1)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("columns", [1, 8, 37, 100])
+@pytest.mark.parametrize("rows", [3, 12, 13])
+def test_a_product_of_dense_matrices_on_every_machine(rows: int, columns: int, machine: str) -> None:
+    from scorch.ir.einsum import parse_einsum
+
+    a, b = torch.randn(rows, 7), torch.randn(7, columns)
+    operands = [as_storage(a), as_storage(b)]
+    statement = parse_einsum("ik,kj->ij", [(rows, 7), (7, columns)])
+    with scorch.config.using(jit=False, threads=2):
+        plan = schedule(replace(engine.problem_of(statement, operands), machine=MACHINES[machine]))
+        found = engine.Program(plan, compile_kernel(plan.kernel), operands)([s.vals for s in operands])
+    assert isinstance(found, torch.Tensor)
+    torch.testing.assert_close(found, a @ b)
+
+
+@pytest.mark.usefixtures("plain")
+def test_any_semiring_and_what_finishes_a_sum() -> None:
+    a, b, bias = torch.randn(14, 5), torch.randn(5, 24), torch.randn(14)
+    text = "C[i,j] max= A[i,k] + B[k,j]"
+    assert rows_of(plan_of(text, A=a, B=b)) > 1
+    torch.testing.assert_close(scorch.compute(text, A=a, B=b), (a[:, :, None] + b).amax(1))
+    found = scorch.compute("C[i,j] += A[i,k] * B[k,j] * 2 + bias[i]", A=a, B=b, bias=bias)
+    torch.testing.assert_close(found, 2 * a @ b + 5 * bias[:, None])
+
+
+@pytest.mark.usefixtures("plain")
+def test_rows_that_are_left_over_are_taken_singly() -> None:
+    a, b = torch.randn(3, 2, 13, 5), torch.randn(5, 130)
+    found = scorch.compute("C[n,h,i,j] min= A[n,h,i,k] * B[k,j]", A=a, B=b)
+    torch.testing.assert_close(found, (a[..., None] * b).amin(3))
+
+
+@pytest.mark.usefixtures("plain")
+def test_rows_with_patterns_of_their_own_are_no_block() -> None:
+    a = scorch.tensor((torch.rand(14, 9) < 0.4).float().to_sparse_csr())
+    assert rows_of(plan_of("C[i,j] += A[i,k] * B[k,j]", A=a, B=torch.randn(9, 24))) == 1
+
+
+def test_compiled_on_threads() -> None:
+    a, b = torch.randn(203, 96), torch.randn(96, 150)
+    text = "C[i,j] max= A[i,k] + B[k,j]"
+    plan = plan_of(text, A=a, B=b)
+    assert rows_of(plan) > 1
+    assert plan.partition.unit == "coordinates" or scorch.config.threads == 1
+    torch.testing.assert_close(scorch.compute(text, A=a, B=b), (a[:, :, None] + b).amax(1))
+
+
+@pytest.mark.usefixtures("plain")
+def test_a_dense_operand_is_turned_where_that_gives_vectors() -> None:
+    a, b = torch.randn(40, 9), torch.randn(64, 9)
+    text = "C[i,j] max= A[i,k] + B[j,k]"
+    explained = scorch.explain(text, A=a, B=b)
+    assert "convert B to dense(1,0), at each call" in str(explained)
+    torch.testing.assert_close(scorch.compute(text, A=a, B=b), (a[:, None] + b[None]).amax(2))
+    torch.testing.assert_close(scorch.compute(text, A=a, B=torch.randn(9, 64).t() * 0 + b), (a[:, None] + b).amax(2))
