@@ -222,11 +222,8 @@ def test_rounds_are_interleaved_and_the_hopeless_sit_out() -> None:
     order: list[str] = []
 
     def runner(name: str, median: float) -> Any:
-        def call() -> Any:
-            return lambda: None
-
         return SimpleNamespace(
-            call=call,
+            warm=lambda: None,
             sample=lambda: order.append(name),
             active=True,
             outcome=outcome(name, None),
@@ -244,7 +241,7 @@ def test_rounds_end_when_calls_leave_gigabytes_behind(monkeypatch: pytest.Monkey
     monkeypatch.setattr(timing, "_resident", lambda: next(sizes))
     done: list[int] = []
     runner: Any = SimpleNamespace(
-        call=lambda: lambda: None,
+        warm=lambda: None,
         sample=lambda: done.append(1),
         active=True,
         outcome=outcome("a", None),

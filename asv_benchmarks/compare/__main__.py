@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from . import document, families, machine, peers, report
 from .model import CaseResult, Options
 from .options import parse
+from .peers import deepsparse_engine
 from .progress import progress
 from .ratios import ratio
 
@@ -35,6 +36,8 @@ def main(words: Sequence[str] | None = None) -> int:
         _warn("No real data: give --data DIR or set SCORCH_DATA. Only generated matrices are measured.")
     if options.threads:
         peers.set_threads(options.threads)
+    if options.deepsparse:
+        _warn(deepsparse_engine.start(options.deepsparse))
     rates = _rates(options)
     results = run(options)
     if not results:

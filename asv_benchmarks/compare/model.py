@@ -29,6 +29,7 @@ class Options:
     markdown: Path | None = None
     list: bool = False
     roofline: bool = False
+    deepsparse: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +38,15 @@ class Contender:
 
     `build` prepares the operands (untimed) and returns the call to time. With `fresh`, it returns a function
     that makes a new call instead; it runs untimed before every call, so that nothing is remembered.
-    `result` turns what the call returns into something that `check` understands.
+    `result` turns what the call returns into something that `check` understands. `clock` gives the nanoseconds of one
+    call where it runs in another process, whose pipes are not part of the operation.
     """
 
     label: str
     build: Callable[[], Callable[[], Any]]
     fresh: bool = False
     result: Callable[[Any], Any] = lambda value: value
+    clock: Callable[[], float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,7 @@ def parse(words: Sequence[str] | None = None) -> Options:
         markdown=given.markdown or (DOCUMENT if given.all else None),
         list=given.list,
         roofline=given.roofline or given.all,
+        deepsparse=given.deepsparse,
     )
 
 
@@ -107,6 +108,11 @@ def _parser() -> argparse.ArgumentParser:
         type=_count,
         metavar="N",
         help="threads of every peer that can be told (default: torch's choice)",
+    )
+    add(
+        "--deepsparse",
+        metavar="PYTHON",
+        help="an interpreter that has deepsparse: its engine takes part in pruned networks (end-to-end)",
     )
     add("--quick", action="store_true", help="few small matrices and few rounds: does it run?")
     add("--json", type=Path, metavar="FILE", help="write everything that was measured")

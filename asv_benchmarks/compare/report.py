@@ -82,8 +82,8 @@ def _sections(
         about = f"\n{family.about}" if family.about else ""
         sections.append(title.format(f"{family.title} ({family.unit})") + about)
         sections.append(render(family_rows(family, mine)))
-        if family.closing is not None:
-            sections.append(family.closing(mine))
+        if family.closing is not None and (words := family.closing(mine)):
+            sections.append(words)
     if rates is not None:
         sections += [title.format("Roofline: the machine") + "\n" + roofline.RATES, render(roofline.rate_rows(rates))]
         sections += [title.format("Roofline: scorch") + "\n" + roofline.BOUNDS]

@@ -33,11 +33,17 @@ class Runner:
         self.samples: list[float] = []
         self._made = contender.build()
         self._fresh = contender.fresh
+        self._clock = contender.clock
 
     def call(self) -> Callable[[], Any]:
         """The call to time; a new one where the contender asks for that."""
         made: Callable[[], Any] = self._made() if self._fresh else self._made
         return made
+
+    def warm(self) -> None:
+        """A few calls that nobody times."""
+        for _ in range(_WARM_CALLS):
+            self.call()()
 
     def sample(self) -> None:
         """Time one call (or `inner` calls, divided) in nanoseconds.
@@ -45,6 +51,9 @@ class Runner:
         An untimed call of the same contender comes right before: else whoever follows a slow serial rival would pay for
         waking the threads and for filling the caches, which says more of the neighbour than of the contender.
         """
+        if self._clock is not None:
+            self.samples.append(self._clock())
+            return
         self.call()()
         call = self.call()
         if self.inner == 1:
@@ -78,8 +87,7 @@ def interleave(runners: Sequence[Runner], rounds: int, budget: float) -> None:
     if not runners:
         return
     for runner in runners:
-        for _ in range(_WARM_CALLS):
-            runner.call()()
+        _attempt(runner, runner.warm)
     gc.collect()
     gc.disable()
     before = _resident()
@@ -89,7 +97,7 @@ def interleave(runners: Sequence[Runner], rounds: int, budget: float) -> None:
             turn = done % len(runners)  # each contender follows each other one
             for runner in [*runners[turn:], *runners[:turn]]:
                 if runner.active:
-                    runner.sample()
+                    _attempt(runner, runner.sample)
             if done == _LEAST_ROUNDS:
                 _retire(runners)
             if done >= _LEAST_ROUNDS and (perf_counter() > deadline or _resident() - before > _MOST_GROWTH):
@@ -164,9 +172,20 @@ def _prepare(
     return None if outcome.wrong else runner
 
 
+def _attempt(runner: Runner, step: Callable[[], None]) -> None:
+    """A contender that fails after it was checked (another process can die) is out; the others go on."""
+    try:
+        step()
+    except Exception as error:
+        runner.outcome.error = reason(error)
+        runner.active = False
+        runner.samples.clear()
+
+
 def _retire(runners: Sequence[Runner]) -> None:
-    fastest = min(runner.median for runner in runners)
-    for runner in runners:
+    running = [runner for runner in runners if runner.active]
+    fastest = min((runner.median for runner in running), default=0.0)
+    for runner in running:
         runner.active = runner.outcome.peer == "scorch" or runner.median <= _HOPELESS * fastest
 
 

@@ -14,11 +14,19 @@ from typing import Any
 
 from asv_benchmarks.compare.model import Contender, Peer
 
-from . import graphblas_suite, ours, pydata, scipy_sparse, torch_dense, torch_sparse
+from . import deepsparse_engine, graphblas_suite, ours, pydata, scipy_sparse, torch_dense, torch_sparse
 
 __all__ = ["available", "contenders", "set_threads", "version", "versions"]
 
-_ALL = (ours.PEER, torch_sparse.PEER, scipy_sparse.PEER, torch_dense.PEER, pydata.PEER, graphblas_suite.PEER)
+_ALL = (
+    ours.PEER,
+    torch_sparse.PEER,
+    scipy_sparse.PEER,
+    torch_dense.PEER,
+    pydata.PEER,
+    graphblas_suite.PEER,
+    deepsparse_engine.PEER,
+)
 _DISTRIBUTIONS = {"graphblas": "python-graphblas"}
 
 
@@ -47,7 +55,10 @@ def set_threads(number: int) -> None:
 def versions() -> dict[str, str]:
     """The version of each module that takes part."""
     names = dict.fromkeys(module for peer in available() for module in peer.modules if "." not in module)
-    return {name: version(name) for name in names}
+    found = {name: version(name) for name in names}
+    if engine := deepsparse_engine.version():
+        found["deepsparse"] = engine
+    return found
 
 
 def _importable(module: str) -> bool:
