@@ -90,7 +90,10 @@ class Case:
 
 @dataclass(slots=True)
 class Outcome:
-    """What one contender gave. `value`: median nanoseconds (bytes, for memory); None when it did not run."""
+    """What one contender gave. `value`: median nanoseconds (bytes, for memory); None when it did not run.
+
+    `peak`: bytes that a call takes at most beyond its operands, where it was looked at.
+    """
 
     label: str
     peer: str
@@ -99,6 +102,7 @@ class Outcome:
     low: float | None = None
     high: float | None = None
     rounds: int = 0
+    peak: int | None = None
     error: str = ""
     wrong: str = ""
     unsorted: bool = False
