@@ -16,7 +16,8 @@ class LeftOut(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line asks for. `budget` is in seconds a case, `rounds` the most rounds of a case."""
+    """What the command line asks for. `budget` is in seconds a case, `rounds` the most rounds of a case, `within` the
+    minutes that the whole run should take."""
 
     data: Path | None = None
     families: tuple[str, ...] = ()
@@ -30,6 +31,7 @@ class Options:
     list: bool = False
     roofline: bool = False
     deepsparse: str | None = None
+    within: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ _ALONE = {
     "algebra": "whole expressions",
 }
 _QUICK_ROUNDS, _QUICK_BUDGET = 10, 0.2
+_ALL_WITHIN = 40.0
 
 
 def parse(words: Sequence[str] | None = None) -> Options:
@@ -50,6 +51,7 @@ def parse(words: Sequence[str] | None = None) -> Options:
         list=given.list,
         roofline=given.roofline or given.all,
         deepsparse=given.deepsparse,
+        within=given.within or (_ALL_WITHIN if given.all else None),
     )
 
 
@@ -104,6 +106,13 @@ def _parser() -> argparse.ArgumentParser:
         help=f"time a case (default: 2; {_QUICK_BUDGET} with --quick)",
     )
     add(
+        "--within",
+        type=_minutes,
+        metavar="MINUTES",
+        help="the whole run: what is left is shared among the cases that are left, three rounds at least each "
+        f"(default: no limit; {_ALL_WITHIN:.0f} with --all)",
+    )
+    add(
         "--threads",
         type=_count,
         metavar="N",
@@ -138,6 +147,13 @@ def _count(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{number} is less than 1")
+    return number
+
+
+def _minutes(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no number of minutes")
     return number
 
 
