@@ -19,7 +19,19 @@ from scipy import sparse
 
 import asv_benchmarks
 import scorch
-from asv_benchmarks.compare import check, document, families, machine, peers, ratios, report, roofline, table, timing
+from asv_benchmarks.compare import (
+    check,
+    document,
+    families,
+    machine,
+    peers,
+    ratios,
+    report,
+    resident,
+    roofline,
+    table,
+    timing,
+)
 from asv_benchmarks.compare.__main__ import main, run
 from asv_benchmarks.compare.model import Case, CaseResult, Contender, LeftOut, Options, Outcome, Peer, Work
 from asv_benchmarks.compare.options import DOCUMENT, parse
@@ -222,11 +234,8 @@ def test_rounds_are_interleaved_and_the_hopeless_sit_out() -> None:
     order: list[str] = []
 
     def runner(name: str, median: float) -> Any:
-        def call() -> Any:
-            return lambda: None
-
         return SimpleNamespace(
-            call=call,
+            warm=lambda: None,
             sample=lambda: order.append(name),
             active=True,
             outcome=outcome(name, None),
@@ -239,12 +248,74 @@ def test_rounds_are_interleaved_and_the_hopeless_sit_out() -> None:
     assert "".join(order) == "bca" + "cab" + "abc" + "ba"
 
 
+def test_a_run_within_some_minutes_shares_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, budgets = [0.0], []
+
+    def measured(case: Case, options: Options) -> CaseResult:
+        budgets.append(round(options.budget, 3))
+        clock[0] += 8.0  # whatever the budget is
+        return result(matrix=case.matrix)
+
+    family = replace(families.FAMILIES["spmv"], measure=measured)
+    cases = [(family, case) for _, case in families.select(Options(quick=True, families=("spmv",)))]
+    monkeypatch.setattr(families, "select", lambda _: iter(cases))
+    monkeypatch.setattr("asv_benchmarks.compare.__main__.monotonic", lambda: clock[0])
+    run(Options(within=0.4, budget=60))
+    assert len(cases) == 4
+    assert budgets == [3.0, 2.667, 2.0, 0.0]  # half of 24 / 4, 16 / 3, 8 / 2, nothing: no case is lost
+    assert parse(["--all"]).within == 40
+    assert parse(["--quick"]).within is None
+
+
+def test_rounds_end_when_the_medians_are_known() -> None:
+    def runner(name: str, peer: str, spread: float) -> timing.Runner:
+        made = timing.Runner(Contender(name, lambda: lambda: None), outcome(name, None, peer), 1)
+        numbers = iter(range(1000))
+        made.sample = lambda: made.samples.append(100 + spread * (next(numbers) % 2))  # type: ignore[method-assign]
+        return made
+
+    steady = [runner("scorch", "scorch", 0.1), runner("a", "torch.sparse", 0.1)]
+    timing.interleave(steady, rounds=200, budget=60)
+    assert steady[0].outcome.rounds == 20
+    shaky = [runner("scorch", "scorch", 0.1), runner("a", "torch.sparse", 20)]
+    timing.interleave(shaky, rounds=100, budget=60)
+    assert shaky[0].outcome.rounds == 100
+
+
+def test_the_best_counted_rival_stays_beside_a_faster_peer() -> None:
+    def runner(name: str, peer: str, time: float, counted: bool = True) -> timing.Runner:
+        made = timing.Runner(Contender(name, lambda: lambda: None), outcome(name, None, peer, counted=counted), 1)
+        made.sample = lambda: made.samples.append(time)  # type: ignore[method-assign]
+        return made
+
+    runners = [
+        runner("scorch", "scorch", 90.0),
+        runner("a", "torch.sparse", 50.0),
+        runner("b", "torch.sparse", 60.0),
+        runner("c", "scipy", 300.0),
+        runner("deepsparse", "deepsparse", 10.0, counted=False),
+    ]
+    timing.interleave(runners, rounds=10, budget=60)
+    assert [each.outcome.rounds for each in runners] == [10, 10, 3, 1, 10]
+
+
+def test_a_peer_that_is_installed_but_broken_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = (Peer("a", {}, ("no_such_module",)), Peer("b", {}, ("math", "asv_benchmarks.no_such_module")))
+    monkeypatch.setattr(peers, "_ALL", broken)
+    assert peers.passed_over() == {"b": "not installed"}
+
+
+def test_peak_memory_holds_the_result() -> None:
+    peak, found = resident.peak(lambda: lambda: np.ones(4_000_000))
+    assert found.nbytes <= peak + (1 << 20) < 2 * found.nbytes
+
+
 def test_rounds_end_when_calls_leave_gigabytes_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = iter(range(0, 100 << 30, 1 << 30))
     monkeypatch.setattr(timing, "_resident", lambda: next(sizes))
     done: list[int] = []
     runner: Any = SimpleNamespace(
-        call=lambda: lambda: None,
+        warm=lambda: None,
         sample=lambda: done.append(1),
         active=True,
         outcome=outcome("a", None),

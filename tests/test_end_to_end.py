@@ -9,7 +9,7 @@ from asv_benchmarks.compare.model import Options
 from asv_benchmarks.compare.options import parse
 
 OPTIONS = Options(families=("end-to-end",), quick=True, rounds=1, budget=0.0)
-SMALL = ("sparse-input", "autoencoder-64")
+SMALL = ("sparse-input", "64-48-32/autoencoder 90 %", "linear 90 %")
 
 
 def test_the_flag_names_the_family() -> None:
@@ -18,7 +18,17 @@ def test_the_flag_names_the_family() -> None:
 
 def test_every_task_of_every_model_is_there() -> None:
     ids = " ".join(case.id for _, case in families.select(OPTIONS))
-    tasks = ("GCN", "GraphSAGE", "GAT", "GCN training step", "autoencoder", "sparse-input", "decoder", "longformer")
+    tasks = (
+        "GCN",
+        "GraphSAGE",
+        "GAT",
+        "GCN training step",
+        "linear",
+        "autoencoder",
+        "sparse-input",
+        "decoder",
+        "longformer",
+    )
     assert all(task in ids for task in (*tasks, "bigbird"))
 
 

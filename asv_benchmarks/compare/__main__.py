@@ -8,11 +8,14 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from . import document, families, machine, peers, report
 from .model import CaseResult, Options
 from .options import parse
+from .peers import deepsparse_engine
 from .progress import progress
 from .ratios import ratio
 
@@ -31,10 +34,13 @@ def main(words: Sequence[str] | None = None) -> int:
         return 0
     before, others = machine.watch()
     _warn(machine.busy_warning(others))
+    _warn("\n".join(f"{name} is passed over: {why}" for name, why in peers.passed_over().items()))
     if options.data is None:
         _warn("No real data: give --data DIR or set SCORCH_DATA. Only generated matrices are measured.")
     if options.threads:
         peers.set_threads(options.threads)
+    if options.deepsparse:
+        _warn(deepsparse_engine.start(options.deepsparse))
     rates = _rates(options)
     results = run(options)
     if not results:
@@ -42,6 +48,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return 2
     after = machine.Load.now()
     described = machine.describe()
+    described["took"] = f"{(after.clock - before.clock) / 60:.1f} min"
     described["load"] = f"{before.average:.2f} before, {after.average:.2f} after (this run included)"
     described["others"] = f"other processes used {before.others(after):.2f} cores during the run"
     _write(options, described, results, rates)
@@ -51,19 +58,31 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def run(options: Options) -> list[CaseResult]:
     """Measure every selected case; an interruption ends the run, and what is there is reported."""
-    total = sum(1 for _ in families.select(options))
+    selected = list(families.select(options))
+    deadline = monotonic() + 60 * options.within if options.within else None
     results: list[CaseResult] = []
-    with progress(total) as show:
+    with progress(len(selected)) as show:
         try:
-            for family, case in families.select(options):
+            for family, case in selected:
                 show(case.id, "")
-                result = family.measure(case, options)
+                result = family.measure(case, _paced(options, deadline, len(selected) - len(results)))
                 results.append(result)
                 value = ratio(result)
                 show(case.id, f"{value:.2f}" if value is not None else "no ratio")
         except KeyboardInterrupt:
             _warn("interrupted: the report covers what was measured before")
     return results
+
+
+def _paced(options: Options, deadline: float | None, left: int) -> Options:
+    """The options with a budget that leaves time for the cases that are left.
+
+    Half of what is left goes to rounds: the other half is for operands, compilations and checks, which no budget stops.
+    """
+    if deadline is None:
+        return options
+    share = max(0.0, deadline - monotonic()) / left / 2
+    return replace(options, budget=min(options.budget, share))
 
 
 def _rates(options: Options) -> Rates | None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
-import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from time import perf_counter_ns, sleep
-from typing import Any
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["latency", "main", "peak"]
+if TYPE_CHECKING:
+    from .model import Contender
+
+__all__ = ["latency", "main"]
 
 
 def latency(peer: str, threads: int | None) -> dict[str, float]:
@@ -31,8 +32,10 @@ def latency(peer: str, threads: int | None) -> dict[str, float]:
     x, b = torch.ones(2000), torch.from_numpy(np.ones((2000, 64), np.float32))
     for name, call, operand in (("start", vector_product, x), ("first", product, b), ("second", product, b)):
         stamp = perf_counter_ns()
-        call(a, operand)
+        result = call(a, operand)
         times[name] = perf_counter_ns() - stamp
+        if not torch.equal(result, operand):  # a is the identity matrix
+            raise RuntimeError(f"{peer}: wrong result of the call {name!r}")
     return times
 
 
@@ -49,52 +52,6 @@ def _torch_calls() -> tuple[Callable[..., Any], Callable[..., Any]]:
     return torch.mv, torch.matmul
 
 
-def peak(call: Callable[[], Any]) -> tuple[int, int]:
-    """Bytes by which resident memory rises during a call at most, and bytes of its result.
-
-    The call runs once before, so that compilation is not counted. Where the system lets a process reset its
-    peak (`/proc/self/clear_refs`), the figure is exact; elsewhere memory is sampled from a second thread.
-    """
-    call()
-    # What the C library keeps of freed memory would hide what the next call takes.
-    ctypes.CDLL(None).malloc_trim(0)
-    before = _status("VmRSS")
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        highest, result = _sampled(call)
-    else:
-        result = call()
-        highest = _status("VmHWM")
-    return max(0, highest - before), _bytes(result)
-
-
-def _status(key: str) -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(key):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError(f"/proc/self/status has no {key}")
-
-
-def _sampled(call: Callable[[], Any]) -> tuple[int, Any]:
-    highest, done = 0, threading.Event()
-
-    def watch() -> None:
-        nonlocal highest
-        while not done.is_set():
-            highest = max(highest, _status("VmRSS"))
-            sleep(0.0002)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        result = call()
-    finally:
-        done.set()
-        watcher.join()
-    return max(highest, _status("VmRSS")), result
-
-
 def _bytes(result: Any) -> int:
     from .check import canonical
 
@@ -105,17 +62,28 @@ def _bytes(result: Any) -> int:
 
 
 def _memory(case_id: str, label: str, arguments: argparse.Namespace) -> dict[str, int]:
-    from . import families, peers
+    from . import check, families, peers
     from .model import Options
 
     if arguments.threads:
         peers.set_threads(arguments.threads)
     case = families.find(case_id, Options(data=arguments.data, quick=arguments.quick))
-    for _, contender in peers.contenders(case.operation, case.load()):
+    operands = case.load()
+    for _, contender in peers.contenders(case.operation, operands):
         if contender.label == label:
-            highest, size = peak(contender.build())
-            return {"peak": highest, "result": size}
+            return _weighed(contender, check.expect(case.reference, operands))
     raise KeyError(label)
+
+
+def _weighed(contender: Contender, expected: Any) -> dict[str, int]:
+    from . import check, resident
+
+    call = contender.build()
+    highest, result = resident.peak(lambda: call)
+    wrong = check.mistake(check.canonical(contender.result(result)), expected)
+    if wrong:
+        raise RuntimeError(f"wrong result: {wrong}")
+    return {"peak": highest, "result": _bytes(result)}
 
 
 def main() -> None:

@@ -16,7 +16,8 @@ class LeftOut(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line asks for. `budget` is in seconds a case, `rounds` the most rounds of a case."""
+    """What the command line asks for. `budget` is in seconds a case, `rounds` the most rounds of a case, `within` the
+    minutes that the whole run should take."""
 
     data: Path | None = None
     families: tuple[str, ...] = ()
@@ -29,6 +30,8 @@ class Options:
     markdown: Path | None = None
     list: bool = False
     roofline: bool = False
+    deepsparse: str | None = None
+    within: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +40,15 @@ class Contender:
 
     `build` prepares the operands (untimed) and returns the call to time. With `fresh`, it returns a function
     that makes a new call instead; it runs untimed before every call, so that nothing is remembered.
-    `result` turns what the call returns into something that `check` understands.
+    `result` turns what the call returns into something that `check` understands. `clock` gives the nanoseconds of one
+    call where it runs in another process, whose pipes are not part of the operation.
     """
 
     label: str
     build: Callable[[], Callable[[], Any]]
     fresh: bool = False
     result: Callable[[Any], Any] = lambda value: value
+    clock: Callable[[], float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,10 @@ class Case:
 
 @dataclass(slots=True)
 class Outcome:
-    """What one contender gave. `value`: median nanoseconds (bytes, for memory); None when it did not run."""
+    """What one contender gave. `value`: median nanoseconds (bytes, for memory); None when it did not run.
+
+    `peak`: bytes that a call takes at most beyond its operands, where it was looked at.
+    """
 
     label: str
     peer: str
@@ -96,6 +104,7 @@ class Outcome:
     low: float | None = None
     high: float | None = None
     rounds: int = 0
+    peak: int | None = None
     error: str = ""
     wrong: str = ""
     unsorted: bool = False

@@ -21,6 +21,7 @@ _ALONE = {
     "algebra": "whole expressions",
 }
 _QUICK_ROUNDS, _QUICK_BUDGET = 10, 0.2
+_ALL_WITHIN = 40.0
 
 
 def parse(words: Sequence[str] | None = None) -> Options:
@@ -49,6 +50,8 @@ def parse(words: Sequence[str] | None = None) -> Options:
         markdown=given.markdown or (DOCUMENT if given.all else None),
         list=given.list,
         roofline=given.roofline or given.all,
+        deepsparse=given.deepsparse,
+        within=given.within or (_ALL_WITHIN if given.all else None),
     )
 
 
@@ -103,10 +106,22 @@ def _parser() -> argparse.ArgumentParser:
         help=f"time a case (default: 2; {_QUICK_BUDGET} with --quick)",
     )
     add(
+        "--within",
+        type=_minutes,
+        metavar="MINUTES",
+        help="the whole run: what is left is shared among the cases that are left, three rounds at least each "
+        f"(default: no limit; {_ALL_WITHIN:.0f} with --all)",
+    )
+    add(
         "--threads",
         type=_count,
         metavar="N",
         help="threads of every peer that can be told (default: torch's choice)",
+    )
+    add(
+        "--deepsparse",
+        metavar="PYTHON",
+        help="an interpreter that has deepsparse: its engine takes part in pruned networks (end-to-end)",
     )
     add("--quick", action="store_true", help="few small matrices and few rounds: does it run?")
     add("--json", type=Path, metavar="FILE", help="write everything that was measured")
@@ -132,6 +147,13 @@ def _count(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{number} is less than 1")
+    return number
+
+
+def _minutes(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no number of minutes")
     return number
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from .model import CaseResult, Outcome
 
-__all__ = ["Summary", "best_other", "best_rival", "geometric_mean", "ours", "ratio", "summarise"]
+__all__ = ["Summary", "beside", "best_other", "best_rival", "geometric_mean", "ours", "ratio", "summarise"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ def best_rival(result: CaseResult) -> Outcome | None:
 
 def best_other(result: CaseResult) -> Outcome | None:
     """The fastest rival that is shown, but not counted (dense torch, further peers)."""
-    return _fastest(o for o in result.outcomes if o.peer != "scorch" and not o.counted)
+    return _fastest(o for o in result.outcomes if _other(o))
 
 
 def ratio(result: CaseResult) -> float | None:
@@ -45,6 +45,14 @@ def ratio(result: CaseResult) -> float | None:
     if mine is None or rival is None or not mine.value or rival.value is None:
         return None
     return rival.value / mine.value
+
+
+def beside(result: CaseResult) -> dict[str, float]:
+    """The ratio to each rival that is shown, but not counted, by its label."""
+    mine = ours(result)
+    if mine is None or not mine.value:
+        return {}
+    return {o.label: o.value / mine.value for o in result.outcomes if _other(o) and o.value is not None}
 
 
 def geometric_mean(values: Sequence[float]) -> float | None:
@@ -68,6 +76,10 @@ def summarise(name: str, results: Sequence[CaseResult]) -> Summary:
         worst=worst[0] if worst else None,
         worst_case=worst[1] if worst else "",
     )
+
+
+def _other(outcome: Outcome) -> bool:
+    return outcome.peer != "scorch" and not outcome.counted
 
 
 def _fastest(outcomes: Iterable[Outcome]) -> Outcome | None:

@@ -55,7 +55,9 @@ def summaries(results: Sequence[CaseResult]) -> list[Summary]:
             found.append(summarise(f"{name}, real matrices", real))
         variants = list(dict.fromkeys(result.variant for result in mine))
         for variant in variants if len(variants) > 1 else ():
-            found.append(summarise(f"{name} {variant}", [result for result in mine if result.variant == variant]))
+            alike = [result for result in mine if result.variant == variant]
+            if len(alike) > 1:
+                found.append(summarise(f"{name} {variant}", alike))
     return found
 
 
@@ -82,8 +84,8 @@ def _sections(
         about = f"\n{family.about}" if family.about else ""
         sections.append(title.format(f"{family.title} ({family.unit})") + about)
         sections.append(render(family_rows(family, mine)))
-        if family.closing is not None:
-            sections.append(family.closing(mine))
+        if family.closing is not None and (words := family.closing(mine)):
+            sections.append(words)
     if rates is not None:
         sections += [title.format("Roofline: the machine") + "\n" + roofline.RATES, render(roofline.rate_rows(rates))]
         sections += [title.format("Roofline: scorch") + "\n" + roofline.BOUNDS]
@@ -102,7 +104,8 @@ def _sections(
 def _legend() -> str:
     return (
         "Medians of interleaved calls. Ratios are to the best of torch.sparse and scipy; above 1, "
-        "scorch is ahead. ~ marks unsorted rows, - what did not run."
+        "scorch is ahead. ~ marks unsorted rows, - what did not run. Peak MiB: what a call of scorch, and of the "
+        "best rival, takes at most beyond its operands, the result included."
     )
 
 

@@ -153,6 +153,7 @@ _COUNTS: dict[str, Callable[..., Work]] = {
     "spmspm": _times_sparse,
     "sddmm": _sampled,
     "coo_to_csr": _convert,
+    "shuffled_to_csr": _convert,
     "csr_to_csc": _convert,
     "add": _merge,
     "multiply": _merge,

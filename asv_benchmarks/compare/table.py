@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .model import CaseResult, Family, Outcome
-from .ratios import Summary, best_other, best_rival, ratio
+from .ratios import Summary, best_other, best_rival, ours, ratio
 
 __all__ = ["aligned", "family_rows", "markdown", "number", "summary_rows"]
 
@@ -31,6 +31,8 @@ def three(value: float) -> str:
     >>> three(0.01234), three(12.345), three(1234.5)
     ('0.0123', '12.3', '1234')
     """
+    if value == 0:
+        return "0"
     if value >= 100:
         return f"{value:.0f}"
     if value >= 1:
@@ -39,9 +41,9 @@ def three(value: float) -> str:
 
 
 def family_rows(family: Family, results: Sequence[CaseResult]) -> Rows:
-    """A header and a row a case: the time of each contender, the best rival, the ratio, notes."""
+    """A header and a row a case: the time of each contender, the best rival, the ratio, peaks of memory, notes."""
     labels = list(dict.fromkeys(o.label for result in results for o in result.outcomes if _shown(results, o.label)))
-    rows = [["case", "operands", *labels, "best rival", "ratio", "notes"]]
+    rows = [["case", "operands", *labels, "best rival", "ratio", "peak MiB", "rival's", "notes"]]
     for result in results:
         by_label = {outcome.label: outcome for outcome in result.outcomes}
         cells = [_cell(by_label.get(label), family.unit) for label in labels]
@@ -54,6 +56,7 @@ def family_rows(family: Family, results: Sequence[CaseResult]) -> Rows:
                 *cells,
                 rival.label if rival else "-",
                 f"{value:.2f}" if value is not None else "-",
+                *(_peak(outcome) for outcome in (ours(result), rival)),
                 "; ".join([*result.notes, *_faster_other(result, family.unit)]),
             ]
         )
@@ -129,6 +132,10 @@ def _shown(results: Sequence[CaseResult], label: str) -> bool:
     """A column where nobody ran is left out; why is in the list of failures."""
     mine = [o for result in results for o in result.outcomes if o.label == label]
     return any(o.value is not None or o.peer == "scorch" or o.wrong for o in mine)
+
+
+def _peak(outcome: Outcome | None) -> str:
+    return number(outcome.peak, "MiB") if outcome is not None and outcome.peak is not None else ""
 
 
 def _cell(outcome: Outcome | None, unit: str) -> str:

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import gc
+import math
 import os
 import statistics
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from time import perf_counter, perf_counter_ns
 from typing import Any
 
-from . import check, peers, roofline
+from . import check, peers, ratios, resident, roofline
 from .model import Case, CaseResult, Contender, LeftOut, Options, Outcome, Peer
 
 __all__ = ["Runner", "describe", "interleave", "measure", "reason"]
 
 _LEAST_ROUNDS = 3
 _WARM_CALLS = 2
+_SLOW = 50e6  # nanoseconds: next to such a call, waking threads and filling caches is nothing
 # After the first rounds, a contender this many times slower than the fastest can't be the best any more; it
 # sits out instead of taking the others' share of the budget and of the caches.
 _HOPELESS = 4.0
+_HOPELESS_AT_ONCE = 20.0  # after a single round
+# Rounds end before the budget does when the medians of Scorch and its best rival are known this well.
+_KNOWN = 0.01
+_KNOWN_ROUNDS = 20
 _MOST_GROWTH = 2 << 30  # bytes: torch's product of two CSR matrices leaves the memory of each result behind
 
 
@@ -33,19 +40,34 @@ class Runner:
         self.samples: list[float] = []
         self._made = contender.build()
         self._fresh = contender.fresh
+        self._clock = contender.clock
 
     def call(self) -> Callable[[], Any]:
         """The call to time; a new one where the contender asks for that."""
         made: Callable[[], Any] = self._made() if self._fresh else self._made
         return made
 
+    def warm(self) -> None:
+        """A few calls that nobody times, one if it is slow."""
+        for _ in range(_WARM_CALLS):
+            call = self.call()
+            start = perf_counter_ns()
+            call()
+            if perf_counter_ns() - start > _SLOW:
+                break
+
     def sample(self) -> None:
         """Time one call (or `inner` calls, divided) in nanoseconds.
 
         An untimed call of the same contender comes right before: else whoever follows a slow serial rival would pay for
         waking the threads and for filling the caches, which says more of the neighbour than of the contender.
+        Slow calls do without.
         """
-        self.call()()
+        if self._clock is not None:
+            self.samples.append(self._clock())
+            return
+        if not self.samples or self.samples[-1] < _SLOW:
+            self.call()()
         call = self.call()
         if self.inner == 1:
             start = perf_counter_ns()
@@ -64,6 +86,12 @@ class Runner:
     def median(self) -> float:
         return statistics.median(self.samples)
 
+    @property
+    def doubt(self) -> float:
+        """The standard error of the median as a share of it, from the quartiles: robust against a few slow calls."""
+        low, _, high = statistics.quantiles(self.samples, n=4)
+        return 0.93 * (high - low) / (self.median * math.sqrt(len(self.samples)))
+
     def close(self) -> None:
         """Write the median, the fastest and the slowest call into the outcome."""
         if self.samples:
@@ -73,13 +101,12 @@ class Runner:
 
 
 def interleave(runners: Sequence[Runner], rounds: int, budget: float) -> None:
-    """Run rounds until `rounds` are done, `budget` seconds are over, or calls have left gigabytes behind, but three at
-    least."""
+    """Run rounds until `rounds` are done, `budget` seconds are over, the medians are known, or calls have left
+    gigabytes behind, but three at least."""
     if not runners:
         return
     for runner in runners:
-        for _ in range(_WARM_CALLS):
-            runner.call()()
+        _attempt(runner, runner.warm)
     gc.collect()
     gc.disable()
     before = _resident()
@@ -89,10 +116,14 @@ def interleave(runners: Sequence[Runner], rounds: int, budget: float) -> None:
             turn = done % len(runners)  # each contender follows each other one
             for runner in [*runners[turn:], *runners[:turn]]:
                 if runner.active:
-                    runner.sample()
+                    _attempt(runner, runner.sample)
+            if done == 1:
+                _retire(runners, _HOPELESS_AT_ONCE)
             if done == _LEAST_ROUNDS:
-                _retire(runners)
-            if done >= _LEAST_ROUNDS and (perf_counter() > deadline or _resident() - before > _MOST_GROWTH):
+                _retire(runners, _HOPELESS)
+            if done >= _LEAST_ROUNDS and (
+                perf_counter() > deadline or _resident() - before > _MOST_GROWTH or _known(runners, done)
+            ):
                 break
     finally:
         gc.enable()
@@ -124,8 +155,18 @@ def measure(case: Case, options: Options) -> CaseResult:
         if runner is not None:
             runners.append(runner)
     interleave(runners, options.rounds, options.budget)
+    _weigh(runners, result)
     result.notes.extend(_notes(result))
     return result
+
+
+def _weigh(runners: Sequence[Runner], result: CaseResult) -> None:
+    """The peak memory of Scorch and of the rival that makes the ratio, after all times are taken."""
+    compared = [outcome for outcome in (ratios.ours(result), ratios.best_rival(result)) if outcome is not None]
+    for runner in runners:
+        if any(runner.outcome is outcome for outcome in compared):
+            with suppress(OSError, AttributeError):  # not every system tells
+                runner.outcome.peak = resident.peak(runner.call)[0]
 
 
 def describe(operands: tuple[Any, ...]) -> str:
@@ -164,10 +205,37 @@ def _prepare(
     return None if outcome.wrong else runner
 
 
-def _retire(runners: Sequence[Runner]) -> None:
-    fastest = min(runner.median for runner in runners)
-    for runner in runners:
-        runner.active = runner.outcome.peer == "scorch" or runner.median <= _HOPELESS * fastest
+def _attempt(runner: Runner, step: Callable[[], None]) -> None:
+    """A contender that fails after it was checked (another process can die) is out; the others go on."""
+    try:
+        step()
+    except Exception as error:
+        runner.outcome.error = reason(error)
+        runner.active = False
+        runner.samples.clear()
+
+
+def _retire(runners: Sequence[Runner], hopeless: float) -> None:
+    """Those far behind sit out; Scorch and its best rival stay, whoever else is fast: they make the ratio."""
+    running = [runner for runner in runners if runner.active]
+    fastest = min((runner.median for runner in running), default=0.0)
+    kept = _compared(running)
+    for runner in running:
+        runner.active = runner in kept or runner.median <= hopeless * fastest
+
+
+def _compared(running: Sequence[Runner]) -> list[Runner]:
+    """Scorch, and the fastest of the counted rivals."""
+    rivals = [runner for runner in running if runner.outcome.counted and runner.outcome.peer != "scorch"]
+    best = min(rivals, key=lambda runner: runner.median, default=None)
+    return [runner for runner in running if runner is best or runner.outcome.peer == "scorch"]
+
+
+def _known(runners: Sequence[Runner], done: int) -> bool:
+    """Are the medians that make the ratio known well enough? Asked from time to time."""
+    if done % _KNOWN_ROUNDS:
+        return False
+    return all(runner.doubt <= _KNOWN for runner in _compared([runner for runner in runners if runner.active]))
 
 
 def _notes(result: CaseResult) -> list[str]:

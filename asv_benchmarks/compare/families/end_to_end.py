@@ -1,8 +1,8 @@
-"""Whole models: graph networks, autoencoders, transformers with sparse attention, a pruned decoder block."""
+"""Whole models: graph networks, pruned layers and autoencoders, transformers with sparse attention, a decoder block."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +13,7 @@ from scipy import sparse
 
 from asv_benchmarks.compare import timing
 from asv_benchmarks.compare.model import Case, CaseResult, Family, Options
-from asv_benchmarks.compare.ratios import best_other, ours
+from asv_benchmarks.compare.ratios import beside, geometric_mean
 from asv_benchmarks.compare.tasks import attention, connected, graphs
 from asv_benchmarks.inputs import files, generate
 
@@ -120,25 +120,35 @@ def _initial(rows: int, cols: int, seed: int = 1) -> Any:
 
 
 def _connected_cases(options: Options) -> Iterator[Case]:
+    yield from _pruned_cases("linear", (64, 96) if options.quick else (1024, 2048), (50, 90, 95, 99), options)
     shapes = ((64, 48, 32),) if options.quick else ((784, 2048, 1024), (784, 1024, 512), (784, 4096, 2048))
     for widths in shapes:
-        for sparsity in (90, 95, 99):
-            load = partial(_autoencoder, widths, sparsity / 100, 32 if options.quick else 256)
-            name = "autoencoder-" + "-".join(map(str, widths))
-            yield _case(name, f"{sparsity} %", "autoencoder", load, connected.autoencoder_reference)
+        yield from _pruned_cases("autoencoder", widths, (90, 95, 99), options)
+    yield from _pruned_cases("autoencoder", shapes[0], (90, 95, 99), options, batch=1)
     load = partial(_sparse_input, 100 if options.quick else 1000)
     yield _case("sparse-input-autoencoder", "784-256-784", "sparse_input", load, connected.input_reference)
     for sparsity in (50, 70, 90):
         load = partial(_decoder, sparsity / 100, 8 if options.quick else 128)
-        yield _case("decoder-576-1536", f"{sparsity} %", "decoder", load, connected.decoder_reference)
+        yield _case("576-1536", f"decoder {sparsity} %", "decoder", load, connected.decoder_reference)
 
 
-def _autoencoder(widths: tuple[int, ...], sparsity: float, batch: int) -> tuple[Any, ...]:
-    path = (*widths, *reversed(widths[:-1]))
+def _pruned_cases(
+    kind: str, widths: tuple[int, ...], sparsities: tuple[int, ...], options: Options, batch: int | None = None
+) -> Iterator[Case]:
+    """One layer (`linear`), or an autoencoder of the widths there and back."""
+    name = "-".join(map(str, widths))
+    path = widths if kind == "linear" else (*widths, *reversed(widths[:-1]))
+    for sparsity in sparsities:
+        load = partial(_pruned, path, sparsity / 100, batch or (32 if options.quick else 256))
+        variant = f"{kind} {sparsity} %{f', batch {batch}' if batch else ''}"
+        yield _case(name, variant, "autoencoder", load, connected.autoencoder_reference)
+
+
+def _pruned(path: tuple[int, ...], sparsity: float, batch: int) -> tuple[Any, ...]:
     weights = [generate.pruned(outputs, inputs, sparsity, seed=n) for n, (inputs, outputs) in enumerate(pairwise(path))]
     for weight in weights:  # half of the terms negative, and of a size that keeps activations in range
         weight.data = (weight.data - 1) / np.sqrt(np.float32(max(1, weight.nnz / weight.shape[0])))
-    return dense(batch, widths[0]), *weights
+    return dense(batch, path[0]), *weights
 
 
 def _sparse_input(samples: int) -> tuple[Any, ...]:
@@ -176,12 +186,22 @@ def _transformer(name: str, length: int) -> tuple[Any, ...]:
 
 
 def _measure(case: Case, options: Options) -> CaseResult:
-    """As any other case, with the ratio to dense torch as a note."""
+    """As any other case, with the ratios to those that make none (dense torch, DeepSparse) as notes."""
     result = timing.measure(case, options)
-    mine, other = ours(result), best_other(result)
-    if mine is not None and other is not None and mine.value and other.value:
-        result.notes.append(f"{other.value / mine.value:.2f} x {other.label}")
+    result.notes.extend(f"{value:.2f} x {label}" for label, value in beside(result).items())
     return result
+
+
+def _closing(results: Sequence[CaseResult]) -> str:
+    """The means of the ratios that stand in the notes."""
+    found: dict[str, list[float]] = {}
+    for result in results:
+        for label, value in beside(result).items():
+            found.setdefault(label, []).append(value)
+    means = [
+        f"{geometric_mean(v):.2f} x {label} in {len(v)} cases, {min(v):.2f} at worst" for label, v in found.items()
+    ]
+    return f"Beside, geometric means: {'; '.join(means)}." if means else ""
 
 
 FAMILY = Family(
@@ -191,5 +211,7 @@ FAMILY = Family(
     _cases,
     _measure,
     about="torch.sparse takes part in every formulation: layouts, features sparse or dense, activations by sample or "
-    "by feature, attention by head or gathered. The results agree to 1e-4 of the largest logit.",
+    "by feature, attention by head or gathered. The results agree to 1e-4 of the largest logit. Notes: how many "
+    "times as long dense torch takes, and DeepSparse where it takes part; below 1, it is ahead.",
+    closing=_closing,
 )

@@ -8,7 +8,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
-from asv_benchmarks.compare import timing
+from asv_benchmarks.compare import check, timing
 from asv_benchmarks.compare.model import Case, CaseResult, Contender, Family, Options, Outcome
 from asv_benchmarks.compare.ratios import ratio
 
@@ -33,11 +33,13 @@ _QUICK_VARIANTS = {"", "K=16", "d=32", "CSR*CSR"}
 
 @dataclass(frozen=True, slots=True)
 class _Plans:
-    """The plans of an expression over operands: descriptions, the chosen one first, and how to make a call of one."""
+    """The plans of an expression over operands: descriptions, the chosen one first, how to make a call of one, and how
+    to read what it gives."""
 
     names: tuple[str, ...]
     left_out: int
     build: Callable[[str], Callable[[], Any]]
+    plain: Callable[[Any], Any]
 
 
 def _cases(options: Options) -> Iterator[Case]:
@@ -70,7 +72,10 @@ def _plans(operation: str, operands: tuple[Any, ...]) -> _Plans:
         program = engine.prepare(statement, storages, wanted, choice=name)
         return lambda: program([storage.vals for storage in storages])
 
-    return _Plans(tuple(near), len(found) - len(near), build)
+    def plain(result: Any) -> Any:
+        return check.canonical(result if isinstance(result, torch.Tensor) else scorch.Tensor(result))
+
+    return _Plans(tuple(near), len(found) - len(near), build, plain)
 
 
 def _measure(case: Case, options: Options) -> CaseResult:
@@ -80,7 +85,8 @@ def _measure(case: Case, options: Options) -> CaseResult:
         result.notes.append("left out: too large for its slowest plans")
         return result
     plans = _plans(case.operation, operands)
-    runners = _runners(plans, case)
+    expected = check.expect(case.reference, operands) if case.reference else None
+    runners = _runners(plans, case, expected, result)
     timing.interleave([runner for runner in runners if runner.active], options.rounds, options.budget)
     for runner in runners:
         runner.close()
@@ -88,8 +94,11 @@ def _measure(case: Case, options: Options) -> CaseResult:
     return result
 
 
-def _runners(plans: _Plans, case: Case) -> list[timing.Runner]:
-    """A runner a plan, ready to be interleaved; one that takes far longer than the chosen one has had its only turn."""
+def _runners(plans: _Plans, case: Case, expected: check.Expected | None, result: CaseResult) -> list[timing.Runner]:
+    """A runner a plan, ready to be interleaved; one that takes far longer than the chosen one has had its only turn.
+
+    A plan with a wrong result has none: it is an outcome of its own.
+    """
     runners: list[timing.Runner] = []
     limit = float("inf")
     for n, name in enumerate(plans.names):
@@ -97,7 +106,10 @@ def _runners(plans: _Plans, case: Case) -> list[timing.Runner]:
         try:
             runner = timing.Runner(Contender(name, partial(plans.build, name)), outcome, case.inner)
             call = runner.call()
-            call()
+            outcome.wrong = check.mistake(plans.plain(call()), expected) if expected else ""
+            if outcome.wrong:
+                result.outcomes.append(replace(outcome, peer="scorch"))
+                continue
             start = perf_counter()
             call()
             taken = perf_counter() - start
@@ -118,8 +130,9 @@ def _condense(result: CaseResult, runners: Sequence[timing.Runner], plans: _Plan
     ran = [runner.outcome for runner in runners if runner.outcome.value is not None]
     chosen = [outcome for outcome in ran if outcome.peer == "scorch"]
     others = sorted((outcome for outcome in ran if outcome.peer != "scorch"), key=lambda o: o.value or 0.0)
-    result.outcomes.extend(replace(outcome, label="chosen") for outcome in chosen)
-    result.outcomes.extend(replace(outcome, label="best other") for outcome in others[:1])
+    timed = [replace(outcome, label="chosen") for outcome in chosen]
+    timed += [replace(outcome, label="best other") for outcome in others[:1]]
+    result.outcomes[:0] = timed  # before those that were wrong
     total = len(plans.names) + plans.left_out
     result.notes.append(f"{len(ran)} of {total} plans run")
     value = ratio(result)

@@ -14,18 +14,27 @@ from typing import Any
 
 from asv_benchmarks.compare.model import Contender, Peer
 
-from . import graphblas_suite, ours, pydata, scipy_sparse, torch_dense, torch_sparse
+from . import deepsparse_engine, graphblas_suite, ours, pydata, scipy_sparse, torch_dense, torch_sparse
 
-__all__ = ["available", "contenders", "set_threads", "version", "versions"]
+__all__ = ["available", "contenders", "passed_over", "set_threads", "version", "versions"]
 
-_ALL = (ours.PEER, torch_sparse.PEER, scipy_sparse.PEER, torch_dense.PEER, pydata.PEER, graphblas_suite.PEER)
+_ALL = (
+    ours.PEER,
+    torch_sparse.PEER,
+    scipy_sparse.PEER,
+    torch_dense.PEER,
+    pydata.PEER,
+    graphblas_suite.PEER,
+    deepsparse_engine.PEER,
+)
+_MISSING = "not installed"
 _DISTRIBUTIONS = {"graphblas": "python-graphblas"}
 
 
 @cache
 def available() -> tuple[Peer, ...]:
     """The peers whose modules are importable, Scorch first."""
-    return tuple(peer for peer in _ALL if peer is ours.PEER or all(map(_importable, peer.modules)))
+    return tuple(peer for peer in _ALL if peer is ours.PEER or not any(map(_obstacle, peer.modules)))
 
 
 def contenders(operation: str, operands: tuple[Any, ...]) -> Iterator[tuple[Peer, Contender]]:
@@ -47,15 +56,28 @@ def set_threads(number: int) -> None:
 def versions() -> dict[str, str]:
     """The version of each module that takes part."""
     names = dict.fromkeys(module for peer in available() for module in peer.modules if "." not in module)
-    return {name: version(name) for name in names}
+    found = {name: version(name) for name in names}
+    if engine := deepsparse_engine.version():
+        found["deepsparse"] = engine
+    return found
 
 
-def _importable(module: str) -> bool:
+def passed_over() -> dict[str, str]:
+    """Peers that are installed, but don't fit the versions of what they need, and what they raise."""
+    why = {peer.name: [_obstacle(module) for module in peer.modules] for peer in _ALL}
+    return {name: found[-1] for name, found in why.items() if found and found[0] != _MISSING and found[-1]}
+
+
+@cache
+def _obstacle(module: str) -> str:
+    """Why a module can't be imported, or an empty string."""
     try:
         importlib.import_module(module)
-    except Exception:  # missing, or it does not fit the versions of what it needs
-        return False
-    return True
+    except ModuleNotFoundError as error:
+        return _MISSING if error.name == module else str(error)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
 
 
 def version(module: str) -> str:
@@ -63,4 +85,4 @@ def version(module: str) -> str:
     try:
         return metadata.version(_DISTRIBUTIONS.get(module, module))
     except metadata.PackageNotFoundError:
-        return "not installed"
+        return _MISSING

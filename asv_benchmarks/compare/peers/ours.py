@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import torch
 
 from asv_benchmarks.compare import tasks
@@ -64,6 +65,16 @@ def _convert(target: str) -> Callable[[Any], Iterator[Contender]]:
     return contenders
 
 
+def _shuffled_to_csr(a: Any) -> Iterator[Contender]:
+    def build() -> Callable[[], Any]:
+        import scorch
+
+        coords, values = np.stack(a.coords), torch.from_numpy(a.data)
+        return lambda: scorch.from_coo(coords, values, a.shape, "csr")
+
+    yield Contender("scorch", build)
+
+
 def _method(tensor: Any, target: str) -> Callable[[], Any]:
     return lambda: tensor.to(target)
 
@@ -121,6 +132,7 @@ PEER = Peer(
         "spmspm_unsorted": _spmspm_unsorted,
         "sddmm": _sddmm,
         "coo_to_csr": _convert("csr"),
+        "shuffled_to_csr": _shuffled_to_csr,
         "csr_to_csc": _convert("csc"),
         "add": _add,
         "multiply": _multiply,

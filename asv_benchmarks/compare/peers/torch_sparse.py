@@ -185,6 +185,7 @@ PEER = Peer(
         "spmspm_unsorted": _spmspm,
         "sddmm": _sddmm,
         "coo_to_csr": _coo_to_csr,
+        "shuffled_to_csr": _coo_to_csr,
         "csr_to_csc": _csr_to_csc,
         "add": _add,
         "multiply": _multiply,
