@@ -66,7 +66,7 @@ class Block:
             self.low.env[self.node.index] = coordinate
             self.low.enter(self.where)
             for access, cursor in self._mine():
-                if 0 < cursor.depth and not cursor.resolved:
+                if cursor.depth > 0 and not cursor.resolved:
                     place = self.b.let(f"{access.tensor}_{self.node.index}", cursor.first)
                     self.low.cursors[access] = replace(cursor, first=place)
             loaded = {access: held for access, held in self.low.loaded.items() if access not in before}

@@ -121,6 +121,7 @@ def _prices(found: dict[str, float]) -> Prices:
         **{name: getattr(b, name) * collect for name in ("scatter", "append", "word")},
         **{name: getattr(b, name) * place for name in ("place", "convert", "gather")},
         **{name: getattr(b, name) * found["merge"] / b.merge for name in ("enter", "search", "visit")},  # mispredicted
+        **{name: getattr(b, name) * found["vector"] / b.vector for name in ("fma", "across", "turn")},
         **{name: found[name] for name in ("merge", "vector", "sort", "launch")},
     }
     near = max(own["cached"], found["near"])

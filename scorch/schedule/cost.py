@@ -17,6 +17,7 @@ __all__ = ["bound_cost", "conversion_cost", "count_cost", "nest_cost", "scatter_
 
 
 LINE = 64  # bytes of a cache line
+STREAMED = 4  # lines of a register block that arrive, in order, in the time of one, beside the arithmetic
 
 
 def conversion_cost(problem: Problem, access: Access, format: Format) -> float:
@@ -57,13 +58,20 @@ def nest_cost(
         return total + inner * (problem.prices.scalar + _access_cost(problem, order, formats))
     lanes = vector_lanes(problem)
     vectors = max(1.0, math.ceil(problem.extents[tiled] / lanes))
+    prices, rest = problem.prices, _row_cost(problem, order, tiled, formats)
+    load = prices.vector - prices.fma
     if rows > 1:
-        # the reduction once for each tile and block
         tile = block_tile(problem, tiled, rows)
-        passes = vectors / max(tile.vectors, 1)
-        step = problem.prices.fma + (problem.prices.vector - problem.prices.fma) * (1 / rows + 1 / tile.vectors)
-        return total * passes / rows + inner * (vectors * step + _row_cost(problem, order, tiled, formats) / rows)
-    return total + inner * (vectors * problem.prices.vector + _row_cost(problem, order, tiled, formats))
+        passes = vectors / max(tile.vectors, 1)  # each of which has the reduction once for a block
+        step = prices.fma + load * (1 / rows + 1 / tile.vectors) / 2  # most of it beside the arithmetic
+        panel = problem.visits(order) / problem.visits(order[:-1]) if order else 1.0
+        near = panel * tile.vectors * LINE * problem.machine.bits / 512 <= problem.machine.near_bytes
+        far = 0.0 if near else rest / rows / STREAMED
+        return total * passes / rows + inner * (vectors * step + far)
+    if tiled not in problem.statement.target.indices:
+        sums = problem.visits(tuple(v for v in order if v in problem.statement.target.indices))
+        return total + inner * (vectors * (prices.vector + load) + rest) + sums * prices.across
+    return total + inner * (vectors * prices.vector + rest)
 
 
 def _merging(

@@ -14,15 +14,18 @@ from scorch.formats import Format, dense
 from scorch.ir.einsum import operand_names
 from scorch.ir.notation import Access, Apply, Assign, Expr
 from scorch.ir.plan import Alternative, Handover, Plan, Split
-from scorch.schedule.planner import alternatives, schedule
+from scorch.schedule.partition import serial_below
+from scorch.schedule.planner import PARALLEL, alternatives, schedule
 from scorch.schedule.problem import Operand, Problem, appended_bits
 from scorch.schedule.result import candidate_formats
-from scorch.schedule.statistics import Statistics
+from scorch.schedule.statistics import Statistics, product
+from scorch.schedule.tile import vector_lanes
 
 __all__ = ["contract", "described", "estimated", "priced_pairs", "renamed"]
 
-TORCH_CALL = 6.0  # microseconds: einsum's own work
-TORCH_PRODUCT = 1.2e-5  # microseconds a multiply-add, on one thread
+TORCH_CALL = 12.0  # microseconds: einsum's own work
+TORCH_SHARE = 0.8  # of the multiply-adds that the CPU could do, of large matrices
+TORCH_HALF = 16  # rows or columns of a matrix for which torch reaches half of that; twice as many of a sum's terms
 BREADTH = 2  # pairs that are followed to the end where there are four or five operands; where there are more, one
 MOST_FUSED_INDICES = 6  # more are not looked at as one loop nest if they can be split
 
@@ -77,7 +80,19 @@ def _handover(problem: Problem) -> Iterator[Handover]:
     letters = {v: chr(ord("a") + n) for n, v in enumerate(problem.statement.indices)}
     terms = ["".join(letters[v] for v in access.indices) for access in (*factors, problem.statement.target)]
     notation = f"{','.join(terms[:-1])}->{terms[-1]}"
-    yield Handover(problem.statement, notation, problem.dtype, TORCH_CALL + problem.products * TORCH_PRODUCT)
+    yield Handover(problem.statement, notation, problem.dtype, TORCH_CALL + _torch_time(problem, *factors))
+
+
+def _torch_time(problem: Problem, left: Access, right: Access) -> float:
+    """Microseconds of torch's product: the CPU's own, less what narrow matrices leave of it."""
+    share, target = TORCH_SHARE, problem.statement.target.indices
+    for mine, other in ((left, right), (right, left)):
+        rows = product(problem.extents[v] for v in mine.indices if v in target and v not in other.indices)
+        share *= rows / (rows + TORCH_HALF)
+    terms = product(problem.extents[v] for v in problem.statement.reduced)
+    share *= terms / (terms + 2 * TORCH_HALF)
+    work = problem.products * problem.prices.fma / vector_lanes(problem) / max(share, 1e-9)
+    return work / 1000 / (problem.threads * PARALLEL if work > serial_below(problem.prices) else 1)
 
 
 def _factors(statement: Assign) -> tuple[Access, ...] | None:

@@ -37,8 +37,8 @@ DENSE_ROW_BYTES = 64 << 20  # a row accumulator of dense values may take, for ea
 class _Layout:
     """Loop order, tiled index (which `order` then lacks), result format, and the operands' formats after conversion.
 
-    `spread`: the tiles are the outermost loop, for threads to share. `rows`: so many coordinates of the innermost result
-    loop share the reduction inside a tile, which then stands right outside that loop.
+    `spread`: the tiles are the outermost loop, for threads to share. `rows`: so many coordinates of the innermost
+    result loop share the reduction inside a tile, which then stands right outside that loop.
     """
 
     order: tuple[str, ...]
@@ -434,7 +434,6 @@ def _plan(problem: Problem, best: _Candidate, alternatives: tuple[Alternative, .
     assembly = writing.assembly
     repeats = assembly.kind == "locate" and not assembly.owned and not all(f.is_unique for f in layout.formats.values())
     last = layout.order[-1] if layout.order else None
-    target = statement.target.indices
     gathers = last is not None and best.tile is None and writing.scatter is None
     nest = Nest(
         statement,

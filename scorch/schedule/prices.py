@@ -29,7 +29,8 @@ class Prices:
     search: float = 2.5  # halve or double a range, mispredicted branch included
     scalar: float = 0.4  # a multiply and an add
     vector: float = 0.45  # the same on a SIMD register, data in cache
-    fma: float = 0.25  # the same where all but the sum is in registers already
+    fma: float = 0.26  # the same where all but the sum is in registers already
+    across: float = 4.0  # the sum of a register's lanes
     next: float = 0.2  # read the value after the last one
     cached: float = 0.5  # random access within the first cache
     near: float = 1.5  # random access within the second cache
@@ -46,8 +47,8 @@ class Prices:
     convert: float = 12.0  # reorder one nonzero, its share of counting and prefix sums included
     reorder: float = 20_000.0  # begin to reorder an operand
     gather: float = 1.5  # take one value through a permutation
-    copy: float = 3_000.0  # begin to copy a dense operand in another order of its dimensions
-    turn: float = 0.6  # move one of its values
+    copy: float = 12_000.0  # begin to copy a dense operand in another order of its dimensions
+    turn: float = 1.1  # move one of its values
     launch: float = 5_000.0  # enter a parallel region
     origin: str = "built-in prices"
 
