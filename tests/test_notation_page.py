@@ -33,7 +33,7 @@ def loops(text: str) -> list[str]:
     """The lines of the loops of a printed plan, whatever the width of the machine's vectors."""
     found = re.search(r"^  for .*?(?=\n\n|\Z)", text, re.DOTALL | re.MULTILINE)
     assert found is not None
-    plain = re.sub(r"\d+ x \d+ lanes|\d+ stored positions|\d+ positions", "lanes", found[0])
+    plain = re.sub(r"\d+ x \d+ lanes|\d+ stored positions|\d+ side by side", "lanes", found[0])
     return plain.rstrip().splitlines()
 
 

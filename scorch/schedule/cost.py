@@ -68,7 +68,8 @@ def nest_cost(
         near = panel * tile.vectors * LINE * problem.machine.bits / 512 <= problem.machine.near_bytes
         far = 0.0 if near else rest / rows / STREAMED
         return total * passes / rows + inner * (vectors * step + far)
-    if tiled not in problem.statement.target.indices:
+    if tiled not in problem.statement.target.indices and not problem.sparse:
+        # no two sums share a vector, as those of stored positions side by side do
         sums = problem.visits(tuple(v for v in order if v in problem.statement.target.indices))
         return total + inner * (vectors * (prices.vector + load) + rest) + sums * prices.across
     return total + inner * (vectors * prices.vector + rest)

@@ -109,7 +109,9 @@ def rows_of_block(problem: Problem, order: tuple[str, ...], tiled: str, formats:
     """
     target = problem.statement.target.indices
     outer = [v for v in order if v in target]
-    if not outer or len(outer) == len(order) or any(outer[-1] in pair for pair in problem.statement.equal):
+    if tiled not in target or not outer or len(outer) == len(order):
+        return 1
+    if any(outer[-1] in pair for pair in problem.statement.equal):
         return 1
     row, tiles = outer[-1], [a for a in problem.accesses if tiled in a.indices]
     if any(order[-1] not in a.indices for a in tiles) or all(row in a.indices for a in tiles):

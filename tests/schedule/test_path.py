@@ -17,10 +17,13 @@ N = 200
 
 
 @pytest.mark.smoke
-def test_dense_products_go_to_torch() -> None:
-    plan = contract(problem("ij,jk->ik", ((N, N), 0, "dense"), ((N, N), 0, "dense")))
+def test_dense_products_go_to_torch_where_it_is_faster() -> None:
+    plan = contract(problem("ij,kj->ik", ((64, N), 0, "dense"), ((N, N), 0, "dense")))  # one would have to be turned
     assert isinstance(plan, Handover)
     assert "torch.einsum" in str(plan)
+    plan = contract(problem("ij,jk->ik", ((N, N), 0, "dense"), ((N, 16), 0, "dense")))
+    assert isinstance(plan, Plan)
+    assert "torch.einsum" in {alternative.description for alternative in plan.alternatives}
 
 
 def test_sddmm_is_one_kernel() -> None:
