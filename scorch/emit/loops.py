@@ -236,6 +236,7 @@ class Loops:
         width = ir.Const(tile.lanes)
         first = self.b.let(f"{cursor.access.tensor}_lo", lo)
         last = self.b.let(f"{cursor.access.tensor}_hi", hi)
+        first = self._vectors(node, tile, cursor, p, first, last)
         rest = self.b.let("live", ir.Binary("%", ir.Binary("-", last, first), width))
         whole = self.b.let("whole_vectors", ir.Binary("-", last, rest))
         with self.b.block() as full:
@@ -256,6 +257,7 @@ class Loops:
         name = cursor.access.tensor
         array = cursor.arrays.index(cursor.depth, "crd") if self._asked(node, cursor) else cursor.arrays.vals
         first, last = self.b.let(f"{name}_lo", lo), self.b.let(f"{name}_hi", hi)
+        first = self._vectors(node, tile, cursor, p, first, last)
         final = self.b.let("last_whole", ir.Binary("-", ir.Call("len", (array,), "int64"), width))
         left = ir.Binary("-", last, p)
         with self.b.block() as whole:
@@ -264,6 +266,23 @@ class Loops:
             live = self.b.let("live", ir.Call("min", (left, width), "int64"))
             self._vector(node, cursor, Lanes(node.index, p, 1, tile.lanes, live))
         self.b.emit(ir.For(p, first, last, (ir.If(ir.Binary("<=", p, final), tuple(whole), tuple(part)),), width))
+
+    def _vectors(self, node: Loop, tile: Tile, cursor: Cursor, p: ir.Var, first: ir.Var, last: ir.Var) -> ir.Var:
+        """Several whole vectors at a time, with an accumulator set each; where those that are left over begin."""
+        if node.unroll == 1 or not self.low.values:
+            return first
+        width = ir.Const(node.unroll * tile.lanes)
+        groups = self.b.let("whole_groups", ir.Binary("-", last, ir.Binary("%", ir.Binary("-", last, first), width)))
+        with self.b.block() as group:
+            for number in range(node.unroll):
+                with self.low.scope() as body:
+                    for access, sets in self.low.sets.items():
+                        self.low.loaded[access] = sets[number]
+                    place = ir.add(p, number * tile.lanes)
+                    self._vector(node, cursor, Lanes(node.index, place, 1, tile.lanes, past=tile.past))
+                self.b.emit(*body)
+        self.b.emit(ir.For(p, first, groups, tuple(group), width))
+        return groups
 
     def _asked(self, node: Loop, cursor: Cursor) -> bool:
         """Whether anything inside a loop over stored positions depends on where they are."""

@@ -18,15 +18,18 @@ from scorch.schedule.problem import Problem
 from scorch.schedule.statistics import Groups
 from scorch.schedule.tile import vector_lanes
 
-__all__ = ["position_tile"]
+__all__ = ["position_tile", "vectors_in_flight"]
 
 PREDICTED_ROWS = 16_000  # up to so many row lengths are learned by the branch predictor, and a scalar loop is as fast
+LEARNED_ROWS = 8_000  # the same where vectors reach past the end of a row
 LONG_VECTORS = 3  # full vectors in a row from which on gathering always pays
+LONG_ROW = 5  # vectors on average, for two of them to be in flight
 SHORT_ROW = 0.4  # of a vector: sparse rows with fewer entries are not vectorised
 MOST_STORED = (1 << 31) - 256  # entries: a vector's mask is made from a count of 32 bits
 FEWEST_LANES = 4  # that pay for shuffling values together
 FLUSHES = 2  # mispredicted branches where a row has another number of vectors: that into its loop, and that out of it
 SCALAR_FLUSHES = 4  # where it has another length: LLVM makes three loops of a scalar one, by 32, by 4 and singly
+LISTED = 0.85  # of a random access whose coordinate comes in a vector of them
 SCALAR_WIDTH = 8  # multiply-adds that LLVM does at a time in a long row
 
 
@@ -36,8 +39,16 @@ def position_tile(problem: Problem, index: str, formats: Mapping[str, Format]) -
     walker = _walker(problem, index, formats)
     if walker is None:
         return None
-    lanes = _masked(problem, walker) if problem.machine.gathers else _whole(problem, walker, formats[walker.tensor])
-    return Tile(lanes, 1, positions=True, past=not problem.machine.gathers) if lanes else None
+    masked = problem.machine.gathers and not problem.machine.microcoded
+    lanes = _masked(problem, walker) if masked else _whole(problem, walker, formats[walker.tensor])
+    return Tile(lanes, 1, positions=True, past=not masked) if lanes else None
+
+
+def vectors_in_flight(problem: Problem, index: str, tile: Tile, formats: Mapping[str, Format]) -> int:
+    """How many vectors of stored positions to add to sums of their own, so that one need not wait for the last."""
+    walker = _walker(problem, index, formats)
+    assert walker is not None
+    return 2 if problem.by_name[walker.tensor].statistics.row_mean >= LONG_ROW * tile.lanes else 1
 
 
 def _walker(problem: Problem, index: str, formats: Mapping[str, Format]) -> Access | None:
@@ -84,18 +95,20 @@ def _whole(problem: Problem, walker: Access, format: Format) -> int:
     index = level_indices(walker, format)[-1]
     if any(a.indices != (index,) for a in problem.accesses if a != walker and index in a.indices):
         return 0  # places that have to be computed would be taken out of a vector one by one
-    costs = {groups.size: _row_cost(problem, groups) for groups in operand.statistics.groups}
+    rows = operand.statistics.nnz / max(1e-9, operand.statistics.row_mean)
+    costs = {groups.size: _row_cost(problem, groups, rows) for groups in operand.statistics.groups}
     fitting = [size for size in costs if FEWEST_LANES <= size <= vector_lanes(problem)]
     best = min(fitting, key=lambda size: costs[size], default=0)
     return best if best and costs[best] < costs.get(1, 0.0) else 0
 
 
-def _row_cost(problem: Problem, groups: Groups) -> float:
-    """Nanoseconds of a row that is taken by groups of positions: values gathered one by one, multiply-adds, and what
-    rows of other lengths cost."""
+def _row_cost(problem: Problem, groups: Groups, rows: float) -> float:
+    """Nanoseconds of one of so many rows that are taken by groups of positions: values gathered one by one,
+    multiply-adds, and what rows of other lengths cost."""
     prices = problem.prices
     if groups.size == 1:
-        step, flushes = prices.scalar / SCALAR_WIDTH, SCALAR_FLUSHES
+        lane, step, flushes = prices.cached, prices.scalar / SCALAR_WIDTH, SCALAR_FLUSHES
     else:
-        step, flushes = prices.vector, FLUSHES
-    return groups.mean * (groups.size * prices.cached + step) + groups.changes * flushes * prices.enter
+        lane, step, flushes = prices.cached * LISTED, prices.vector, FLUSHES
+    missed = groups.changes * flushes * prices.enter if rows > LEARNED_ROWS else 0.0
+    return groups.mean * (groups.size * lane + step) + missed

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -20,21 +20,22 @@ CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 class Machine:
     """`bits` of a vector register, how many `registers` there are, the bytes of the second and of the last cache.
 
-    `masks`: partial loads and stores cost as much as full ones. `gathers`: a gather costs less than loading its lanes
-    one by one.
+    `masks`: partial loads and stores cost as much as full ones. `gathers`: a gather of a whole register is no slower
+    than the steps of a scalar loop. `microcoded`: it is slower than loading its lanes one by one, all the same.
     """
 
     bits: int
     registers: int
     masks: bool = False
     gathers: bool = False
+    microcoded: bool = False
     near_bytes: int = 1 << 20
     far_bytes: int = 32 << 20
 
     def __str__(self) -> str:
         known = [f"{self.registers} vector registers of {self.bits} bits"]
         known += ["masks"] if self.masks else []
-        known += ["gathers"] if self.gathers else []
+        known += ["microcoded gathers" if self.microcoded else "gathers"] if self.gathers else []
         return ", ".join([*known, f"caches of {self.near_bytes >> 10} KiB and {self.far_bytes >> 10} KiB"])
 
 
@@ -49,7 +50,9 @@ def host() -> Machine:
     """The machine that Numba compiles for in this process."""
     near, far = _cache_bytes(2, AVX2.near_bytes), _cache_bytes(3, AVX2.far_bytes)
     found = NEON if platform.machine() in ("aarch64", "arm64") else machine_of(_features())
-    return Machine(found.bits, found.registers, found.masks, found.gathers, near, max(near, far))
+    return replace(
+        found, microcoded=found.gathers and _name().startswith("znver"), near_bytes=near, far_bytes=max(near, far)
+    )
 
 
 def machine_of(features: frozenset[str]) -> Machine:
@@ -63,6 +66,16 @@ def machine_of(features: frozenset[str]) -> Machine:
     if {"avx512f", "avx512vl"} <= features:
         return AVX512
     return AVX2 if "avx2" in features else SSE
+
+
+def _name() -> str:
+    """The CPU that Numba compiles for, by LLVM's name: that asked for, else the host's."""
+    asked = os.environ.get("NUMBA_CPU_NAME")
+    if asked:
+        return asked.lower()
+    from llvmlite import binding
+
+    return str(binding.get_host_cpu_name())
 
 
 def _features() -> frozenset[str]:

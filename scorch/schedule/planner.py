@@ -15,7 +15,7 @@ from scorch.ir.plan import Alternative, Assembly, Kernel, Partition, Plan, Tenso
 from scorch.schedule.assembly import Writing, choose_assembly
 from scorch.schedule.cost import bound_cost, conversion_cost, count_cost, nest_cost, scatter_cost
 from scorch.schedule.gallop import gallop, searched, told
-from scorch.schedule.lanes import position_tile
+from scorch.schedule.lanes import position_tile, vectors_in_flight
 from scorch.schedule.nest import Nest, build_nest
 from scorch.schedule.partition import choose_partition, serial_below
 from scorch.schedule.problem import Problem, appended_bits
@@ -435,6 +435,7 @@ def _plan(problem: Problem, best: _Candidate, alternatives: tuple[Alternative, .
     repeats = assembly.kind == "locate" and not assembly.owned and not all(f.is_unique for f in layout.formats.values())
     last = layout.order[-1] if layout.order else None
     gathers = last is not None and best.tile is None and writing.scatter is None
+    along = position_tile(problem, str(last), layout.formats) if gathers else None
     nest = Nest(
         statement,
         layout.order,
@@ -445,10 +446,10 @@ def _plan(problem: Problem, best: _Candidate, alternatives: tuple[Alternative, .
         writing.split,
         repeats,
         layout.spread,
-        unroll=_unrolled(problem, best),
+        unroll=_unrolled(problem, best, along),
         beside=positions_beside(problem, layout.order, best.tile[0], layout.formats, assembly) if best.tile else 1,
         rows=layout.rows,
-        along=position_tile(problem, str(last), layout.formats) if gathers else None,
+        along=along,
         fills=problem.fills,
         may_be_empty=frozenset(v for v in layout.order if may_visit_nothing(problem.accesses, v, layout.formats)),
     )
@@ -476,9 +477,11 @@ def _plan(problem: Problem, best: _Candidate, alternatives: tuple[Alternative, .
     )
 
 
-def _unrolled(problem: Problem, best: _Candidate) -> int:
+def _unrolled(problem: Problem, best: _Candidate, along: Tile | None) -> int:
     """Iterations of the innermost reduction in flight; the rows of a block are enough by themselves."""
     last = best.layout.order[-1] if best.layout.order else None
+    if along is not None:
+        return vectors_in_flight(problem, str(last), along, best.layout.formats)
     if best.tile is None or last in problem.statement.target.indices or best.layout.rows > 1:
         return 1
     return unrolling(problem, best.tile[1], str(last), best.layout.formats)

@@ -27,6 +27,7 @@ __all__ = [
 
 AHEAD = 16  # nonzeros: how far in advance rows are fetched
 LONG_ROW = 4  # groups of unrolled iterations that a row should have
+BESIDE = 4  # stored positions: with 8, fewer vectors of each would be read at a time, and more positions be left over
 MOST_ROWS = 12  # of a register block
 ROOM = 4  # registers that accumulators leave to operands, or half of all where those are many
 
@@ -163,8 +164,7 @@ def grouped_positions(
     finished = [a for a in problem.accesses if tiled not in a.indices and a != walker]
     if any(innermost in a.indices for a in finished) or any(o.dtype != problem.dtype for o in problem.operands):
         return 1
-    count = 4 if problem.machine.registers <= 16 else 8
-    return count if 2 * mean >= count else 1
+    return BESIDE if 2 * mean >= BESIDE else 1
 
 
 def _has_vectors(problem: Problem) -> bool:
@@ -195,7 +195,7 @@ def choose_tile(
         lanes //= 2
     whole, tail = divmod(extent, lanes)
     vectors = max(1, whole + (tail > 0))
-    most = most or (most_vectors(problem, reduced) if beside == 1 else 2)
+    most = most or (most_vectors(problem, reduced) if beside == 1 else problem.machine.registers // 8)
     ahead = AHEAD if gathers and vectors > 1 else 0  # one vector costs less than asking for it
     if vectors <= most and parts == 1:
         if tail == 0:

@@ -196,7 +196,7 @@ def _scorch_gat(A: Any, X: Any, *weights: Any) -> Any:
 
     W1, s1, t1, W2, s2, t2 = weights
     hidden = F.elu(gat_conv(A, linear(X, W1.T).reshape(X.shape[0], HEADS, -1), s1, t1).flatten(1))
-    return gat_conv(A, (hidden @ W2)[:, None], s2, t2)[:, 0]
+    return gat_conv(A, linear(hidden, W2.T)[:, None], s2, t2)[:, 0]
 
 
 def _scorch(forward: Any, a: Any, x: Any, *weights: Any) -> Iterator[Contender]:
