@@ -14,10 +14,20 @@ INF = float("inf")
 
 
 def common(*values: Any) -> tuple[torch.Tensor, ...]:
-    """Numbers and tensors in the type that torch computes in."""
-    shared = reduce(_promoted, values)
+    """Numbers and tensors in the type that torch computes in; of many, tensors with dimensions are asked first.
+
+    >>> [x.dtype for x in common(torch.tensor([True]), 0, torch.tensor([1], dtype=torch.int32))]
+    [torch.int32, torch.int32, torch.int32]
+    """
+    shared = reduce(_promoted, sorted(values, key=_weakness))
     dtype = shared.dtype if isinstance(shared, torch.Tensor) else torch.tensor(shared).dtype
     return tuple(torch.as_tensor(value).to(dtype) for value in values)
+
+
+def _weakness(value: Any) -> int:
+    if not isinstance(value, torch.Tensor):
+        return 2
+    return int(value.ndim == 0)
 
 
 def _promoted(left: Any, right: Any) -> torch.Tensor:

@@ -17,6 +17,9 @@ from scorch.schedule.planner import schedule
 from scorch.schedule.problem import Problem
 
 
+MANY = 700  # times a few lengths make more rows than the branch predictor learns
+
+
 def asked(lengths: list[int], machine: Machine = AVX2, notation: str = "ij,j->i", dtype: str = "float32") -> Problem:
     """A matrix with rows of these lengths times dense operands of ones."""
     pos = np.append(0, np.cumsum(lengths))
@@ -45,16 +48,27 @@ def lanes(problem: Problem) -> int:
         ([2, 3, 1] * 20, 4),
         ([9, 2, 7, 5] * 20, 8),
         ([4] * 9 + [12] * 3, 4),
-        ([60] * 9, 0),
+        ([60] * 9, 8),
         ([60, 71, 38] * 9, 8),
     ],
 )
 def test_the_cheapest_number_of_lanes(lengths: list[int], chosen: int) -> None:
-    assert lanes(asked(lengths)) == chosen
+    assert lanes(asked(lengths * MANY)) == chosen
+
+
+def test_ends_of_few_rows_are_learned_by_the_branch_predictor() -> None:
+    lengths = [9, 2, 7, 5] * 20
+    assert lanes(asked(lengths * MANY)) == 8
+    assert lanes(asked(lengths)) == 0
+
+
+def test_long_rows_have_two_vectors_in_flight() -> None:
+    assert "unrolled 2 times" in str(schedule(asked([60, 71, 38] * 9)))
+    assert "unrolled" not in str(schedule(asked([9, 12, 7, 35] * 20 * MANY)))
 
 
 def test_wide_numbers_have_fewer_lanes() -> None:
-    lengths = [9, 2, 7, 5] * 20
+    lengths = [9, 2, 7, 5] * 20 * MANY
     assert lanes(asked(lengths, dtype="float64")) == 4
     assert lanes(asked(lengths, SSE, dtype="float64")) == 0
     assert lanes(asked(lengths, SSE)) == 4

@@ -88,7 +88,7 @@ def _dense_linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | No
 
 
 def _dense_product(notation: str, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """A product of dense matrices, by whom the schedule expects to be faster; torch's own where it is differentiated."""
+    """A product of dense matrices, by whom the schedule expects to be faster; torch's where it is differentiated."""
     plain = x.ndim == weight.ndim == 2 and x.dtype == weight.dtype and is_plain_call(x, weight)
     if plain and not torch.compiler.is_compiling() and taker() is None:
         return _torch(scorch.einsum(notation, x, weight))
