@@ -16,7 +16,6 @@ from scorch.schedule.machine import AVX2, AVX512, SSE, Machine
 from scorch.schedule.planner import schedule
 from scorch.schedule.problem import Problem
 
-
 MANY = 700  # times a few lengths make more rows than the branch predictor learns
 
 
