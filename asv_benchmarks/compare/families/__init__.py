@@ -7,7 +7,21 @@ from fnmatch import fnmatchcase
 
 from asv_benchmarks.compare.model import Case, Family, Options
 
-from . import algebra, convert, end_to_end, latency, memory, overhead, schedules, sddmm, spmm, spmspm, spmv, tensors
+from . import (
+    algebra,
+    convert,
+    end_to_end,
+    latency,
+    memory,
+    overhead,
+    products,
+    schedules,
+    sddmm,
+    spmm,
+    spmspm,
+    spmv,
+    tensors,
+)
 
 __all__ = ["FAMILIES", "find", "select", "usual"]
 
@@ -20,6 +34,7 @@ FAMILIES: dict[str, Family] = {
         spmspm.UNSORTED,
         sddmm.FAMILY,
         tensors.FAMILY,
+        products.FAMILY,
         convert.FAMILY,
         algebra.FAMILY,
         overhead.FAMILY,

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from . import algebra, attention, connected, graphs, tensors
+from . import algebra, attention, connected, graphs, products, tensors
 from .common import Operations
 
 __all__ = ["DENSE", "SCORCH", "SPARSE"]
 
-SCORCH: Operations = {**graphs.SCORCH, **connected.SCORCH, **attention.SCORCH, **algebra.SCORCH, **tensors.SCORCH}
-SPARSE: Operations = {**graphs.SPARSE, **connected.SPARSE, **attention.SPARSE, **tensors.SPARSE}
+SCORCH: Operations = {
+    **graphs.SCORCH,
+    **connected.SCORCH,
+    **attention.SCORCH,
+    **algebra.SCORCH,
+    **tensors.SCORCH,
+    **products.SCORCH,
+}
+SPARSE: Operations = {**graphs.SPARSE, **connected.SPARSE, **attention.SPARSE, **tensors.SPARSE, **products.SPARSE}
 DENSE: Operations = {**graphs.DENSE, **connected.DENSE, **attention.DENSE}
