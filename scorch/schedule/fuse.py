@@ -84,6 +84,10 @@ def fuse(
     apart = sum(contract(problem).cost + CALL for problem in problems)
     if plan.cost + CALL >= apart:
         return None
+    # a sum that is finished by another statement comes last, and its operands with it: they are given in one order
+    given = list(operands)
+    specs = sorted(plan.kernel.operands, key=lambda spec: given.index(spec.name))
+    plan = replace(plan, kernel=replace(plan.kernel, operands=tuple(specs)))
     names = [statement.target.tensor for statement in statements]
     other = Alternative(f"a kernel for each of {', '.join(names)}", apart - CALL)
     told = f"one kernel for {', '.join(names)}: what only they read is never stored"

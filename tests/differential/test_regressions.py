@@ -382,3 +382,14 @@ def test_a_masked_sum_of_nothing_is_zero_for_later_statements() -> None:
         there = torch.tensor([True, True, False])[None, :, None]
         wanted = torch.where(there, E.T[:, :, None] - 2 * A.to_dense().T[None], 0.0)
         assert torch.equal(found, wanted)
+
+
+def test_operands_of_statements_that_change_places_in_one_kernel() -> None:
+    T, E = torch.arange(8.0).reshape(4, 2), torch.ones(2, 3)
+    text = "s[l] += T[k,l]; u[l] += E[l,j]; X[l] = s[l] + u[l]"
+    assert result(text, T=T, E=E) == (T.sum(0) + E.sum(1)).tolist()
+    turned = E.t().contiguous().t()
+    assert result("s[l] += T[k,l]; u[l] += where(stored(E[l,j]), E[l,j], 0); X[l] = s[l] + u[l]", T=T, E=turned) == [
+        15,
+        19,
+    ]
