@@ -144,8 +144,10 @@ def _factor(nest: Nest, expr: Expr, inside: Sequence[str], reduce: str | None) -
     match expr:
         case Apply("where", (condition, value, no)) if no == ABSENT and guarded(expr)[0] is None:
             factors, left = _factor(nest, value, inside, reduce)
-            if any(access.tensor in nest.fills for factor in factors for access in accesses(factor)):
-                return (), expr  # outside of the condition, an absent factor would leave out places that it keeps
+            if any(access.tensor in nest.fills for part in (*factors, left) for access in accesses(part)):
+                # The condition keeps places where a term is absent. Outside of it, an absent factor would leave them
+                # out; and what is left, absent, decides a product that an infinity in a factor would make a NaN.
+                return (), expr
             return factors, Apply("where", (condition, left, no))
     if reduce != "add" or not isinstance(expr, Apply) or expr.op != "mul":
         return (), expr

@@ -293,8 +293,9 @@ class _Space:
         if expr.op == "where":
             return _choice(*args)
         alike = common(*[arg.value for arg in args])
-        # the terms of one sum are added in the type of all of them
+        # the terms of one sum are added in the type of all of them; a product has that of all its factors
         value = applied(expr.op, alike if expr.op == "add" else [arg.value for arg in args])
+        value = value.to(alike[0].dtype) if expr.op == "mul" else value
         decided = torch.zeros((), dtype=torch.bool)
         for place, arg in enumerate(args):
             here = arg.known & ~decided & annihilated(expr.op, place, alike[place])

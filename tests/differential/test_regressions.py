@@ -393,3 +393,20 @@ def test_operands_of_statements_that_change_places_in_one_kernel() -> None:
         15,
         19,
     ]
+
+
+def test_absent_terms_under_a_mask_decide_products_with_infinities() -> None:
+    R, N, X = sparse(1.0, 1.0), sparse(0.0, 0.0, 2.0), torch.tensor([INF, 1.0])
+    text = "C[l] = where(stored(R[j]), N[j] * X[l], absent)"
+    assert result(text, R=R, N=N[:2], X=X) == [0.0, 0.0]
+    assert result(
+        "C[l] = where(stored(R[j]), where(stored(R[j]), N[j+1], P[j]) * X[l], absent)", R=R, N=N, P=N[:2], X=X
+    ) == [
+        INF,
+        2.0,
+    ]
+
+
+def test_a_product_has_the_type_of_all_its_factors() -> None:
+    half, double = sparse(1.0, 2.0).to(torch.float16), torch.tensor(1.0, dtype=torch.float64)
+    assert scorch.compute("C[i] = x * stored(A[i]) * A[i]", x=double, A=half).dtype == torch.float16
