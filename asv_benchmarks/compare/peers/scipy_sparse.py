@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from asv_benchmarks.compare.model import Contender, LeftOut, Peer
-from asv_benchmarks.compare.tasks import algebra, products, tensors
+from asv_benchmarks.compare.tasks import algebra, tensors
 
 from .blocks import block_size
 
@@ -96,7 +96,6 @@ PEER = Peer(
         "small": _times,
         **algebra.SCIPY,
         **tensors.SCIPY,
-        **products.SCIPY,
     },
     modules=("scipy", "numpy"),
 )
