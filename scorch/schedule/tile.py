@@ -121,7 +121,7 @@ def rows_of_block(problem: Problem, order: tuple[str, ...], tiled: str, formats:
         path = level_indices(access, formats[access.tensor])
         if row in path and not all(level.full for level in formats[access.tensor].levels[path.index(row) :]):
             return 1
-    rows, _ = _block(problem, tiled)
+    rows = _fewest_loads(problem, tiled)
     return rows if problem.extents[row] >= rows else 1
 
 
@@ -131,12 +131,12 @@ def block_tile(problem: Problem, tiled: str, rows: int) -> Tile:
     return choose_tile(problem, tiled, reduced=False, gathers=False, most=max(1, (registers - 1) // (rows + 1)))
 
 
-def _block(problem: Problem, tiled: str) -> tuple[int, int]:
-    """Rows and vectors of a block: the fewest loads for a multiply-add among those that fit in registers, beside one
-    vector for each of the tile's and one for a row's scalar."""
+def _fewest_loads(problem: Problem, tiled: str) -> int:
+    """Rows of the block with the fewest loads for a multiply-add, among those that fit in registers beside one vector for
+    each of the tile's and one for a row's scalar."""
     registers = problem.machine.registers
     wanted = -(-problem.extents[tiled] // vector_lanes(problem)) or 1
-    best = (float("inf"), 1, 1)
+    best = (float("inf"), 1)
     for rows in range(2, MOST_ROWS + 1):
         most = (registers - 1) // (rows + 1)
         if most < 1:
@@ -144,8 +144,8 @@ def _block(problem: Problem, tiled: str) -> tuple[int, int]:
         passes = -(-wanted // most)
         vectors = -(-wanted // passes)
         loads = passes * (1 / vectors + 1 / rows) * vectors
-        best = min(best, (loads, rows, vectors))
-    return best[1], best[2]
+        best = min(best, (loads, rows))
+    return best[1]
 
 
 def grouped_positions(
