@@ -132,8 +132,8 @@ def block_tile(problem: Problem, tiled: str, rows: int) -> Tile:
 
 
 def _fewest_loads(problem: Problem, tiled: str) -> int:
-    """Rows of the block with the fewest loads for a multiply-add, among those that fit in registers beside one vector for
-    each of the tile's and one for a row's scalar."""
+    """Rows of the block with the fewest loads for a multiply-add, among those that fit in registers beside the tile's
+    vectors and a row's scalar."""
     registers = problem.machine.registers
     wanted = -(-problem.extents[tiled] // vector_lanes(problem)) or 1
     best = (float("inf"), 1)
