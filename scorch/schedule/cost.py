@@ -11,6 +11,7 @@ from scorch.ir.notation import Access
 from scorch.schedule.gallop import children, searched
 from scorch.schedule.prices import Prices
 from scorch.schedule.problem import Problem
+from scorch.schedule.statistics import product
 from scorch.schedule.tile import block_tile, vector_lanes
 
 __all__ = ["bound_cost", "conversion_cost", "count_cost", "nest_cost", "scatter_cost"]
@@ -64,8 +65,9 @@ def nest_cost(
         tile = block_tile(problem, tiled, rows)
         passes = vectors / max(tile.vectors, 1)  # each of which has the reduction once for a block
         step = prices.fma + load * (1 / rows + 1 / tile.vectors) / 2  # most of it beside the arithmetic
-        panel = problem.visits(order) / problem.visits(order[:-1]) if order else 1.0
-        near = panel * tile.vectors * LINE * problem.machine.bits / 512 <= problem.machine.near_bytes
+        terms = product(problem.extents[v] for v in problem.statement.reduced)
+        panel = terms * tile.vectors * problem.machine.bits / 8  # bytes that all blocks of a tile read
+        near = panel <= problem.machine.near_bytes
         far = 0.0 if near else rest / rows / STREAMED
         return total * passes / rows + inner * (vectors * step + far)
     if tiled not in problem.statement.target.indices and not problem.sparse:

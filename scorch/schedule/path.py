@@ -23,7 +23,7 @@ from scorch.schedule.tile import vector_lanes
 
 __all__ = ["contract", "described", "estimated", "priced_pairs", "renamed"]
 
-TORCH_CALL = 12.0  # microseconds: einsum's own work
+TORCH_CALL = 12.0  # microseconds: of a call that torch computes, its shapes and checks included
 TORCH_SHARE = 0.8  # of the multiply-adds that the CPU could do, of large matrices
 TORCH_HALF = 16  # rows or columns of a matrix for which torch reaches half of that; twice as many of a sum's terms
 BREADTH = 2  # pairs that are followed to the end where there are four or five operands; where there are more, one

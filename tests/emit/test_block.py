@@ -64,6 +64,16 @@ def test_rows_that_are_left_over_are_taken_singly() -> None:
 
 
 @pytest.mark.usefixtures("plain")
+@pytest.mark.parametrize("shape", [(0, 20, 5, 30), (3, 0, 5, 30), (3, 20, 0, 30), (3, 20, 5, 0)])
+def test_extents_of_zero(shape: tuple[int, ...]) -> None:
+    n, i, k, j = shape
+    a, b = torch.rand(n, i, k), torch.rand(k, j)
+    assert scorch.compute("C[n,i,j] max= A[n,i,k] + B[k,j]", A=a, B=b).shape == (n, i, j)
+    torch.testing.assert_close(scorch.einsum("nik,kj->nij", a, b), a @ b)
+    torch.testing.assert_close(scorch.einsum("nik,jk->nij", a, b.t().contiguous()), a @ b)
+
+
+@pytest.mark.usefixtures("plain")
 def test_rows_with_patterns_of_their_own_are_no_block() -> None:
     a = scorch.tensor((torch.rand(14, 9) < 0.4).float().to_sparse_csr())
     assert rows_of(plan_of("C[i,j] += A[i,k] * B[k,j]", A=a, B=torch.randn(9, 24))) == 1
