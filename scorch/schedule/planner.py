@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from itertools import islice, permutations
 
 from scorch.errors import ScheduleError
-from scorch.formats import Compressed, Dense, Format, dense, dtypes
+from scorch.formats import Format, dtypes
 from scorch.ir.graph import build_graph, level_indices, may_visit_nothing, walks
-from scorch.ir.notation import Access
 from scorch.ir.plan import Alternative, Assembly, Kernel, Partition, Plan, TensorSpec, Tile
 from scorch.schedule.assembly import Writing, choose_assembly
 from scorch.schedule.cost import bound_cost, conversion_cost, count_cost, nest_cost, scatter_cost
@@ -19,6 +18,7 @@ from scorch.schedule.lanes import position_tile, vectors_in_flight
 from scorch.schedule.nest import Nest, build_nest
 from scorch.schedule.partition import choose_partition, serial_below
 from scorch.schedule.problem import Problem, appended_bits
+from scorch.schedule.reading import conversions, readings, turned
 from scorch.schedule.result import candidate_formats
 from scorch.schedule.tile import block_tile, can_tile, choose_tile, positions_beside, rows_of_block, unrolling
 
@@ -147,75 +147,17 @@ def _in_orders(problem: Problem, orders: Iterator[tuple[str, ...]]) -> Iterator[
     for order in islice(orders, MOST_ORDERS):
         if not _copies_follow(problem, order):
             continue
-        for formats in _readings(problem, order):
-            conversions = tuple((o.name, formats[o.name]) for o in problem.operands if formats[o.name] != o.format)
-            if conversions and not problem.convert:
+        for formats in readings(problem, order):
+            converted = conversions(problem, formats)
+            if converted and not problem.convert:
                 continue
             for wanted in results:
-                yield from _with_tiles(problem, _Layout(order, wanted, formats, conversions))
-
-
-def _readings(problem: Problem, order: tuple[str, ...]) -> Iterator[dict[str, Format]]:
-    """The formats in which loops in this order may read the operands.
-
-    As they are where that is legal; and, where one would be searched from its start at every outer iteration, with a
-    dense first level in which it is located.
-    """
-    formats = _converted(problem, order)
-    yield formats
-    searched = [a for a in problem.sparse if _searched(a, order, formats[a.tensor])]
-    if searched:
-        yield {**formats, **{a.tensor: _dense_first(formats[a.tensor]) for a in searched}}
-
-
-def _dense_first(format: Format) -> Format:
-    """The format with a dense first level, in which coordinates are located; others stay dense or are compressed."""
-    below = (Dense() if level.full else Compressed() for level in format.levels[1:])
-    return Format((Dense(), *below), format.order)
-
-
-def _searched(access: Access, order: tuple[str, ...], format: Format) -> bool:
-    """Whether the first level is sparse, above other sparse ones, and entered by a loop that is not the outermost."""
-    sparse_below = not all(level.full for level in format.levels[1:])
-    return sparse_below and not format.levels[0].locates and level_indices(access, format)[0] != order[0]
+                yield from _with_tiles(problem, _Layout(order, wanted, formats, converted))
 
 
 def _copies_follow(problem: Problem, order: tuple[str, ...]) -> bool:
     """An index that must equal another comes right after that one, or after what has to stand between."""
     return all(order.index(first) > order.index(second) for first, second in problem.statement.equal)
-
-
-def _converted(problem: Problem, order: tuple[str, ...]) -> dict[str, Format]:
-    """The format in which each operand is read by loops in this order, converted only if it must be."""
-    formats = {operand.name: operand.format for operand in problem.operands}
-    rank = {v: n for n, v in enumerate(order)}
-    for access in problem.sparse:
-        format = formats[access.tensor]
-        path = level_indices(access, format)
-        if any(
-            not level.locates and rank[above] > rank[v]
-            for n, (v, level) in enumerate(zip(path, format.levels, strict=True))
-            for above in path[:n]
-        ):
-            by_rank = sorted(range(format.ndim), key=lambda d: rank[access.indices[d]])
-            formats[access.tensor] = format.reordered(tuple(by_rank))
-    for access in problem.sparse:
-        format = formats[access.tensor]
-        if format.is_unique and format.is_ordered:
-            continue
-        in_parts = problem.is_linear and problem.fills[access.tensor] == 0
-        if _merged(problem, access, formats) or not (format.is_unique or in_parts):
-            formats[access.tensor] = format.sorted
-    return formats
-
-
-def _merged(problem: Problem, access: Access, formats: dict[str, Format]) -> bool:
-    """Whether some loop walks this access together with another sparse one."""
-    for index in access.indices:
-        lattice = problem.lattice(index, formats)
-        if access in lattice.top.iterators and lattice.only() is None:
-            return True
-    return False
 
 
 def _with_tiles(problem: Problem, layout: _Layout) -> Iterator[_Candidate]:
@@ -240,10 +182,10 @@ def _tiled(problem: Problem, layout: _Layout) -> Iterator[_Candidate]:
     if last is None:
         return
     if not can_tile(problem, last, layout.formats):
-        turned = _turned(problem, layout, last)
-        if turned is None or not can_tile(problem, last, turned.formats):
+        formats = turned(problem, layout.formats, last)
+        if formats == layout.formats or not problem.convert or not can_tile(problem, last, formats):
             return
-        layout = turned
+        layout = replace(layout, formats=formats, conversions=conversions(problem, formats))
     if last in target and not _stores_runs(layout.wanted, target.index(last)):
         return
     tiled = replace(layout, order=layout.order[:-1], tiled=last)
@@ -262,20 +204,6 @@ def _tiled(problem: Problem, layout: _Layout) -> Iterator[_Candidate]:
             spread = _priced(problem, replace(tiled, spread=True))
             if spread is not None:
                 yield spread
-
-
-def _turned(problem: Problem, layout: _Layout, tiled: str) -> _Layout | None:
-    """The loops with copies of dense operands in which the tiled index is the last; None if that changes nothing."""
-    formats = dict(layout.formats)
-    for access in problem.accesses:
-        format = formats[access.tensor]
-        if format.is_dense and tiled in access.indices and level_indices(access, format)[-1] != tiled:
-            dimension = access.indices.index(tiled)
-            formats[access.tensor] = dense(format.ndim, (*(d for d in format.order if d != dimension), dimension))
-    if formats == layout.formats or not problem.convert:
-        return None
-    conversions = tuple((o.name, formats[o.name]) for o in problem.operands if formats[o.name] != o.format)
-    return replace(layout, formats=formats, conversions=conversions)
 
 
 def _blocked(problem: Problem, layout: _Layout, plain: _Candidate) -> Iterator[_Candidate]:
