@@ -10,6 +10,7 @@ import torch
 
 import scorch
 from scorch.ir.plan import Handover
+from scorch.schedule import path
 
 
 @pytest.fixture(autouse=True)
@@ -95,10 +96,10 @@ def test_a_chain_is_told_in_the_names_of_the_whole(matrix):
     assert explained.path is None
 
 
-def test_what_torch_computes_is_told():
-    explained = scorch.explain("ij,jk->ik", torch.ones(400, 400), torch.ones(400, 400))
-    if not isinstance(explained.plan, Handover):
-        pytest.skip("the schedule keeps this product")
+def test_what_torch_computes_is_told(monkeypatch):
+    monkeypatch.setattr(path, "TORCH_SHARE", 1e9)  # whatever machine this is, torch is faster
+    explained = scorch.explain("ij,jk->ik", torch.ones(397, 400), torch.ones(400, 403))
+    assert isinstance(explained.plan, Handover)
     assert sections(str(explained))["plan"][0].startswith("torch.einsum(")
 
 
