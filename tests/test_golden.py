@@ -63,7 +63,7 @@ def windows(*shape: int) -> Storage:
 N = 2000
 KERNELS: dict[str, tuple[str, Callable[[], Sequence[Storage]], str | Format | None]] = {
     "spmv_csr": ("ik,k->i", lambda: [sparse((N, N), 20 * N, "csr"), dense(N)], None),
-    "spmv_csr_skewed": ("ik,k->i", lambda: [skewed(N, 4 * N, 4 * N), dense(4 * N)], None),
+    "spmv_csr_skewed": ("ik,k->i", lambda: [skewed(10 * N, 40 * N, 40 * N), dense(40 * N)], None),
     "spmv_csc": ("ik,k->i", lambda: [sparse((N, N), 20 * N, "csc"), dense(N)], None),
     "spmm_csr_64": ("ik,kj->ij", lambda: [sparse((N, N), 20 * N, "csr"), dense(N, 64)], None),
     "spmm_csr_33_serial": ("ik,kj->ij", lambda: [sparse((20, 30), 60, "csr"), dense(30, 33)], None),

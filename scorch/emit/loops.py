@@ -174,7 +174,8 @@ class Loops:
         if self.low.products is not None and isinstance(node.body, Compute):
             self.b.emit(ir.Let(self.low.products, ir.Binary("-", hi, lo), "+"))
         elif node.tile is not None:
-            gathered = self._gathered_past if node.tile.past else self._gathered
+            masked = self._gathered_masked if node.tile.masked else self._gathered
+            gathered = self._gathered_past if node.tile.past else masked
             gathered(node, node.tile, cursor, lo, hi)
         elif cursor.level.unique or leaf:
             self._each(node, cursor, lo, hi)
@@ -246,11 +247,21 @@ class Loops:
             self._vector(node, cursor, Lanes(node.index, whole, 1, tile.lanes, rest))
         self.b.emit(ir.If(ir.Binary(">", rest, ir.Const(0)), tuple(part)))
 
+    def _gathered_masked(self, node: Loop, tile: Tile, cursor: Cursor, lo: ir.Expr, hi: ir.Expr) -> None:
+        """Stored positions by vectors, each under a mask: one loop, whose number of iterations is all that the branch
+        predictor has to guess."""
+        p = self.position_var(cursor)
+        width = ir.Const(tile.lanes)
+        first = self.b.let(f"{cursor.access.tensor}_lo", lo)
+        last = self.b.let(f"{cursor.access.tensor}_hi", hi)
+        with self.b.block() as vector:
+            live = self.b.let("live", ir.Call("min", (ir.Binary("-", last, p), width), "int64"))
+            self._vector(node, cursor, Lanes(node.index, p, 1, tile.lanes, live))
+        self.b.emit(ir.For(p, first, last, tuple(vector), width))
+
     def _gathered_past(self, node: Loop, tile: Tile, cursor: Cursor, lo: ir.Expr, hi: ir.Expr) -> None:
         """Stored positions by whole vectors, the last of a row reaching into the next one; only at the end of the array
-        are vectors masked.
-
-        One loop, whose number of iterations is all that the branch predictor has to guess.
+        are vectors masked. One loop here too.
         """
         p = self.position_var(cursor)
         width = ir.Const(tile.lanes)

@@ -60,8 +60,9 @@ class Tile:
     `overlaps` it starts so early that it ends with the extent, and some values are computed twice. `count` is
     the number of full tiles if that is 0 or 1 and known, so that no loop is needed, else None. `prefetch`: how many
     nonzeros ahead of the one in hand the rows that it selects are fetched into cache (0: not). With `positions` the
-    loop is a sparse one: lanes hold successive stored positions, and other operands are gathered at their coordinates;
-    with `past` the last vector of a row is loaded whole, past the row's end, and the lanes there are dropped.
+    loop is a sparse one: lanes hold successive stored positions, and other operands are gathered at their coordinates.
+    What is left of a row behind its whole vectors is then partly used; with `masked` all vectors are loaded as that one
+    is, with `past` they are all loaded whole, past the row's end, and the lanes there are dropped.
     """
 
     lanes: int
@@ -76,7 +77,7 @@ class Tile:
 
     def __str__(self) -> str:
         if self.positions:
-            end = ", past the end of a row" if self.past else ""
+            end = ", past the end of a row" if self.past else ", under a mask" if self.masked else ""
             return f"lanes({self.lanes} stored positions at a time{end})"
         parts = []
         if self.count != 0:

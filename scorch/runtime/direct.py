@@ -57,7 +57,8 @@ class Direct:
 
     def __call__(self, vals: Sequence[Values]) -> torch.Tensor:
         """The result for the operands' values."""
-        workers = 1 if self._chunks is None else threads.workers()
+        ready = 1 if self._chunks is None else threads.ready()
+        workers = ready or threads.workers()
         way = self._serial if workers == 1 else self._parallel.get(workers)
         if way is None:
             way = self._way(workers, vals)
@@ -73,7 +74,7 @@ class Direct:
         else:
             out = allocate(self._shape, self._strides, self._dtype)
         arguments[result] = out.data_ptr()
-        if workers == 1 or threads.is_ready(workers):
+        if ready or workers == 1:
             entry(*arguments)
         else:
             threads.run(entry, *arguments)

@@ -15,7 +15,7 @@ import torch
 from scorch.config import config
 from scorch.errors import UnsupportedError
 
-__all__ = ["available", "is_forked", "is_ready", "run", "workers"]
+__all__ = ["available", "is_forked", "ready", "run", "workers"]
 
 _torch_threads = torch.get_num_threads
 _forked = False
@@ -124,7 +124,7 @@ def run(kernel: Callable[..., None], workers: int, *arguments: object) -> None:
     if the threading layer that NUMBA_THREADING_LAYER asks for is not there.
     """
     global _entered, _count
-    if is_ready(workers):
+    if _is_ready(workers):
         kernel(workers, *arguments)
         return
     _entered = True
@@ -139,9 +139,16 @@ def run(kernel: Callable[..., None], workers: int, *arguments: object) -> None:
         _numba().set_num_threads(before)
 
 
-def is_ready(workers: int) -> bool:
-    """Whether a parallel kernel may be called without `run`: the pool has that many threads for this Python thread, and
-    others may be in it too."""
+def ready() -> int:
+    """`workers()`, if a parallel kernel may be called without `run`: the pool has that many threads for this Python
+    thread, and others may be in it too. Else 0."""
+    if _count is None or _forked:
+        return 0
+    count = _count()
+    return count if count == (config.threads or _torch_threads()) else 0
+
+
+def _is_ready(workers: int) -> bool:
     return _count is not None and _count() == workers
 
 

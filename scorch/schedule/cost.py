@@ -18,6 +18,7 @@ __all__ = ["bound_cost", "conversion_cost", "count_cost", "nest_cost", "scatter_
 
 
 LINE = 64  # bytes of a cache line
+RUNS = 1.2  # of the time of whole rows from afar, where they are taken in short runs
 STREAMED = 4  # lines of a register block that arrive, in order, in the time of one, beside the arithmetic
 
 
@@ -43,11 +44,21 @@ def _places(format: Format, shape: tuple[int, ...]) -> float:
 
 
 def nest_cost(
-    problem: Problem, order: tuple[str, ...], tiled: str | None, formats: dict[str, Format], rows: int = 1
+    problem: Problem,
+    order: tuple[str, ...],
+    tiled: str | None,
+    formats: dict[str, Format],
+    rows: int = 1,
+    panel: int = 0,
+    along: float | None = None,
 ) -> float:
-    """Loops and arithmetic of a nest with the tiled index innermost, so many rows sharing what they load."""
+    """Loops and arithmetic of a nest with the tiled index innermost, so many rows sharing what they load.
+
+    `panel`: vectors of a tile that stands outside all loops, 0 if none does. `along`: what a row of the innermost loop
+    takes with near values, where that is known.
+    """
     total = 0.0
-    for depth, index in enumerate(order):
+    for depth, index in enumerate(order if along is None else order[:-1]):
         visits = problem.visits(order[: depth + 1])
         walkers = [a for a in problem.sparse if walks(a, index, formats[a.tensor])]
         total += visits * (problem.prices.sparse if walkers else problem.prices.loop)
@@ -55,19 +66,28 @@ def nest_cost(
         if len(walkers) > 1:
             total += problem.visits(order[:depth]) * _merging(problem, walkers, order, depth, formats)
     inner = problem.visits(order)
+    if along is not None:
+        away = max(0.0, _access_cost(problem, order, formats) - problem.prices.near)
+        return total + problem.visits(order[:-1]) * along + inner * away
     if tiled is None:
         return total + inner * (problem.prices.scalar + _access_cost(problem, order, formats))
     lanes = vector_lanes(problem)
     vectors = max(1.0, math.ceil(problem.extents[tiled] / lanes))
-    prices, rest = problem.prices, _row_cost(problem, order, tiled, formats)
+    prices = problem.prices
+    if panel:
+        turns = math.ceil(vectors / panel)
+        brought = turns * RUNS * _row_cost(problem, order, tiled, panel * lanes)
+        begun = (turns - 1) * problem.visits(order[:-1]) * prices.enter  # sums of few values are cleared and stored
+        return total * turns + begun + inner * (vectors * prices.vector + brought)
+    rest = _row_cost(problem, order, tiled, problem.extents[tiled])
     load = prices.vector - prices.fma
     if rows > 1:
         tile = block_tile(problem, tiled, rows)
         passes = vectors / max(tile.vectors, 1)  # each of which has the reduction once for a block
         step = prices.fma + load * (1 / rows + 1 / tile.vectors) / 2  # most of it beside the arithmetic
         terms = product(problem.extents[v] for v in problem.statement.reduced)
-        panel = terms * tile.vectors * problem.machine.bits / 8  # bytes that all blocks of a tile read
-        near = panel <= problem.machine.near_bytes
+        read = terms * tile.vectors * problem.machine.bits / 8  # bytes, by all blocks of a tile
+        near = read <= problem.machine.near_bytes
         far = 0.0 if near else rest / rows / STREAMED
         return total * passes / rows + inner * (vectors * step + far)
     if tiled not in problem.statement.target.indices and not problem.sparse:
@@ -118,16 +138,16 @@ def _jump(problem: Problem, access: Access, path: tuple[str, ...], order: tuple[
     return problem.prices.cached + (jump - problem.prices.cached) / max(1, together)
 
 
-def _row_cost(problem: Problem, order: tuple[str, ...], tiled: str, formats: dict[str, Format]) -> float:
-    """Bringing rows of dense operands to the core, by how far away they can be expected."""
+def _row_cost(problem: Problem, order: tuple[str, ...], tiled: str, width: int) -> float:
+    """Bringing `width` values of each row of dense operands to the core, as far as they are not expected to be near."""
     total = 0.0
     innermost = order[-1] if order else None
     itemsize = dtypes.itemsize(problem.dtype)
-    lines = problem.extents[tiled] * itemsize / 64
+    lines = width * itemsize / LINE
     for access in problem.accesses:
         if tiled in access.indices and innermost in access.indices:
-            size = itemsize * math.prod(problem.extents[v] for v in access.indices)
-            total += lines * problem.prices.line if size > problem.machine.near_bytes else 0.0
+            size = itemsize * width * math.prod(problem.extents[v] for v in access.indices if v != tiled)
+            total += lines * problem.prices.line * max(0.0, 1 - problem.machine.near_bytes / max(1, size))
     if {tiled, innermost} <= set(problem.statement.target.indices):
         total += lines * problem.prices.line  # a reduction outside: the result row is read and written at each step
     return total

@@ -1,13 +1,16 @@
 """Choosing SIMD lanes for a reduction over stored positions: how many, and how a row ends.
 
 What a short row costs is its end: a scalar loop's is mispredicted wherever rows differ in length, a vector's only where
-they differ in the number of vectors. CPUs with masks take what is left of a row under a mask. On others that is slow,
-and the last vector is loaded whole: what lies behind a row's end is the next row, whose products are dropped.
+they differ in the number of vectors. CPUs with masks load every vector of a short row under one, as if it were the
+last. On others that is slow, and the last vector is loaded whole: what lies behind a row's end is the next row, whose
+products are dropped.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from scorch.formats import Format
 from scorch.ir.graph import level_indices
@@ -15,40 +18,71 @@ from scorch.ir.notation import Access
 from scorch.ir.plan import Tile
 from scorch.ir.statement import ABSENT
 from scorch.schedule.problem import Problem
-from scorch.schedule.statistics import Groups
+from scorch.schedule.statistics import GROUP_SIZES, Groups
 from scorch.schedule.tile import vector_lanes
 
-__all__ = ["position_tile", "vectors_in_flight"]
+__all__ = ["Along", "along_positions", "vectors_in_flight"]
 
-PREDICTED_ROWS = 16_000  # up to so many row lengths are learned by the branch predictor, and a scalar loop is as fast
-LEARNED_ROWS = 8_000  # the same where vectors reach past the end of a row
-LONG_VECTORS = 3  # full vectors in a row from which on gathering always pays
-LONG_ROW = 5  # vectors on average, for two of them to be in flight
-SHORT_ROW = 0.4  # of a vector: sparse rows with fewer entries are not vectorised
+LEARNED_ROWS = 1_000  # up to so many row lengths are learned by the branch predictor, and no end is mispredicted
+LEARNED_MICROCODED = 8_000  # the same on CPUs with microcoded gathers, all of which are AMD's
+LONG_ROW = 5  # vectors on average: whole ones first, two of them in flight
 MOST_STORED = (1 << 31) - 256  # entries: a vector's mask is made from a count of 32 bits
 FEWEST_LANES = 4  # that pay for shuffling values together
+MOST_LISTED = 8  # lanes of a vector whose values are loaded one by one
 FLUSHES = 2  # mispredicted branches where a row has another number of vectors: that into its loop, and that out of it
 SCALAR_FLUSHES = 4  # where it has another length: LLVM makes three loops of a scalar one, by 32, by 4 and singly
+GATHERED = 0.55  # of a random access, as one lane of a gather
 LISTED = 0.85  # of a random access whose coordinate comes in a vector of them
 SCALAR_WIDTH = 8  # multiply-adds that LLVM does at a time in a long row
 
 
-def position_tile(problem: Problem, index: str, formats: Mapping[str, Format]) -> Tile | None:
-    """Lanes for a reduction over the stored positions of one sparse operand, others gathered; None if that is not
-    possible, or slower than a scalar loop."""
+@dataclass(frozen=True, slots=True)
+class Along:
+    """How a row's stored positions are reduced: by the lanes of `tile`, or one by one if it is None.
+
+    `row`: nanoseconds of a row whose values are near.
+    """
+
+    tile: Tile | None
+    row: float
+
+
+def along_positions(problem: Problem, index: str, formats: Mapping[str, Format]) -> Along | None:
+    """The cheapest lanes for a reduction over the stored positions of one sparse operand, others gathered; None if that
+    is not possible, or if nothing is known of its rows."""
     walker = _walker(problem, index, formats)
     if walker is None:
         return None
     masked = problem.machine.gathers and not problem.machine.microcoded
-    lanes = _masked(problem, walker) if masked else _whole(problem, walker, formats[walker.tensor])
-    return Tile(lanes, 1, positions=True, past=not masked) if lanes else None
+    operand = problem.by_name[walker.tensor]
+    groups = operand.statistics.groups
+    if formats[walker.tensor] != operand.format:
+        groups = _guessed(problem, walker, index)
+    rows = operand.statistics.nnz / max(1e-9, groups[0].mean) if groups else 0.0
+    picks = sum(index in access.indices for access in problem.accesses) - 1
+    costs = {group.size: _row_cost(problem, group, rows, picks, masked) for group in groups}
+    if 1 not in costs:
+        return None
+    most = vector_lanes(problem)
+    if not masked:
+        most = min(most, MOST_LISTED) if _reaches_past(problem, walker, index, formats) else 0
+    best = min((size for size in costs if FEWEST_LANES <= size <= most), key=lambda size: costs[size], default=1)
+    if costs[best] >= costs[1]:
+        return Along(None, costs[1])
+    short = not _is_long(problem, walker, best)
+    return Along(Tile(best, 1, masked=masked and short, positions=True, past=not masked), costs[best])
 
 
 def vectors_in_flight(problem: Problem, index: str, tile: Tile, formats: Mapping[str, Format]) -> int:
     """How many vectors of stored positions to add to sums of their own, so that one need not wait for the last."""
     walker = _walker(problem, index, formats)
     assert walker is not None
-    return 2 if problem.by_name[walker.tensor].statistics.row_mean >= LONG_ROW * tile.lanes else 1
+    return 2 if _is_long(problem, walker, tile.lanes) else 1
+
+
+def _is_long(problem: Problem, walker: Access, lanes: int) -> bool:
+    """Whether the end of a row matters less than its vectors do."""
+    return problem.by_name[walker.tensor].statistics.row_mean >= LONG_ROW * lanes
 
 
 def _walker(problem: Problem, index: str, formats: Mapping[str, Format]) -> Access | None:
@@ -77,38 +111,30 @@ def _walker(problem: Problem, index: str, formats: Mapping[str, Format]) -> Acce
     return walkers[0]
 
 
-def _masked(problem: Problem, walker: Access) -> int:
-    """Lanes where gathers and masks are fast: a masked vector a row costs less than a mispredicted end, but more than a
-    predicted one."""
-    statistics = problem.by_name[walker.tensor].statistics
-    lanes = max(1, vector_lanes(problem) // 2)  # all of a register would stay half empty
-    rows = statistics.nnz / max(1e-9, statistics.row_mean)
-    irregular = rows > PREDICTED_ROWS and statistics.row_mean >= lanes * SHORT_ROW
-    return lanes if irregular or statistics.row_mean >= lanes * LONG_VECTORS else 0
+def _guessed(problem: Problem, walker: Access, index: str) -> tuple[Groups, ...]:
+    """Groups of an operand that is reordered first, so that its rows are not known: as many entries in each."""
+    parents = math.prod(float(problem.extents[v]) for v in walker.indices if v != index)
+    mean = problem.by_name[walker.tensor].statistics.nnz / max(1.0, parents)
+    return tuple(Groups(size, mean / size + (0.5 if size > 1 else 0.0), min(1.0, mean / size)) for size in GROUP_SIZES)
 
 
-def _whole(problem: Problem, walker: Access, format: Format) -> int:
-    """The cheapest number of lanes with whole vectors up to the end of a row and past it; 0 for a scalar loop."""
+def _reaches_past(problem: Problem, walker: Access, index: str, formats: Mapping[str, Format]) -> bool:
+    """Whether vectors may be loaded whole, past the end of a row: counted in 32 bits, with nothing to be computed from
+    coordinates, which would be taken out of a vector one by one."""
     operand = problem.by_name[walker.tensor]
-    if format != operand.format or operand.statistics.nnz > MOST_STORED:
-        return 0  # rows of a converted operand are not known
-    index = level_indices(walker, format)[-1]
-    if any(a.indices != (index,) for a in problem.accesses if a != walker and index in a.indices):
-        return 0  # places that have to be computed would be taken out of a vector one by one
-    rows = operand.statistics.nnz / max(1e-9, operand.statistics.row_mean)
-    costs = {groups.size: _row_cost(problem, groups, rows) for groups in operand.statistics.groups}
-    fitting = [size for size in costs if FEWEST_LANES <= size <= vector_lanes(problem)]
-    best = min(fitting, key=lambda size: costs[size], default=0)
-    return best if best and costs[best] < costs.get(1, 0.0) else 0
+    if formats[walker.tensor] != operand.format or operand.statistics.nnz > MOST_STORED:
+        return False
+    return all(a.indices == (index,) for a in problem.accesses if a != walker and index in a.indices)
 
 
-def _row_cost(problem: Problem, groups: Groups, rows: float) -> float:
-    """Nanoseconds of one of so many rows that are taken by groups of positions: values gathered one by one,
+def _row_cost(problem: Problem, groups: Groups, rows: float, picks: int, masked: bool) -> float:
+    """Nanoseconds of one of so many rows that are taken by groups of positions: values gathered from so many operands,
     multiply-adds, and what rows of other lengths cost."""
     prices = problem.prices
     if groups.size == 1:
         lane, step, flushes = prices.cached, prices.scalar / SCALAR_WIDTH, SCALAR_FLUSHES
     else:
-        lane, step, flushes = prices.cached * LISTED, prices.vector, FLUSHES
-    missed = groups.changes * flushes * prices.enter if rows > LEARNED_ROWS else 0.0
-    return groups.mean * (groups.size * lane + step) + missed
+        lane, step, flushes = prices.cached * (GATHERED if masked else LISTED), prices.vector, FLUSHES
+    learned = LEARNED_MICROCODED if problem.machine.microcoded else LEARNED_ROWS
+    missed = groups.changes * flushes * prices.enter if rows > learned else 0.0
+    return groups.mean * (groups.size * picks * lane + step) + missed

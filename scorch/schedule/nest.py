@@ -32,7 +32,7 @@ class Nest:
     accumulator: str = "bitmap"
     split: int = 0  # how many outermost loops stand outside the sparse row accumulator
     repeats: bool = False  # an operand may store a coordinate twice
-    spread: bool = False  # tiles outermost, so that threads can share them
+    spread: bool = False  # tiles outermost
     unroll: int = 1  # the innermost reduction, under a tile
     beside: int = 1  # positions of the innermost result loop that share the reduction over a tile
     rows: int = 1  # coordinates of the innermost result loop that share the reduction inside a tile
@@ -59,6 +59,8 @@ def build_nest(nest: Nest) -> Stmt:
         *outer_rows, row = outer
         block = Loop(nest.tile[0], Loop(row, body, unroll=nest.rows), nest.tile[1])
         return _loops(nest, tuple(outer_rows), block, tile_last=False)
+    if nest.spread and nest.tile and kept:
+        return Loop(nest.tile[0], _loops(nest, outer, body, tile_last=False), nest.tile[1])
     return _loops(nest, outer, body, tile_last=kept)
 
 

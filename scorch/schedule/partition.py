@@ -11,8 +11,9 @@ from scorch.schedule.problem import Problem
 
 __all__ = ["choose_partition", "serial_below"]
 
-LAUNCHES = 4.0  # work that is shared takes at least that many times what entering its parallel regions takes
-CHUNK = 15_000.0  # nanoseconds: small enough to balance, large enough to hide the cursor
+LAUNCHES = 3.0  # work that is shared takes at least that many times what entering its parallel regions takes
+CHUNK = 5_000.0  # nanoseconds: small enough to balance cores of unequal speed, large enough to hide the cursor
+LEAST_CHUNKS = 2  # a thread, for one that starts late to leave work to the others
 PRIVATE_BYTES = 4 << 20  # of private results in all
 
 
@@ -39,7 +40,7 @@ def choose_partition(
         return Partition("serial")
     appends = assembly.kind in ("append", "bucket")
     # As many to each thread: five equal chunks take two threads as long as six.
-    chunks = problem.threads * int(min(max(cost / CHUNK / problem.threads, 1), 8))
+    chunks = problem.threads * int(min(max(cost / CHUNK / problem.threads, LEAST_CHUNKS), 8))
     if tiled is not None and tiled[0] == outermost:
         if outermost not in problem.statement.target.indices or tiled[1].count is not None:
             return Partition("serial")

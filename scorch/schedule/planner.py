@@ -14,13 +14,22 @@ from scorch.ir.plan import Alternative, Assembly, Kernel, Partition, Plan, Tenso
 from scorch.schedule.assembly import Writing, choose_assembly
 from scorch.schedule.cost import bound_cost, conversion_cost, count_cost, nest_cost, scatter_cost
 from scorch.schedule.gallop import gallop, searched, told
-from scorch.schedule.lanes import position_tile, vectors_in_flight
+from scorch.schedule.lanes import Along, along_positions, vectors_in_flight
 from scorch.schedule.nest import Nest, build_nest
 from scorch.schedule.partition import choose_partition, serial_below
 from scorch.schedule.problem import Problem, appended_bits
 from scorch.schedule.reading import conversions, readings, turned
 from scorch.schedule.result import candidate_formats
-from scorch.schedule.tile import block_tile, can_tile, choose_tile, positions_beside, rows_of_block, unrolling
+from scorch.schedule.tile import (
+    block_tile,
+    can_tile,
+    choose_tile,
+    panel_vectors,
+    positions_beside,
+    rows_of_block,
+    unrolling,
+    vector_lanes,
+)
 
 __all__ = ["alternatives", "schedule"]
 
@@ -37,8 +46,9 @@ DENSE_ROW_BYTES = 64 << 20  # a row accumulator of dense values may take, for ea
 class _Layout:
     """Loop order, tiled index (which `order` then lacks), result format, and the operands' formats after conversion.
 
-    `spread`: the tiles are the outermost loop, for threads to share. `rows`: so many coordinates of the innermost
-    result loop share the reduction inside a tile, which then stands right outside that loop.
+    `spread`: the tiles are the outermost loop, for threads to share. `panels`: they are the outermost loop of each
+    chunk, so that what a tile reads of dense operands stays near. `rows`: so many coordinates of the innermost result
+    loop share the reduction inside a tile, which then stands right outside that loop.
     """
 
     order: tuple[str, ...]
@@ -47,6 +57,7 @@ class _Layout:
     conversions: tuple[tuple[str, Format], ...]
     tiled: str | None = None
     spread: bool = False
+    panels: bool = False
     rows: int = 1
 
 
@@ -58,6 +69,7 @@ class _Candidate:
     writing: Writing
     accumulator: str
     tile: tuple[str, Tile] | None
+    along: Along | None
     partition: Partition
     cost: float
     parts: tuple[tuple[str, float], ...]
@@ -69,6 +81,7 @@ class _Candidate:
         text = f"loops {' '.join(layout.order)}"
         if layout.tiled:
             text += f", {layout.tiled} in SIMD tiles" + (" outermost" if layout.spread else "")
+            text += " outside all rows of a chunk" if layout.panels else ""
             text += f", {layout.rows} rows at a time" if layout.rows > 1 else ""
         if self.writing.scatter:
             text += f", row of {self.writing.scatter} in a {self.accumulator}"
@@ -195,6 +208,7 @@ def _tiled(problem: Problem, layout: _Layout) -> Iterator[_Candidate]:
     if last not in target or _stores_runs(candidate.writing.format, target.index(last)):
         yield candidate
         yield from _blocked(problem, tiled, candidate)
+        yield from _panelled(problem, tiled, candidate)
         if (
             last in target
             and candidate.partition.unit == "serial"
@@ -217,6 +231,17 @@ def _blocked(problem: Problem, layout: _Layout, plain: _Candidate) -> Iterator[_
         yield blocked
 
 
+def _panelled(problem: Problem, layout: _Layout, plain: _Candidate) -> Iterator[_Candidate]:
+    """The loops once for every few vectors of the tiled index, where rows picked by nonzeros come from afar."""
+    tiled = str(layout.tiled)
+    several = problem.extents[tiled] > panel_vectors(problem) * vector_lanes(problem)
+    whole_rows = plain.writing.assembly.kind == "locate" and _prefix(problem, layout.order)
+    if several and whole_rows and _rows_are_far(problem, tiled):
+        panelled = _priced(problem, replace(layout, panels=True))
+        if panelled is not None:
+            yield panelled
+
+
 def _stores_runs(format: Format, dimension: int) -> bool:
     """Whether values along the dimension lie side by side, for vectors to be stored."""
     return format.levels[-1].contiguous and format.order[-1] == dimension
@@ -233,7 +258,12 @@ def _priced(
     writing = choose_assembly(problem, whole, layout.wanted, layout.formats)
     if writing is None or not _can_finish(problem, whole, writing, layout.formats):
         return None
-    loops = nest_cost(problem, layout.order, layout.tiled, layout.formats, layout.rows)
+    tile = _tile(problem, layout, writing.assembly)
+    innermost = layout.order[-1] if layout.order and tile is None and writing.scatter is None else None
+    along = None if innermost is None else along_positions(problem, innermost, layout.formats)
+    row = along.row if along is not None else None
+    panel = panel_vectors(problem) if layout.panels else 0
+    loops = nest_cost(problem, layout.order, layout.tiled, layout.formats, layout.rows, panel, row)
     parts: list[tuple[str, float]] = []
     if writing.scatter is not None:
         costs = _accumulators(problem, writing)
@@ -247,7 +277,6 @@ def _priced(
         path = level_indices(problem.statement.target, writing.format)
         lowest = max(n for n, level in enumerate(writing.format.levels) if not level.full)
         parts.append(("append", problem.entries(path[: lowest + 1]) * problem.prices.append))
-    tile = _tile(problem, layout, writing.assembly)
     work = loops + sum(cost for _, cost in parts)
     collects = writing.scatter is not None and writing.split == 0  # one row for all loops: chunks would share it
     outermost = whole[0] if whole and not collects else None
@@ -263,7 +292,7 @@ def _priced(
     if partition.unit != "serial":
         parts.append(("threads", problem.prices.launch * writing.assembly.phases))
     return _Candidate(
-        layout, writing, accumulator or "bitmap", tile, partition, sum(cost for _, cost in parts), tuple(parts)
+        layout, writing, accumulator or "bitmap", tile, along, partition, sum(cost for _, cost in parts), tuple(parts)
     )
 
 
@@ -302,7 +331,8 @@ def _tile(problem: Problem, layout: _Layout, assembly: Assembly) -> tuple[str, T
     beside = positions_beside(problem, layout.order, layout.tiled, layout.formats, assembly)
     gathers = (not reduced or beside > 1) and _rows_are_far(problem, layout.tiled)
     once = assembly.owned
-    return layout.tiled, choose_tile(problem, layout.tiled, reduced, gathers, parts, once, beside)
+    most = panel_vectors(problem) if layout.panels else None
+    return layout.tiled, choose_tile(problem, layout.tiled, reduced, gathers, parts, once, beside, most)
 
 
 def _rows_are_far(problem: Problem, tiled: str) -> bool:
@@ -361,9 +391,7 @@ def _plan(problem: Problem, best: _Candidate, alternatives: tuple[Alternative, .
     statement, writing, layout, partition = problem.statement, best.writing, best.layout, best.partition
     assembly = writing.assembly
     repeats = assembly.kind == "locate" and not assembly.owned and not all(f.is_unique for f in layout.formats.values())
-    last = layout.order[-1] if layout.order else None
-    gathers = last is not None and best.tile is None and writing.scatter is None
-    along = position_tile(problem, str(last), layout.formats) if gathers else None
+    along = best.along.tile if best.along is not None else None
     nest = Nest(
         statement,
         layout.order,
@@ -373,7 +401,7 @@ def _plan(problem: Problem, best: _Candidate, alternatives: tuple[Alternative, .
         best.accumulator,
         writing.split,
         repeats,
-        layout.spread,
+        layout.spread or layout.panels,
         unroll=_unrolled(problem, best, along),
         beside=positions_beside(problem, layout.order, best.tile[0], layout.formats, assembly) if best.tile else 1,
         rows=layout.rows,

@@ -49,7 +49,7 @@ class Prices:
     gather: float = 1.5  # take one value through a permutation
     copy: float = 12_000.0  # begin to copy a dense operand in another order of its dimensions
     turn: float = 1.1  # move one of its values
-    launch: float = 5_000.0  # enter a parallel region
+    launch: float = 3_000.0  # enter a parallel region
     origin: str = "built-in prices"
 
 

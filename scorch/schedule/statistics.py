@@ -14,7 +14,7 @@ from scorch.formats import Pattern
 
 __all__ = ["Groups", "Statistics", "statistics"]
 
-GROUP_SIZES = (1, 4, 8)  # positions that kernels take at a time
+GROUP_SIZES = (1, 4, 8, 16)  # positions that kernels take at a time
 SAMPLE = 4096  # rows that are looked at where all would take long
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "grouped_positions",
     "in_flight",
     "most_vectors",
+    "panel_vectors",
     "positions_beside",
     "rows_of_block",
     "unrolling",
@@ -28,6 +29,7 @@ __all__ = [
 AHEAD = 16  # nonzeros: how far in advance rows are fetched
 LONG_ROW = 4  # groups of unrolled iterations that a row should have
 BESIDE = 4  # stored positions: with 8, fewer vectors of each would be read at a time, and more positions be left over
+PANEL_BYTES = 256  # of each row in a panel: lines that are fetched together
 MOST_ROWS = 12  # of a register block
 ROOM = 4  # registers that accumulators leave to operands, or half of all where those are many
 
@@ -41,6 +43,11 @@ def most_vectors(problem: Problem, reduced: bool) -> int:
     """As many accumulators as leave registers to operands; a reduction over lanes holds a vector beside each."""
     registers = problem.machine.registers
     return registers // 4 if reduced else min(registers - ROOM, 16)
+
+
+def panel_vectors(problem: Problem) -> int:
+    """Vectors of a tile that stands outside all rows: few, so that many rows' stay near, but whole runs of lines."""
+    return min(max(1, PANEL_BYTES * 8 // problem.machine.bits), most_vectors(problem, reduced=False))
 
 
 def can_tile(problem: Problem, index: str, formats: Mapping[str, Format]) -> bool:

@@ -90,9 +90,9 @@ def test_compiled_on_threads() -> None:
 
 @pytest.mark.usefixtures("plain")
 def test_a_dense_operand_is_turned_where_that_gives_vectors() -> None:
-    a, b = torch.randn(40, 9), torch.randn(64, 9)
+    a, b = torch.randn(200, 9), torch.randn(320, 9)
     text = "C[i,j] max= A[i,k] + B[j,k]"
     explained = scorch.explain(text, A=a, B=b)
     assert "convert B to dense(1,0), at each call" in str(explained)
     torch.testing.assert_close(scorch.compute(text, A=a, B=b), (a[:, None] + b[None]).amax(2))
-    torch.testing.assert_close(scorch.compute(text, A=a, B=torch.randn(9, 64).t() * 0 + b), (a[:, None] + b).amax(2))
+    torch.testing.assert_close(scorch.compute(text, A=a, B=torch.randn(9, 320).t() * 0 + b), (a[:, None] + b).amax(2))

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from scorch.engine import problem_of
-from scorch.formats import Pattern, Storage, csr
+from scorch.formats import Pattern, Storage, csc, csr
 from scorch.ir.einsum import parse_einsum
 from scorch.operand import as_storage
-from scorch.schedule.lanes import position_tile
+from scorch.schedule.lanes import along_positions
 from scorch.schedule.machine import AVX2, AVX512, SSE, Machine
 from scorch.schedule.planner import schedule
 from scorch.schedule.problem import Problem
@@ -35,8 +35,37 @@ def asked(lengths: list[int], machine: Machine = AVX2, notation: str = "ij,j->i"
 
 def lanes(problem: Problem) -> int:
     """How many lanes the innermost index has; 0 for a scalar loop."""
-    tile = position_tile(problem, "j", {o.name: o.format for o in problem.operands})
-    return tile.lanes if tile else 0
+    along = along_positions(problem, "j", {o.name: o.format for o in problem.operands})
+    return along.tile.lanes if along and along.tile else 0
+
+
+@pytest.mark.parametrize(
+    ("lengths", "chosen"),
+    [
+        ([1] * 50, 0),
+        ([3, 2, 4, 3] * 20, 4),
+        ([7, 2, 8, 5] * 20, 8),
+        ([11, 16, 9, 14] * 20, 16),
+        ([24] * 9, 8),
+    ],
+)
+def test_the_cheapest_number_of_lanes_under_masks(lengths: list[int], chosen: int) -> None:
+    assert lanes(asked(lengths * MANY, AVX512)) == chosen
+
+
+def test_rows_of_a_reordered_operand_are_guessed() -> None:
+    problem = asked([9, 2, 7, 5] * 20 * MANY, AVX512)
+    matrix, vector = problem.operands
+    formats = {"A": csr, "B": vector.format}
+    converted = replace(problem, operands=(replace(matrix, format=csc), vector))
+    known, guessed = along_positions(problem, "j", formats), along_positions(converted, "j", formats)
+    assert known
+    assert guessed
+    assert guessed.tile
+    assert guessed.row == pytest.approx(known.row, rel=0.5)
+    past = along_positions(replace(converted, machine=AVX2), "j", formats)
+    assert past
+    assert past.tile is None
 
 
 @pytest.mark.parametrize(
@@ -57,8 +86,9 @@ def test_the_cheapest_number_of_lanes(lengths: list[int], chosen: int) -> None:
 
 def test_ends_of_few_rows_are_learned_by_the_branch_predictor() -> None:
     lengths = [9, 2, 7, 5] * 20
-    assert lanes(asked(lengths * MANY)) == 8
-    assert lanes(asked(lengths)) == 0
+    amd = replace(AVX512, microcoded=True)
+    assert lanes(asked(lengths * MANY, amd)) == lanes(asked(lengths * 20, AVX2)) == 8
+    assert lanes(asked(lengths, AVX2)) == lanes(asked(lengths * 20, amd)) == 0
 
 
 def test_long_rows_have_two_vectors_in_flight() -> None:
@@ -83,6 +113,11 @@ def test_the_plan_tells_how_a_row_ends(machine: Machine) -> None:
     text = str(schedule(problem))
     assert "stored positions at a time" in text
     assert ("past the end of a row" in text) == (machine is AVX2)
+
+
+def test_every_vector_of_a_short_row_is_masked() -> None:
+    assert "16 stored positions at a time, under a mask" in str(schedule(asked([11, 16, 9, 14] * 20 * MANY, AVX512)))
+    assert "under a mask" not in str(schedule(asked([60, 71, 38] * 9, AVX512)))
 
 
 def test_more_entries_than_a_mask_counts() -> None:

@@ -61,7 +61,8 @@ def test_expected_distinct() -> None:
 def test_groups_of_children() -> None:
     pos = np.cumsum([0, 3, 5, 8, 8, 0])
     pattern = Pattern((5, 8), csr, [{}, {"pos": pos, "crd": np.concatenate([np.arange(n) for n in np.diff(pos)])}])
-    one, four, eight = statistics(pattern).groups
+    one, four, eight, sixteen = statistics(pattern).groups
     assert (one.size, one.mean, one.changes) == (1, 21 / 4, 3 / 4)  # of the rows that have one before them
     assert (four.size, four.mean, four.changes) == (4, 6 / 4, 2 / 4)
     assert (eight.size, eight.mean, eight.changes) == (8, 3 / 4, 1 / 4)
+    assert (sixteen.size, sixteen.mean, sixteen.changes) == (16, 3 / 4, 1 / 4)
