@@ -24,6 +24,7 @@ from scorch.ir.notation import Assign
 from scorch.ir.parse import parse_statements
 from scorch.ir.statement import Raw
 from scorch.operand import as_storage, bind
+from scorch.shortcut import Shortcut
 from scorch.tensor import Tensor
 from scorch.views import with_views
 
@@ -375,11 +376,16 @@ class BoundKernel:
         self._keys = keys
         self._guard = guard
         self._out_format = out_format
+        self._shortcut: Shortcut | None = None
+        self._is_written = guard is None
 
     def __call__(self, *operands: Any) -> Result:
         if is_compiling():
             return einsum(self.notation, *operands, out_format=self._out_format)
         try:
+            short = None if self._shortcut is None else self._shortcut(operands)
+            if short is not None:
+                return short
             vals = None if self._guard is None else self._guard.values(operands)
             if vals is None:
                 vals = self._values(operands)
@@ -388,6 +394,9 @@ class BoundKernel:
         if vals is None:
             return einsum(self.notation, *operands, out_format=self._out_format)
         result = self.program(vals)
+        if not self._is_written and self._guard is not None:
+            self._is_written = True
+            self._shortcut = recall.shortcut(self._guard, operands, self.program)
         return result if isinstance(result, torch.Tensor) else Tensor(result)
 
     def _values(self, operands: tuple[Any, ...]) -> list[Values] | None:

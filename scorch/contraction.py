@@ -30,19 +30,14 @@ def contract(
     >>> contract("i,i->", [torch.ones(2), torch.ones(2)])
     tensor(2.)
     """
-    try:
-        found = recall.find((notation, out_format), operands)
-    except TypeError:  # no key at all, with a list for a format, say: told below
-        found = None
-    if found is None:
+    result: Result | None = recall.run((notation, out_format), operands)
+    if result is None:
         bound = bind(operands)
         if bound is None:
             return _recorded(notation, operands, out_format, out)
         keys, vals = bound
-        program = _program(notation, operands, out_format, keys)
-    else:
-        program, vals = found
-    result: Result = program(vals)
+        made: Result = _program(notation, operands, out_format, keys)(vals)
+        result = made
     return result if out is None else _copied(result, out)
 
 

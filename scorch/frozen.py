@@ -73,7 +73,7 @@ def _with_packing(found: Pattern) -> Pattern:
     pattern = Pattern(found.shape, found.format, found.arrays, validate=False)
     pattern.cache.update(found.cache)
     try:
-        pattern.packed = _packed(pattern, packing)
+        pattern.narrowed = _packed(pattern, packing)
     except MemoryError:
         warnings.warn(
             f"scorch: no memory for {packing.after:,} bytes of packed indices; the frozen tensor keeps those it has",

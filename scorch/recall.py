@@ -8,24 +8,22 @@ single step where the key of an operand takes ten.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
-from torch.autograd import forward_ad
 
 from scorch import engine
 from scorch.formats.storage import Values
 from scorch.operand import Stored, as_storage, is_plain_dense
+from scorch.shortcut import Shortcut, Test, is_plain, write
 
-__all__ = ["Guard", "find", "keep"]
+__all__ = ["Guard", "keep", "run", "shortcut"]
 
 MOST = 4  # programs of one call, the last one first: more than that are looked up among all
 CALLS = 2048
-
-_transforms = torch._C._are_functorch_transforms_active  # as autograd.transforming, without its call
-Test: TypeAlias = Callable[[object], bool]
+SHORTENED = 8  # times a program is recalled before its call is written as a function, which takes 0.2 ms
 
 
 class Guard:
@@ -36,11 +34,11 @@ class Guard:
     (False, True)
     """
 
-    __slots__ = ("_count", "_dense", "_sparse")
+    __slots__ = ("_count", "dense", "sparse")
 
     def __init__(self, count: int, dense: list[tuple[int, Test]], sparse: list[tuple[int, object]]) -> None:
         self._count = count
-        self._dense, self._sparse = dense, sparse
+        self.dense, self.sparse = dense, sparse
 
     @classmethod
     def of(cls, operands: Sequence[Any], keys: Sequence[object]) -> Guard | None:
@@ -59,13 +57,13 @@ class Guard:
 
     def values(self, operands: Sequence[Any]) -> list[Values] | None:
         """The values of operands that pass all tests, else None."""
-        if len(operands) != self._count or _transforms() or forward_ad._current_level >= 0:
+        if len(operands) != self._count or not is_plain():
             return None
         vals = list(operands)
-        for place, test in self._dense:
+        for place, test in self.dense:
             if not test(vals[place]):
                 return None
-        for place, key in self._sparse:
+        for place, key in self.sparse:
             x = vals[place]
             if isinstance(x, Stored):
                 storage = x._storage
@@ -120,33 +118,70 @@ def _has_tests() -> bool:
 class _Entry:
     """A program, held as long as the table of all programs holds it, and when it may serve."""
 
-    __slots__ = ("guard", "order", "program", "settings")
+    __slots__ = ("_recalled", "_shortcut", "guard", "order", "program", "settings")
 
     def __init__(self, guard: Guard, program: Any, order: Sequence[int] | None) -> None:
         self.guard = guard
         self.program = weakref.ref(program)
         self.order = order
         self.settings = engine.settings()
+        self._recalled = 0
+        self._shortcut: weakref.ref[Shortcut] | None = None
+
+    def run(self, operands: Sequence[Any]) -> Any:
+        """The program's result for operands like those that it was kept for; None of others, or when it is gone."""
+        call = None if self._shortcut is None else self._shortcut()
+        result = None if call is None else call(operands)
+        if result is not None:
+            return result
+        vals = self.guard.values(operands)
+        program = None if vals is None else self.program()
+        if vals is None or program is None:
+            return None
+        result = program(vals if self.order is None else [vals[n] for n in self.order])
+        self._recalled += 1
+        if self._recalled == SHORTENED:
+            made = shortcut(self.guard, operands, program, self.order)
+            self._shortcut = None if made is None else weakref.ref(made)
+        return result
 
 
 _calls: dict[object, list[_Entry]] = {}
 
 
-def find(call: object, operands: Sequence[Any]) -> tuple[Any, list[Values]] | None:
-    """A program that the call ran on operands like these, and the values that it takes."""
-    entries = _calls.get(call)
+def shortcut(
+    guard: Guard, operands: Sequence[Any], program: Any, order: Sequence[int] | None = None
+) -> Shortcut | None:
+    """A function of operands like these, which the guard passes, that gives the program's result; held by the program.
+
+    None where it has no such function.
+    """
+    if not isinstance(program, engine.Program):
+        return None
+    kinds = tuple(isinstance(x, Stored) for x in operands)
+    key = (kinds, None if order is None else tuple(order), engine.settings())
+    if program.shortcuts.get(key) is None:
+        program.shortcuts[key] = write(operands, guard.dense, guard.sparse, program, order)
+    found: Shortcut | None = program.shortcuts[key]
+    return found
+
+
+def run(call: object, operands: Sequence[Any]) -> Any:
+    """The result of a program that the call ran on operands like these; None if there is none."""
+    try:
+        entries = _calls.get(call)
+    except TypeError:  # no key at all, with a list for a format, say: told elsewhere
+        return None
     if entries is None:
         return None
     settings = engine.settings()
     for entry in entries:
         if entry.settings == settings:
-            vals = entry.guard.values(operands)
-            program = None if vals is None else entry.program()
-            if program is not None:
+            result = entry.run(operands)
+            if result is not None:
                 if entry is not entries[0]:
                     _calls[call] = [entry, *(other for other in entries if other is not entry)]
-                assert vals is not None
-                return program, vals if entry.order is None else [vals[n] for n in entry.order]
+                return result
     return None
 
 

@@ -105,8 +105,8 @@ def test_several_programs_of_one_call_are_recalled_each_for_its_operands():
             B = torch.rand(3, width)
             assert torch.equal(scorch.einsum("ik,kj->ij", A, B), B)
     assert len(recall._calls["ik,kj->ij", None]) == recall.MOST
-    assert recall.find(("ik,kj->ij", None), (A, torch.rand(3, 6))) is not None
-    assert recall.find(("ik,kj->ij", None), (A, torch.rand(3, 1))) is None  # the oldest one left
+    assert recall.run(("ik,kj->ij", None), (A, torch.rand(3, 6))) is not None
+    assert recall.run(("ik,kj->ij", None), (A, torch.rand(3, 1))) is None  # the oldest one left
     scorch.einsum("ik,kj->ij", A, torch.rand(3, 4))
     assert recall._calls["ik,kj->ij", None][0].guard.values((A, torch.rand(3, 4))) is not None
 
@@ -114,9 +114,9 @@ def test_several_programs_of_one_call_are_recalled_each_for_its_operands():
 def test_a_program_is_not_recalled_under_other_settings():
     A, x = scorch.tensor(torch.eye(3), "csr"), torch.ones(3)
     scorch.einsum("ik,k->i", A, x)
-    assert recall.find(("ik,k->i", None), (A, x)) is not None
+    assert recall.run(("ik,k->i", None), (A, x)) is not None
     with config.using(threads=1 if torch.get_num_threads() > 1 else 2):
-        assert recall.find(("ik,k->i", None), (A, x)) is None
+        assert recall.run(("ik,k->i", None), (A, x)) is None
 
 
 def test_a_program_goes_with_its_pattern():

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 
@@ -49,16 +50,21 @@ class Program:
         self.source = compiled.module.source
         self.path: Path | None = compiled.path
         simple = not self.reorderings and self.wanted is None and self.rounded is None and self.launch.is_natural
-        self._direct = self.launch.direct if simple else None
+        self.direct = self.launch.direct if simple else None
+        self.shortcuts: dict[object, Any] = {}  # functions of calls that run this, which go when it goes
 
     def __call__(self, vals: list[Values]) -> Result:
         """Run with the operands' flat values, which the call may replace in the list."""
         try:
-            if self._direct is not None:
-                return self._direct(vals)
+            if self.direct is not None:
+                return self.direct(vals)
             return self._run(vals)
         except (MemoryError, RuntimeError) as error:
-            raise explained(error, self.plan.statement, self.launch.shape, self.launch.result.format) from None
+            raise self.explaining()(error) from None
+
+    def explaining(self) -> Callable[[Exception], Exception]:
+        """What tells of a failed allocation; it does not hold the program."""
+        return partial(_explained, (self.plan.statement, self.launch.shape, self.launch.result.format))
 
     def _run(self, vals: list[Values]) -> Result:
         for n, reordering in self.reorderings:
@@ -79,6 +85,10 @@ def _rounded(result: Result, dtype: torch.dtype) -> Result:
     if isinstance(result, torch.Tensor):
         return result.to(dtype)
     return Storage(result.pattern, result.values.to(dtype), result.fill)
+
+
+def _explained(what: tuple[Assign, tuple[int, ...], object], error: Exception) -> Exception:
+    return explained(error, *what)
 
 
 def explained(error: Exception, statement: Assign, shape: tuple[int, ...], format: object) -> Exception:

@@ -152,12 +152,13 @@ class Pattern:
         )
         self.positions = self._validated() if validate else self._counted()
 
-    @cached_property
+    narrowed: Pattern | None = None  # the same with narrower arrays, of a frozen tensor
+    packing = ""  # how it was packed, for explain
+
+    @property
     def packed(self) -> Pattern:
         """The pattern whose arrays kernels read in place of these: narrower ones of a frozen tensor, else its own."""
-        return self
-
-    packing = ""  # how it was packed, for explain
+        return self if self.narrowed is None else self.narrowed
 
     def _levels(self, arrays: Sequence[Arrays]) -> list[tuple[Any, Arrays]]:
         for depth, (kind, level) in enumerate(zip(self.format.levels, arrays, strict=True)):
@@ -174,19 +175,25 @@ class Pattern:
         """What kernels are given of each level beside its arrays."""
         return tuple({"stride": self.strides[d]} if self.strides else {} for d in self.format.order)
 
-    @cached_property
+    @property
     def stored(self) -> Pattern:
         """The pattern of the tensor of blocks, on the same arrays; itself without blocks."""
-        if not self.format.blocks:
-            return self
-        return Pattern(self.stored_shape, self.format.stored, self.arrays, validate=False)
+        return self._of_blocks if self.format.blocks else self
 
-    @cached_property
+    @property
     def plain(self) -> Pattern:
         """The pattern in the format that kernels read: itself unless a level encodes another one. Positions are the
         same."""
-        if self.format.plain == self.format:
-            return self
+        return self if self.format.plain == self.format else self._decoded
+
+    # A pattern that kept itself would live until the collector looks, and its arrays with it.
+
+    @cached_property
+    def _of_blocks(self) -> Pattern:
+        return Pattern(self.stored_shape, self.format.stored, self.arrays, validate=False)
+
+    @cached_property
+    def _decoded(self) -> Pattern:
         return self._recoded(self.format.plain, [level.decoded for level in self.format.levels])
 
     def encoded(self, format: Format) -> Pattern:

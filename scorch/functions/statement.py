@@ -37,11 +37,8 @@ def computed(
     tensor([0., 1.])
     """
     call = (text, out_format, dtype, *operands)
-    found = recall.find(call, tuple(operands.values()))
-    if found is not None:
-        program, vals = found
-        result = program(vals)
-    else:
+    result = recall.run(call, tuple(operands.values()))
+    if result is None:
         result = _remembered(call, text, out_format, dtype, operands)
     return result if isinstance(result, torch.Tensor) else Tensor(result)
 

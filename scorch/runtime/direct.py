@@ -48,10 +48,10 @@ class Direct:
         self._chunks = chunks
         self._fixed = list(fixed)
         self._sparse, self._dense, self._result = list(sparse), list(dense), result
-        self._shape = tuple(shape)
-        self._strides = torch.empty(self._shape, device="meta").stride()
-        self._dtype = dtypes.to_torch(dtype)
-        self._large = math.prod(self._shape) * self._dtype.itemsize >= LARGE
+        self.shape = tuple(shape)
+        self.strides = torch.empty(self.shape, device="meta").stride()
+        self.dtype = dtypes.to_torch(dtype)
+        self.is_large = math.prod(self.shape) * self.dtype.itemsize >= LARGE
         self._serial: Way | None = None
         self._parallel: dict[int, Way] = {}
 
@@ -59,9 +59,7 @@ class Direct:
         """The result for the operands' values."""
         ready = 1 if self._chunks is None else threads.ready()
         workers = ready or threads.workers()
-        way = self._serial if workers == 1 else self._parallel.get(workers)
-        if way is None:
-            way = self._way(workers, vals)
+        way = self.known(workers) or self._way(workers, vals)
         entry, before, sparse, dense, result = way
         arguments = before.copy()
         for place, operand in sparse:
@@ -69,16 +67,29 @@ class Direct:
         for place, operand in dense:
             given = vals[operand]
             arguments[place] = given.ctypes.data if type(given) is np.ndarray else given.data_ptr()  # type: ignore[union-attr]
-        if self._large:
-            out = empty(self._shape, self._dtype)
+        if self.is_large:
+            out = empty(self.shape, self.dtype)
         else:
-            out = allocate(self._shape, self._strides, self._dtype)
+            out = allocate(self.shape, self.strides, self.dtype)
         arguments[result] = out.data_ptr()
         if ready or workers == 1:
             entry(*arguments)
         else:
             threads.run(entry, *arguments)
         return out
+
+    @property
+    def is_parallel(self) -> bool:
+        """Whether its kernel may have several threads."""
+        return self._chunks is not None
+
+    def workers(self) -> int:
+        """Threads that a call made now would have."""
+        return 1 if self._chunks is None else threads.workers()
+
+    def known(self, workers: int) -> Way | None:
+        """The way through so many threads, once it was gone."""
+        return self._serial if workers == 1 else self._parallel.get(workers)
 
     def _way(self, workers: int, vals: Sequence[Values]) -> Way:
         """The way through one thread or several, compiled for arguments like these."""
