@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from statistics import mean
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -61,11 +63,15 @@ def run(options: Options) -> list[CaseResult]:
     selected = list(families.select(options))
     deadline = monotonic() + 60 * options.within if options.within else None
     results: list[CaseResult] = []
+    beside: dict[str, list[float]] = defaultdict(list)  # seconds of each family's cases that were not their rounds'
     with progress(len(selected)) as show:
         try:
-            for family, case in selected:
+            for number, (family, case) in enumerate(selected):
                 show(case.id, "")
-                result = family.measure(case, _paced(options, deadline, len(selected) - len(results)))
+                paced = _paced(options, deadline, [each.name for each, _ in selected[number:]], beside)
+                start = monotonic()
+                result = family.measure(case, paced)
+                beside[family.name].append(max(0.0, monotonic() - start - paced.budget))
                 results.append(result)
                 value = ratio(result)
                 show(case.id, f"{value:.2f}" if value is not None else "no ratio")
@@ -74,15 +80,19 @@ def run(options: Options) -> list[CaseResult]:
     return results
 
 
-def _paced(options: Options, deadline: float | None, left: int) -> Options:
-    """The options with a budget that leaves time for the cases that are left.
+def _paced(
+    options: Options, deadline: float | None, left: Sequence[str], beside: Mapping[str, Sequence[float]]
+) -> Options:
+    """The options with a budget that leaves time for the cases that are left, given by their families.
 
-    Half of what is left goes to rounds: the other half is for operands, compilations and checks, which no budget stops.
+    What operands, compilations and checks take, which no budget stops, is expected to be what they took in the family's
+    cases so far; half of the time where none is known.
     """
     if deadline is None:
         return options
-    share = max(0.0, deadline - monotonic()) / left / 2
-    return replace(options, budget=min(options.budget, share))
+    share = max(0.0, deadline - monotonic()) / len(left)
+    known = [mean(beside[family]) if beside.get(family) else share / 2 for family in left]
+    return replace(options, budget=min(options.budget, max(0.0, share - mean(known))))
 
 
 def _rates(options: Options) -> Rates | None:

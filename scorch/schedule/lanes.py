@@ -77,7 +77,7 @@ def vectors_in_flight(problem: Problem, index: str, tile: Tile, formats: Mapping
     """How many vectors of stored positions to add to sums of their own, so that one need not wait for the last."""
     walker = _walker(problem, index, formats)
     assert walker is not None
-    return 2 if _is_long(problem, walker, tile.lanes) else 1
+    return 2 if not tile.masked and _is_long(problem, walker, tile.lanes) else 1
 
 
 def _is_long(problem: Problem, walker: Access, lanes: int) -> bool:

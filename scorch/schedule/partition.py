@@ -21,7 +21,7 @@ def serial_below(prices: Prices, phases: int = 1) -> float:
     """Nanoseconds of work for which waking threads does not pay; each phase wakes them.
 
     >>> serial_below(Prices(launch=5000.0), phases=2)
-    40000.0
+    30000.0
     """
     return LAUNCHES * prices.launch * phases
 

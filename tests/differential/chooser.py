@@ -15,7 +15,7 @@ from scorch import engine
 from scorch.emit import jit
 from scorch.emit.module import Phase
 from scorch.engine import expression, statements
-from scorch.ir.plan import Kernel, Loop, Plan, Tile, Where, walk
+from scorch.ir.plan import Kernel, Loop, Plan, Where, walk
 from scorch.schedule import lanes, partition, planner, tile
 from scorch.schedule.machine import AVX2, AVX512
 
@@ -46,18 +46,18 @@ class Chooser:
         patch.setattr(partition, "LAUNCHES", -1.0)
         patch.setattr(partition, "CHUNK", 1.0)
         patch.setattr(tile, "LONG_ROW", -1)  # rows of any length are taken in vectors, or unrolled, or neither
-        for name in ("SHORT_ROW", "LONG_VECTORS", "PREDICTED_ROWS"):
-            patch.setattr(lanes, name, -1)
         patch.setattr(lanes, "_row_cost", lambda *_: float(self.rng.random()))
-        patch.setattr(planner, "position_tile", self.position_tile)
+        patch.setattr(lanes, "_is_long", lambda *_: self.toss())
+        patch.setattr(planner, "along_positions", self.along_positions)
+        patch.setattr(planner, "_rows_are_far", lambda *_: self.toss())
         patch.setattr(planner, "unrolling", lambda *a: tile.unrolling(*a) if self.toss() else 1)
         for made in (expression, statements):
             patch.setattr(made, "compile_kernel", self.compiled)
 
-    def position_tile(self, problem: Any, *rest: Any) -> Tile | None:
+    def along_positions(self, problem: Any, *rest: Any) -> lanes.Along | None:
         """Lanes that gather, as on a machine that does so well, or that are read past the ends of rows."""
         machine = AVX512 if self.toss() else AVX2
-        return lanes.position_tile(replace(problem, machine=machine), *rest) if self.toss() else None
+        return lanes.along_positions(replace(problem, machine=machine), *rest) if self.toss() else None
 
     def toss(self) -> bool:
         return bool(self.rng.random() < 0.5)
