@@ -15,7 +15,7 @@ import torch
 
 from scorch.formats import dtypes
 from scorch.ir.absence import absent_value
-from scorch.ir.notation import Access, Assign, Expr, Literal
+from scorch.ir.notation import Access, Apply, Assign, Expr, Literal
 from scorch.ir.operators import identity
 from scorch.ir.statement import ABSENT, is_masked
 from scorch.ir.views import Affine, Place, View
@@ -237,13 +237,15 @@ class _Space:
             value.shape, grid.known.shape, grid.gone.shape, (1,) * len(self.indices)
         )
         known, gone = (grid.known | grid.gone).expand(shape), grid.gone.expand(shape)
+        outside = self.outside().expand(shape)
         rank = len(self.statement.target.indices)
-        value, known, gone = (
-            x.expand(shape).flatten(rank) if len(shape) > rank else x.expand(shape) for x in (value, known, gone)
+        value, known, gone, outside = (
+            x.expand(shape).flatten(rank) if len(shape) > rank else x.expand(shape)
+            for x in (value, known, gone, outside)
         )
         if self.statement.reduced:
             value = self.reduced(value, gone)
-            known, gone = known.all(-1), gone.all(-1) & is_masked(self.statement)  # else of no values: the identity
+            known, gone = known.all(-1), outside.all(-1)  # in the mask, what has no values is the identity
         elif len(shape) > rank:
             value, known, gone = (x[..., 0] for x in (value, known, gone))
         if not self.order.keep:
@@ -253,6 +255,13 @@ class _Space:
         filled = self.filled_in() if self.order.filled and not self.statement.reduced else 0
         value = torch.where(gone, torch.tensor(filled or left).to(value.dtype), value)
         return Grid(value, known, gone & torch.tensor(not filled))
+
+    def outside(self) -> torch.Tensor:
+        """Where a masked reduction's mask has no entry, so that it has no value."""
+        if not is_masked(self.statement):
+            return torch.tensor(False)
+        assert isinstance(self.statement.expr, Apply)
+        return ~_truth(self.evaluate(self.statement.expr.args[0]))
 
     def filled_in(self) -> Any:
         """The value of every place at which no operand has an entry, 0 if that is not one value."""
@@ -329,9 +338,15 @@ class _Space:
         )
 
 
+def _truth(condition: Grid) -> torch.Tensor:
+    """Where a condition holds."""
+    value = condition.value
+    return value.bool() if isinstance(value, torch.Tensor) else torch.tensor(bool(value))
+
+
 def _choice(condition: Grid, yes: Grid, no: Grid) -> Grid:
     """where(condition, yes, no): a known condition chooses what is known of the branch."""
-    truth = condition.value.bool() if isinstance(condition.value, torch.Tensor) else torch.tensor(bool(condition.value))
+    truth = _truth(condition)
     left, right = common(yes.value, no.value)
     chosen = torch.where(truth, yes.fixed, no.fixed) & condition.known
     same = (left == right) | ((left != left) & (right != right))
