@@ -91,6 +91,8 @@ def value_of(expr: Expr, dtype: str, kind: Callable[[Access], Kind], read: Calla
     if expr.op == "number":
         truth = value_of(expr.args[0], "bool", kind, read)
         return _constant(truth.value, dtype) if isinstance(truth, ir.Const) else as_dtype(truth, dtype)
+    if expr.op.startswith("as_"):
+        return as_dtype(value_of(expr.args[0], expr.op.removeprefix("as_"), kind, read), dtype)
     rule = operator(expr.op)
     natural = argument_type(expr, tuple(kind_of(arg, kind) for arg in expr.args)).dtype
     bits = natural == "bool" or rule.gives_bool or rule.name in ("and", "or")  # which may be wanted as a number

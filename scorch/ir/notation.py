@@ -171,7 +171,7 @@ def has_vector_form(expr: Expr) -> bool:
     if not isinstance(expr, Apply):
         return True
     rule, args = operator(expr.op), expr.args
-    if expr.op == "number":
+    if expr.op == "number" or expr.op.startswith("as_"):
         return isinstance(args[0], Access)  # lanes are converted as they are loaded
     if expr.op == "where" and isinstance(args[0], Apply) and operator(args[0].op).gives_bool:
         args = (*args[0].args, *args[1:])  # lanes of truth values are only selected by

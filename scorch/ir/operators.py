@@ -150,6 +150,8 @@ _TABLE = (
     _unary("stored", "0", False, "True", gives_bool=True),
     # 1 and 0 for truth values, in the type of the numbers that they meet
     _unary("number", "1", scalar="+{0}"),
+    # an integer in the type that what it is compared with or joined to has, whatever of that is absent
+    *(_unary(f"as_{dtype}", "1", scalar="+{0}") for dtype in ("int16", "int32", "int64")),
     _unary("sqrt", "0.5 / out", 0.0, vector="vsqrt", gives_float=True),
     _smooth("rsqrt", "-0.5 * out / a", INF, "{t}(1) / np.sqrt({0})"),
     _smooth("reciprocal", "-out * out", INF, "{t}(1) / {0}"),

@@ -64,6 +64,8 @@ def kind_of(expr: Expr, kind: Callable[[Access], Kind]) -> Kind:
         return Kind("bool", args[0].weight)
     if expr.op == "number":
         return Kind("int64", args[0].weight)
+    if expr.op.startswith("as_"):
+        return Kind(expr.op.removeprefix("as_"), args[0].weight)
     made = argument_type(expr, args)
     if made.dtype == "bool" and expr.op in _NUMERIC:
         raise DtypeError(f"{expr} is of truth values, which have no {expr.op}: {_NUMERIC[expr.op]}")
@@ -85,9 +87,11 @@ def type_of(statement: Assign, kinds: Mapping[str, Kind]) -> str:
 
 @lru_cache(maxsize=4096)
 def counted(statements: tuple[Assign, ...], known: tuple[tuple[str, Kind], ...]) -> tuple[Assign, ...]:
-    """Statements over tensors of these kinds with numbers in place of truth values that meet numbers.
+    """Statements over tensors of these kinds with numbers in place of truth values that meet numbers, and integers in
+    the type in which they are compared or joined.
 
-    Where a number is absent, its operator may leave truth values alone, which would be joined, not added.
+    Where a number is absent, its operator may leave truth values alone, which would be joined, not added, or narrower
+    integers, which would wrap.
 
     >>> a, b = Access("A", ("i",)), Access("B", ("i",))
     >>> sum_ = Assign(Access("C", ("i",)), Apply("add", (a, b)))
@@ -107,12 +111,28 @@ def _counted(expr: Expr, kind: Callable[[Access], Kind]) -> Expr:
         return expr
     args = tuple(_counted(arg, kind) for arg in expr.args)
     kinds = tuple(kind_of(arg, kind) for arg in expr.args)
+    if operator(expr.op).gives_bool or expr.op in ("and", "or"):
+        common = argument_type(expr, kinds).dtype
+        if common in _WIDE:
+            args = tuple(_widened(arg, common, kind) for arg in args)
     if expr.op not in _LEAVES_ONE or argument_type(expr, kinds).dtype == "bool":
         return Apply(expr.op, args)
     kept = 1 if expr.op == "where" else 0  # the condition is one
     numbers = (arg if k.dtype != "bool" else _number(arg) for arg, k in zip(args[kept:], kinds[kept:], strict=True))
     return Apply(expr.op, (*args[:kept], *numbers))
 
+
+def _widened(expr: Expr, dtype: str, kind: Callable[[Access], Kind]) -> Expr:
+    """Integer arithmetic with narrower operands converted first."""
+    if isinstance(expr, Access):
+        return expr if kind(expr).dtype in ("bool", dtype) else Apply(f"as_{dtype}", (expr,))
+    if isinstance(expr, Literal) or operator(expr.op).gives_bool or expr.op == "number":
+        return expr
+    kept = 1 if expr.op == "where" else 0  # the condition is one
+    return Apply(expr.op, (*expr.args[:kept], *(_widened(arg, dtype, kind) for arg in expr.args[kept:])))
+
+
+_WIDE = ("int16", "int32", "int64")
 
 _LEAVES_ONE = ("add", "sub", "or", "where")
 """Operators of which one argument is left where the other is 0, or not chosen."""

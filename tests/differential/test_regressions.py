@@ -410,3 +410,17 @@ def test_absent_terms_under_a_mask_decide_products_with_infinities() -> None:
 def test_a_product_has_the_type_of_all_its_factors() -> None:
     half, double = sparse(1.0, 2.0).to(torch.float16), torch.tensor(1.0, dtype=torch.float64)
     assert scorch.compute("C[i] = x * stored(A[i]) * A[i]", x=double, A=half).dtype == torch.float16
+
+
+@pytest.mark.parametrize(
+    "text", ["(B[i] - A[j,i]) <= D[i,j]", "(B[i] - A[j,i] - B[i]) < D[i,j]", "(B[i] - A[j,i]) | D[i,j]"]
+)
+@pytest.mark.parametrize("fill", [0, 1])
+def test_integers_are_compared_and_joined_in_the_type_of_those_that_are_absent(text: str, fill: int) -> None:
+    A = scorch.from_coo([[0], [1]], torch.tensor([2]), (5, 4), "dcsr", fill=fill)
+    B = torch.tensor([0, 3, 1, 0], dtype=torch.uint8)
+    D = scorch.from_coo([[0, 1], [1, 2]], torch.tensor([0, 5], dtype=torch.int32), (4, 5), "csr")
+    found = scorch.compute(f"C[j,i] = {text}", A=A, B=B, D=D, out_format="dense")
+    names = {"B": B.long()[None], "A": A.to_dense(), "D": D.to_dense().T.long()}
+    want = eval(text.replace("[j,i]", "").replace("[i,j]", "").replace("[i]", ""), names)
+    assert torch.equal(found, want)
