@@ -3,7 +3,8 @@
 `evaluate` takes one statement over entries, `compute` several whole ones; programs are kept for operands like these.
 """
 
-from scorch.engine.expression import AnyProgram, choices, copy, evaluate, prepare
+from scorch.engine.copies import copy
+from scorch.engine.expression import AnyProgram, choices, evaluate, prepare
 from scorch.engine.kept import find, remember, settings
 from scorch.engine.problem import problem_of, result_type
 from scorch.engine.program import Program

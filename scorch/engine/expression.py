@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from operator import methodcaller
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeGuard
 
 import numpy as np
 import torch
@@ -27,9 +27,8 @@ from scorch.ir.entries import over_values
 from scorch.ir.notation import Assign, check_extents
 from scorch.ir.plan import Alternative, Entrywise, Handover, Plan, Split
 from scorch.schedule.path import contract, described, renamed
-from scorch.schedule.planner import schedule
 
-__all__ = ["AnyProgram", "Chain", "Delegated", "Fill", "OverValues", "choices", "copy", "evaluate", "prepare"]
+__all__ = ["AnyProgram", "Chain", "Delegated", "Fill", "OverValues", "choices", "evaluate", "prepare"]
 
 Fill: TypeAlias = "bool | int | float | complex"
 
@@ -86,12 +85,6 @@ def choices(
     return described(problem_of(statement, operands, wanted, dtype))
 
 
-def copy(statement: Assign, operand: Storage, format: Format) -> Result:
-    """Compute a copy into another format without converting the operand first; not kept."""
-    plan = schedule(problem_of(statement, [operand], format, convert=False))
-    return Program(plan, compile_kernel(plan.kernel), [operand])([operand.vals])
-
-
 class Chain:
     """Two operands multiplied first, then their product with the others: planned anew where it is sparse, and so not
     alike."""
@@ -128,6 +121,7 @@ class Delegated:
     def __init__(self, plan: Handover, operands: Sequence[Storage]) -> None:
         self.plan = plan
         self.dtypes = [storage.dtype for storage in operands]
+        self._shapes = [storage.pattern.shape for storage in operands]
         self._shaped = [_shape(storage.pattern) for storage in operands]
         shapes = {name: s.pattern.shape for name, s in zip(operand_names(len(operands)), operands, strict=False)}
         extents = check_extents(plan.statement, shapes)
@@ -138,13 +132,21 @@ class Delegated:
 
     def __call__(self, vals: list[Values]) -> Result:
         dtype = dtypes.to_torch(self.plan.dtype)
-        bound = zip(self._shaped, vals, self.dtypes, strict=True)
+        bound = zip(self._shapes, self._shaped, vals, self.dtypes, strict=True)
         check_memory(math.prod(self.shape) * dtype.itemsize, f"a dense result of shape {self.shape}")
-        dense = [shaped(as_tensor(val, name)).to(dtype) for shaped, val, name in bound]
+        dense = [
+            val if _is_plain(val, shape, dtype) else shaped(as_tensor(val, name)).to(dtype)
+            for shape, shaped, val, name in bound
+        ]
         try:
             return self._product(*dense).contiguous()
         except (MemoryError, RuntimeError) as error:
             raise explained(error, self.plan.statement, self.shape, "dense") from None
+
+
+def _is_plain(val: Values, shape: tuple[int, ...], dtype: torch.dtype) -> TypeGuard[torch.Tensor]:
+    """Whether values are a tensor of this shape and number type already, that wants no gradient."""
+    return isinstance(val, torch.Tensor) and val.shape == shape and val.dtype == dtype and not val.requires_grad
 
 
 def _as_matrices(notation: str) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None:

@@ -19,6 +19,8 @@ __all__ = ["bound_cost", "conversion_cost", "count_cost", "nest_cost", "scatter_
 
 LINE = 64  # bytes of a cache line
 RUNS = 1.2  # of the time of whole rows from afar, where they are taken in short runs
+PAGE = 4096  # bytes
+PAGES = 64  # whose addresses are at hand
 STREAMED = 4  # lines of a register block that arrive, in order, in the time of one, beside the arithmetic
 
 
@@ -88,7 +90,11 @@ def nest_cost(
         terms = product(problem.extents[v] for v in problem.statement.reduced)
         read = terms * tile.vectors * problem.machine.bits / 8  # bytes, by all blocks of a tile
         near = read <= problem.machine.near_bytes
-        far = 0.0 if near else rest / rows / STREAMED
+        apart = min(1.0, problem.extents[tiled] * dtypes.itemsize(problem.dtype) / PAGE)  # pages between two rows
+        blocks = math.prod(problem.extents[v] for v in order if v in problem.statement.target.indices) / rows
+        again = 1.0 / max(1.0, blocks) if near else 1.0  # of all visits to a panel, those to which it has to come
+        far = rest / rows * again / (STREAMED if apart < 1 else 1)
+        step += prices.walk * apart / rows if terms * apart > PAGES else 0.0
         return total * passes / rows + inner * (vectors * step + far)
     if tiled not in problem.statement.target.indices and not problem.sparse:
         # no two sums share a vector, as those of stored positions side by side do

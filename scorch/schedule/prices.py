@@ -35,6 +35,7 @@ class Prices:
     cached: float = 0.5  # random access within the first cache
     near: float = 1.5  # random access within the second cache
     far: float = 8.0  # random access beyond it
+    walk: float = 2.5  # a vector from a page whose address is not at hand
     line: float = 1.6  # stream one cache line from beyond the second cache
     scatter: float = 2.0  # add to a sparse row accumulator
     sort: float = 3.5  # times log2 of the row length, an entry

@@ -12,7 +12,7 @@ import numpy as np
 
 from scorch.formats import Pattern
 
-__all__ = ["Groups", "Statistics", "statistics"]
+__all__ = ["Groups", "Statistics", "completeness", "statistics"]
 
 GROUP_SIZES = (1, 4, 8, 16)  # positions that kernels take at a time
 SAMPLE = 4096  # rows that are looked at where all would take long
@@ -74,8 +74,13 @@ def statistics(pattern: Pattern) -> Statistics:
 def _measure(pattern: Pattern) -> Statistics:
     distinct = tuple(_distinct(pattern, depth) for depth in range(pattern.format.ndim))
     mean, most, deviation, spread, groups = _rows(pattern)
-    complete = tuple(_complete(pattern, depth) for depth in range(pattern.format.ndim))
+    complete = completeness(pattern)
     return Statistics(pattern.nnz, pattern.positions, distinct, mean, most, deviation, spread, complete, groups)
+
+
+def completeness(pattern: Pattern) -> tuple[bool, ...]:
+    """The `complete` of a pattern's statistics alone: all of them that decides which plans are right."""
+    return tuple(_complete(pattern, depth) for depth in range(pattern.format.ndim))
 
 
 def _complete(pattern: Pattern, depth: int) -> bool:
