@@ -11,7 +11,9 @@ from scorch.schedule.problem import Problem
 
 __all__ = ["choose_partition", "serial_below"]
 
-LAUNCHES = 3.0  # work that is shared takes at least that many times what entering its parallel regions takes
+# Work that is shared takes at least that many times what entering its parallel regions takes: less would not repay the
+# half second in which Numba compiles a parallel kernel.
+LAUNCHES = 5.0
 CHUNK = 5_000.0  # nanoseconds: small enough to balance cores of unequal speed, large enough to hide the cursor
 LEAST_CHUNKS = 2  # a thread, for one that starts late to leave work to the others
 PRIVATE_BYTES = 4 << 20  # of private results in all
@@ -21,7 +23,7 @@ def serial_below(prices: Prices, phases: int = 1) -> float:
     """Nanoseconds of work for which waking threads does not pay; each phase wakes them.
 
     >>> serial_below(Prices(launch=5000.0), phases=2)
-    30000.0
+    50000.0
     """
     return LAUNCHES * prices.launch * phases
 
