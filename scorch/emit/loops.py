@@ -261,7 +261,7 @@ class Loops:
 
     def _gathered_past(self, node: Loop, tile: Tile, cursor: Cursor, lo: ir.Expr, hi: ir.Expr) -> None:
         """Stored positions by whole vectors, the last of a row reaching into the next one; only at the end of the array
-        are vectors masked. One loop here too.
+        are vectors masked. One loop, as under a mask.
         """
         p = self.position_var(cursor)
         width = ir.Const(tile.lanes)
