@@ -34,17 +34,21 @@ class Guard:
     (False, True)
     """
 
-    __slots__ = ("_count", "dense", "sparse")
+    __slots__ = ("_count", "dense", "learned", "sparse")
 
-    def __init__(self, count: int, dense: list[tuple[int, Test]], sparse: list[tuple[int, object]]) -> None:
+    def __init__(
+        self, count: int, dense: list[tuple[int, Test]], sparse: list[tuple[int, object]], learned: bool
+    ) -> None:
         self._count = count
         self.dense, self.sparse = dense, sparse
+        self.learned = learned  # whether a dense operand wants gradients, which `torch.no_grad` keeps from it
 
     @classmethod
     def of(cls, operands: Sequence[Any], keys: Sequence[object]) -> Guard | None:
         """The guard of operands that have been bound under these keys; None if one of them is of another kind."""
         dense: list[tuple[int, Test]] = []
         sparse: list[tuple[int, object]] = []
+        learned = False
         for place, (x, key) in enumerate(zip(operands, keys, strict=True)):
             if isinstance(x, Stored) or (isinstance(x, torch.Tensor) and x.layout is not torch.strided):
                 sparse.append((place, key))
@@ -53,11 +57,15 @@ class Guard:
                 if test is None:
                     return None
                 dense.append((place, test))
-        return cls(len(operands), dense, sparse)
+                learned = learned or x.requires_grad
+        return cls(len(operands), dense, sparse, learned)
 
     def values(self, operands: Sequence[Any]) -> list[Values] | None:
         """The values of operands that pass all tests, else None."""
         if len(operands) != self._count or not is_plain():
+            return None
+        recording = torch.is_grad_enabled()
+        if recording and self.learned:
             return None
         vals = list(operands)
         for place, test in self.dense:
@@ -71,15 +79,16 @@ class Guard:
                 storage = as_storage(x)
             else:
                 return None
-            if storage.key != key or storage.values.requires_grad:
+            if storage.key != key or (recording and storage.values.requires_grad):
                 return None
             vals[place] = storage.vals
         return vals
 
 
 def _test(x: torch.Tensor) -> Test | None:
-    """Whether an object is a tensor of this class, number type, shape, strides and device, that wants no gradient."""
-    if x.requires_grad or not _has_tests():
+    """Whether an object is a tensor of this class, number type, shape, strides and device, that wants a gradient if
+    this one does; none if that would be recorded."""
+    if (x.requires_grad and torch.is_grad_enabled()) or not _has_tests():
         return None
     return _made(x)
 
@@ -159,9 +168,9 @@ def shortcut(
     if not isinstance(program, engine.Program):
         return None
     kinds = tuple(isinstance(x, Stored) for x in operands)
-    key = (kinds, None if order is None else tuple(order), engine.settings())
+    key = (kinds, guard.learned, None if order is None else tuple(order), engine.settings())
     if program.shortcuts.get(key) is None:
-        program.shortcuts[key] = write(operands, guard.dense, guard.sparse, program, order)
+        program.shortcuts[key] = write(operands, guard, program, order)
     found: Shortcut | None = program.shortcuts[key]
     return found
 

@@ -8,7 +8,7 @@ than a small kernel does. So the function of a call is written as text, operand 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch.autograd import forward_ad
@@ -23,6 +23,15 @@ __all__ = ["Shortcut", "Test", "is_plain", "write"]
 Test: TypeAlias = Callable[[object], bool]
 Shortcut: TypeAlias = "Callable[[Sequence[Any]], torch.Tensor | None]"
 
+
+class Guard(Protocol):
+    """What is asked of each operand: see `scorch.recall.Guard`."""
+
+    dense: list[tuple[int, Test]]
+    sparse: list[tuple[int, object]]
+    learned: bool
+
+
 is_transforming = torch._C._are_functorch_transforms_active  # as autograd.transforming, without its call
 
 
@@ -33,16 +42,15 @@ def is_plain() -> bool:
 
 def write(
     operands: Sequence[Any],
-    dense: Sequence[tuple[int, Test]],
-    sparse: Sequence[tuple[int, object]],
+    guard: Guard,
     program: object,
     order: Sequence[int] | None = None,
 ) -> Shortcut | None:
     """A function that takes operands like these and gives the result of the program, or None of other operands, on
     another number of threads, or while torch records or transforms.
 
-    `dense` and `sparse` are those of `scorch.recall.Guard`; `order` says which operands the program takes, if not all
-    in their order. None where a program's result needs more than one kernel that writes every place once.
+    `order` says which operands the program takes, if not all in their order. None where a program's result needs more
+    than one kernel that writes every place once.
     """
     if not isinstance(program, engine.Program) or program.direct is None:
         return None
@@ -62,20 +70,22 @@ def write(
         "entry": entry,
         "explained": program.explaining(),
     }
-    tests = dict(dense)
+    tests = dict(guard.dense)
+    known["is_grad_enabled"] = torch.is_grad_enabled
+    recorded = " or is_grad_enabled()" if guard.learned else ""
     lines = [
-        f"if len(operands) != {len(operands)} or is_transforming() or forward_ad._current_level >= 0:",
+        f"if len(operands) != {len(operands)} or is_transforming() or forward_ad._current_level >= 0{recorded}:",
         "    return None",
         "".join(f"x{place}, " for place in range(len(operands))) + "= operands",
     ]
-    for place, key in sparse:
+    for place, key in guard.sparse:
         known[f"key{place}"] = key
         kind, storage = ("Stored", "._storage") if isinstance(operands[place], Stored) else ("Tensor", "")
         lines += [
             f"if not isinstance(x{place}, {kind}):",
             "    return None",
             f"s{place} = x{place}{storage}" if storage else f"s{place} = as_storage(x{place})",
-            f"if s{place}.key != key{place} or s{place}.values.requires_grad:",
+            f"if s{place}.key != key{place} or (s{place}.values.requires_grad and is_grad_enabled()):",
             "    return None",
         ]
     refused = [f"not test{place}(x{place})" for place in tests]

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 import scorch
-from scorch import engine
+from scorch import engine, recall
 from scorch.api import kept
 from scorch.autograd import transforming
 from scorch.functions.registry import taker
@@ -63,30 +63,32 @@ def product(
     if torch.compiler.is_compiling() or taker() is not None:
         return _written(a, b, bias, activation, by_row, added, scale)
     given = (a, b, bias, added, scale)
-    bound = bind([x for x in given if x is not None])
-    if bound is None:
-        return _written(*given[:3], activation, by_row, added, scale)
+    operands = [x for x in given if x is not None]
     # All that the statements depend on; their text and the operands' names need not be made again.
-    which = (activation, by_row, bias is None, added is None, scale is None)
-    key = ("product", which, bound[0], engine.settings())
-    found = engine.find(key)
-    if found is None:
-        return _remembered(key, given, activation, by_row)
-    program, slots, rest = found
-    vals = bound[1]
-    result: torch.Tensor = program([vals[n] for n in slots])
-    return result if rest is None else epilogue(result, None, rest)
+    call = ("product", as_storage(a).key, activation, by_row, bias is None, added is None, scale is None)
+    result: torch.Tensor | None = recall.run(call, operands)
+    if result is None:
+        bound = bind(operands)
+        key = None if bound is None else (call, bound[0], engine.settings())
+        found = None if key is None else engine.find(key)
+        if bound is None or found is None:
+            whole = _written(*given[:3], activation, by_row, added, scale)
+            if key is not None:
+                _remember(key, given, activation, by_row)
+            return whole
+        program, slots = found
+        result = program([bound[1][n] for n in slots])
+        recall.keep(call, operands, bound[0], program, slots)
+    return result if _is_known(activation) else epilogue(result, None, activation)
 
 
-def _remembered(key: object, given: tuple[Any, ...], activation: Activation, by_row: bool) -> torch.Tensor:
-    """The product computed as a text; its program is kept under the key if it is one kernel."""
+def _remember(key: object, given: tuple[Any, ...], activation: Activation, by_row: bool) -> None:
+    """Keep the program of a product that was computed as a text, if it is one kernel."""
     a, b, bias, added, scale = given
-    result = _written(a, b, bias, activation, by_row, added, scale)
-    text, operands, rest = _statements(a, b, bias, activation, by_row, added, scale)
+    text, operands, _ = _statements(a, b, bias, activation, by_row, added, scale)
     program = kept(text, "dense", operands)
     if program is not None:
-        engine.remember(key, (*program, rest), [as_storage(a)])
-    return result
+        engine.remember(key, program, [as_storage(a)])
 
 
 def _written(*given: Any) -> torch.Tensor:
