@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["main", "run"]
 
+_KEEP = 30  # seconds from one writing of what is there to the next
+
 
 def main(words: Sequence[str] | None = None) -> int:
     """The command: parse, measure, print, write. Returns the exit status."""
@@ -59,10 +61,14 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def run(options: Options) -> list[CaseResult]:
-    """Measure every selected case; an interruption ends the run, and what is there is reported."""
+    """Measure every selected case; an interruption ends the run, and what is there is reported.
+
+    A run of many minutes that a machine ends leaves what it measured in the file of `--json`.
+    """
     selected = list(families.select(options))
     deadline = monotonic() + 60 * options.within if options.within else None
     results: list[CaseResult] = []
+    kept = monotonic()
     beside: dict[str, list[float]] = defaultdict(list)  # seconds of each family's cases that were not their rounds'
     with progress(len(selected)) as show:
         try:
@@ -73,6 +79,11 @@ def run(options: Options) -> list[CaseResult]:
                 result = family.measure(case, paced)
                 beside[family.name].append(max(0.0, monotonic() - start - paced.budget))
                 results.append(result)
+                if options.json is not None and monotonic() > kept + _KEEP:
+                    options.json.write_text(
+                        report.as_json({"ended": "before all cases"}, results, None), encoding="utf-8"
+                    )
+                    kept = monotonic()
                 value = ratio(result)
                 show(case.id, f"{value:.2f}" if value is not None else "no ratio")
         except KeyboardInterrupt:

@@ -8,6 +8,8 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
+import numpy as np
+
 from asv_benchmarks.compare import check, timing
 from asv_benchmarks.compare.model import Case, CaseResult, Contender, Family, Options, Outcome
 from asv_benchmarks.compare.ratios import ratio
@@ -20,6 +22,7 @@ NEAR = 1 / 1.1  # best / chosen: the chosen plan takes at most 10 % longer
 FAR = 20.0  # times the chosen plan's estimate: dearer ones are left out; or its time: slower ones run once
 _LEAST = 3  # plans that run whatever is expected of them
 _MOST_ENTRIES = 3_000_000  # of a matrix: hopeless plans of larger ones would take the time of all others
+_MOST_PRODUCTS = 20_000_000  # of two sparse matrices: plans that list and sort them all take gigabytes
 _WORK: dict[str, tuple[str, str | None]] = {
     "spmm": ("ik,kj->ij", None),
     "spmv": ("ij,j->i", None),
@@ -81,7 +84,7 @@ def _plans(operation: str, operands: tuple[Any, ...]) -> _Plans:
 def _measure(case: Case, options: Options) -> CaseResult:
     operands = case.load()
     result = CaseResult(case.id, case.family, case.matrix, case.variant, case.real, timing.describe(operands))
-    if operands[0].nnz > _MOST_ENTRIES:
+    if operands[0].nnz > _MOST_ENTRIES or (case.operation == "spmspm" and _products(*operands) > _MOST_PRODUCTS):
         result.notes.append("left out: too large for its slowest plans")
         return result
     plans = _plans(case.operation, operands)
@@ -92,6 +95,11 @@ def _measure(case: Case, options: Options) -> CaseResult:
         runner.close()
     _condense(result, runners, plans)
     return result
+
+
+def _products(a: Any, b: Any) -> int:
+    """How many products of values the product of two scipy CSR matrices has."""
+    return int(np.bincount(a.indices, minlength=a.shape[1]) @ np.diff(b.indptr))
 
 
 def _runners(plans: _Plans, case: Case, expected: check.Expected | None, result: CaseResult) -> list[timing.Runner]:
