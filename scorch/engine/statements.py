@@ -24,7 +24,7 @@ from scorch.ir.absence import absent_value, contradiction
 from scorch.ir.canonical import canonical, canonical_run
 from scorch.ir.einsum import operand_names
 from scorch.ir.narrow import narrowed
-from scorch.ir.notation import Access, Assign, Expr, Literal, accesses, check_extents, substitute
+from scorch.ir.notation import Access, Apply, Assign, Expr, Literal, accesses, check_extents, substitute
 from scorch.ir.reduction import onto_mask, with_absent_entries
 from scorch.ir.statement import ABSENT, is_masked
 from scorch.ir.types import Kind, counted
@@ -77,7 +77,10 @@ def _temporary(statement: Assign, result: Result, known: Mapping[str, Storage]) 
     """A result as later statements read it: one that leaves entries out has no value there, rather than the value 0."""
     if isinstance(result, torch.Tensor):
         return Storage.from_dense(result)
-    read = {access.tensor: known[access.tensor] for access in statement.accesses if access.tensor in known}
+    deciding: Expr = statement.expr
+    if statement.reduced and is_masked(statement) and isinstance(deciding, Apply):
+        deciding = deciding.args[0]  # where the mask has an entry, a sum of nothing is its identity
+    read = {access.tensor: known[access.tensor] for access in accesses(deciding) if access.tensor in known}
     fills = tuple((name, s.fill) for name, s in read.items() if not s.pattern.format.is_dense)
     masked = (not statement.reduced or is_masked(statement)) and _leaves_out(statement.expr, fills)
     return Storage(result.pattern, result.values, ABSENT.value) if masked else result

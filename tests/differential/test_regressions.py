@@ -424,3 +424,10 @@ def test_integers_are_compared_and_joined_in_the_type_of_those_that_are_absent(t
     names = {"B": B.long()[None], "A": A.to_dense(), "D": D.to_dense().T.long()}
     want = eval(text.replace("[j,i]", "").replace("[i,j]", "").replace("[i]", ""), names)
     assert torch.equal(found, want)
+
+
+def test_a_sum_of_nothing_under_a_dense_condition_is_zero_for_later_statements() -> None:
+    text = "T[j,k] = where(stored(D[j,k]), D[j,k], absent); X[i,k] = where(F, E[i,k] * T[j,k], absent)"
+    text += "; C[k,i] = G[k] - X[i,k]"
+    E, D = scorch.tensor(torch.eye(2), "csr"), scorch.tensor(torch.zeros(2, 2), "csr")
+    assert result(text, D=D, E=E, F=torch.tensor(1), G=torch.tensor([2.0, 3.0])) == [[2.0, 2.0], [3.0, 3.0]]
