@@ -16,7 +16,8 @@ def reformat(storage: Storage, format: Format) -> Storage:
     >>> reformat(Storage.from_dense(torch.tensor([[0.0, 2.0]])), csr).pattern
     Pattern(shape=(1, 2), format=csr, nnz=1)
     """
-    return reorder.reformat(storage, format, autograd.evaluate)
+    recorded = autograd.recording() and autograd.is_recorded(storage.values)
+    return reorder.reformat(storage, format, autograd.evaluate if recorded else None)
 
 
 def retype(storage: Storage, dtype: str) -> Storage:

@@ -5,7 +5,7 @@ What depends on the structure alone is kept on the Pattern, so that a later conv
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, TypeAlias
@@ -17,15 +17,13 @@ from scorch import (  # mutual: a conversion is an expression, and an expression
     blocked,
     engine,
 )
+from scorch.counting import copy_of, passes, place
 from scorch.formats import Format, Pattern, Storage, coo
-from scorch.formats.coordinates import coordinates, pack
+from scorch.formats.coordinates import Packing, coordinates, pack
 from scorch.formats.storage import dense_pattern, index_bits
-from scorch.ir.notation import Access, Assign
 from scorch.schedule.assembly import unsorted_coo
 
 __all__ = ["Reordering", "is_plain", "reformat", "reorder"]
-
-MOST_COUNTED = 1 << 24  # coordinates of a dimension whose entries are counted; beyond that coordinates are compared
 
 Fill: TypeAlias = "float | int | bool | complex"
 
@@ -61,33 +59,60 @@ def _placed(stored: torch.Tensor, places: torch.Tensor, fill: Fill) -> torch.Ten
 def reformat(storage: Storage, format: Format, evaluate: Callable[..., Any] | None = None) -> Storage:
     """The tensor in another format; duplicates are summed and order established where the format asks for it.
 
-    `evaluate` copies from and to dense formats in place of `engine.evaluate`: the differentiable one, say.
+    `evaluate`, given where torch records what is done with values, copies from and to dense formats in place of
+    `engine.evaluate`.
     """
     if storage.pattern.format == format:
         return storage
     if storage.pattern.format.is_dense and not is_plain(format):
-        return reformat(reformat(storage, coo(format.ndim)), format)
+        return reformat(reformat(storage, coo(format.ndim), evaluate), format, evaluate)
     if format.is_dense or storage.pattern.format.is_dense:
         if storage.fill != 0 and format.is_dense != storage.pattern.format.is_dense:
-            return _reformat_around(storage, format)
-        result = (evaluate or engine.evaluate)(_copy(format.ndim), [storage], format)
+            return _reformat_around(storage, format, evaluate)
+        result = (evaluate or engine.evaluate)(copy_of(format.ndim), [storage], format)
         if isinstance(result, torch.Tensor):
             return Storage(dense_pattern(tuple(result.shape), format.order), result, storage.fill)
         return Storage(result.pattern, result.values, storage.fill)
+    if evaluate is None and type(storage.values) in (torch.Tensor, torch.nn.Parameter):
+        made = _placed_once(storage, format)
+        if made is not None:
+            return made
     reordering = reorder(storage.pattern, format)
     return Storage(reordering.pattern, reordering.values(storage.values.reshape(-1), storage.fill), storage.fill)
 
 
-def _reformat_around(storage: Storage, format: Format) -> Storage:
+def _placed_once(storage: Storage, format: Format) -> Storage | None:
+    """A tensor in another format by moving values along with coordinates; None where another way leads to the format,
+    or the pattern was brought into it before.
+
+    The first time that is all that is wanted; to find out where each value goes takes longer, and pays from the second.
+    """
+    pattern, once = storage.pattern, ("placed", format)
+    if (
+        once in pattern.cache
+        or ("reorder", format) in pattern.cache
+        or not (is_plain(pattern.format) and is_plain(format))
+    ):
+        return None
+    targets = None if _keeps_order(pattern.format, format) else passes(pattern, format)
+    if targets is None:
+        return None
+    placed = place(Storage(pattern, storage.values.reshape(-1)), targets)
+    final = reorder(placed.pattern, format)
+    pattern.cache[once] = final.pattern
+    return Storage(final.pattern, final.values(placed.values, storage.fill), storage.fill)
+
+
+def _reformat_around(storage: Storage, format: Format, evaluate: Callable[..., Any] | None) -> Storage:
     """From or to a dense format where absent coordinates have a value: kernels copy place numbers, 0 for the fill."""
     if not storage.pattern.format.is_unique:
-        storage = reformat(storage, storage.pattern.format.sorted)
+        storage = reformat(storage, storage.pattern.format.sorted, evaluate)
     stored = _in_stored_order(storage)
     numbers = torch.arange(1, len(stored) + 1)
     if storage.pattern.format.is_dense:
         plain = stored.detach()
         numbers[plain.isnan() if storage.fill != storage.fill else plain == storage.fill] = 0
-    made = engine.evaluate(_copy(format.ndim), [Storage(storage.pattern, numbers)], format)
+    made = engine.evaluate(copy_of(format.ndim), [Storage(storage.pattern, numbers)], format)
     if isinstance(made, torch.Tensor):
         places, pattern = made.permute(format.order).reshape(-1), dense_pattern(tuple(made.shape), format.order)
     else:
@@ -101,19 +126,17 @@ def _in_stored_order(storage: Storage) -> torch.Tensor:
     return (values.permute(format.order) if whole else values).reshape(-1)
 
 
-def _copy(ndim: int) -> Assign:
-    """B[i0,i1,...] = A[i0,i1,...]."""
-    indices = tuple(f"i{d}" for d in range(ndim))
-    return Assign(Access("B", indices), Access("A", indices))
-
-
 def reorder(pattern: Pattern, format: Format) -> Reordering:
     """A sparse pattern in another sparse format, kept on the pattern: only values are gathered at each use."""
+    if pattern.format == format:
+        return Reordering(pattern)  # not kept: a pattern that kept itself would live until the collector looks
     key = ("reorder", format)
     found = pattern.cache.get(key)
     if found is None:
         make = _reorder if is_plain(pattern.format) and is_plain(format) else blocked.reorder_through
-        found = pattern.cache[key] = make(pattern, format)
+        found = make(pattern, format)
+        known = pattern.cache.pop(("placed", format), None)
+        found = pattern.cache[key] = found if known is None else replace(found, pattern=known)
     return found
 
 
@@ -123,55 +146,25 @@ def is_plain(format: Format) -> bool:
 
 
 def _reorder(pattern: Pattern, format: Format) -> Reordering:
-    if pattern.format == format:
-        return Reordering(pattern)
     if pattern.format.is_dense and format.is_dense:
         return _turned(pattern, format)
-    kept = (pattern.format.is_ordered and pattern.format.is_unique) or format == unsorted_coo(format.order)
-    if kept and pattern.format.order == format.order:
+    if _keeps_order(pattern.format, format):
         return _rewritten(pattern, format)
-    if pattern.format.is_ordered and pattern.format.is_unique and max(pattern.shape) <= MOST_COUNTED:
-        return _counted(pattern, format)
-    return _sorted(pattern, format)
+    targets = passes(pattern, format)
+    return _sorted(pattern, format) if targets is None else _counted(pattern, format, targets)
 
 
-def _counted(pattern: Pattern, format: Format) -> Reordering:
-    """One counting sort for each dimension that must move to the front, the last first: a radix sort of coordinates."""
-    moved = _moved(pattern.format.order, format.order)
-    order, now, taken = list(pattern.format.order), pattern, None
-    for step, dimension in enumerate(reversed(moved)):
-        order = [dimension, *(d for d in order if d != dimension)]
-        last = step == len(moved) - 1
-        direct = last and format.ndim == 2 and format.levels[0].full and not format.levels[1].full
-        target = format if direct else coo(format.ndim, tuple(order))
-        numbers = torch.arange(now.nnz) if taken is None else taken
-        made = engine.copy(_copy(format.ndim), Storage(now, numbers), target)
-        assert isinstance(made, Storage)
-        now, taken = made.pattern, made.values
-    final = reorder(now, format)
-    return replace(final, gather=_Taken(taken) if taken is not None else None)
+def _keeps_order(old: Format, new: Format) -> bool:
+    """Whether entries stay in their order from one format to another."""
+    kept = (old.is_ordered and old.is_unique) or new == unsorted_coo(new.order)
+    return kept and old.order == new.order
 
 
-def _moved(old: tuple[int, ...], new: tuple[int, ...]) -> tuple[int, ...]:
-    """The shortest beginning of the new order after which the old order goes on as the new one does.
-
-    >>> _moved((0, 1, 2), (1, 0, 2)), _moved((0, 1, 2), (2, 1, 0))
-    ((1,), (2, 1))
-    """
-    for count in range(len(new) + 1):
-        if [d for d in old if d not in new[:count]] == list(new[count:]):
-            return new[:count]
-    return new
-
-
-@dataclass(frozen=True)
-class _Taken:
-    """Values in another order."""
-
-    order: torch.Tensor
-
-    def __call__(self, values: torch.Tensor) -> torch.Tensor:
-        return values[self.order]
+def _counted(pattern: Pattern, format: Format, targets: Sequence[Format]) -> Reordering:
+    """Numbers sent through the formats of counting sorts tell where each value goes."""
+    placed = place(Storage(pattern, torch.arange(pattern.nnz)), targets)
+    final = reorder(placed.pattern, format)
+    return replace(final, gather=Packing(placed.pattern, placed.entries, placed.groups).gather)
 
 
 def _turned(pattern: Pattern, format: Format) -> Reordering:
@@ -197,9 +190,9 @@ def _rewritten(pattern: Pattern, format: Format) -> Reordering:
     pads = any(level.full and not above.full for above, level in pairwise(format.levels))
     moved = pads or not format.is_ordered
     numbers = Storage(
-        pattern, torch.arange(1, pattern.nnz + 1) if moved else torch.zeros(pattern.nnz, dtype=torch.bool)
+        pattern, torch.arange(1, pattern.nnz + 1) if moved else torch.empty(pattern.nnz, dtype=torch.bool)
     )
-    result = engine.copy(_copy(format.ndim), numbers, format)
+    result = engine.copy(copy_of(format.ndim), numbers, format, structure=not moved)
     assert isinstance(result, Storage)
     return Reordering(result.pattern, places=result.values if moved else None)
 

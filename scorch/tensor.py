@@ -16,7 +16,7 @@ from scorch import exchange, frozen, tensor_repr
 from scorch.arguments import Fill, as_indices, as_values, checked_fill, index_array, values_for
 from scorch.errors import DtypeError, FormatError, ScorchError, ShapeError, UnsupportedError
 from scorch.formats import Format, Pattern, Storage, dtypes, resolve
-from scorch.formats.coordinates import coordinates, pack
+from scorch.formats.coordinates import coordinates, listed
 from scorch.formats.storage import Array, dense_pattern
 from scorch.functions import registry
 from scorch.functions.methods import Functions, is_operand
@@ -390,8 +390,7 @@ def from_coo(coords: Any, values: Any, shape: Sequence[int], format: Format | st
     if not shape:
         total = given.sum(dtype=given.dtype) if len(given) else given.new_full((), checked)
         return Tensor(Storage(dense_pattern((), ()), total, checked))
-    packing = pack(indices, shape)
-    return Tensor(_reformatted(Storage(packing.pattern, packing.gather(given), checked), target))
+    return Tensor(_reformatted(Storage(listed(indices, shape), given, checked), target))
 
 
 def _level_array(name: str, array: Any) -> Array:

@@ -21,12 +21,13 @@ class Param:
     `kind` "level" is array `part` of level `depth` of `owner`, "number" such a number,
     "vals" the values of `owner`, "extent" the size of index
     `owner`, "workspace" array `part` of workspace `owner` (one row a thread), "begin" and "count" the first position
-    and the number of positions that each chunk appends to each level group of the result, "rows" the coordinate of
+    and the number of positions that each chunk appends to each level group of the result, "chunks" how many chunks this
+    run has, "rows" the coordinate of
     `owner` at which each chunk of a merge path begins.
     """
 
     name: str
-    kind: OneOf["level", "number", "vals", "extent", "workspace", "begin", "count", "rows"]
+    kind: OneOf["level", "number", "vals", "extent", "workspace", "begin", "count", "chunks", "rows"]
     owner: str
     depth: int = 0
     part: str = ""
@@ -34,7 +35,7 @@ class Param:
 
     @property
     def is_array(self) -> bool:
-        return self.kind not in ("extent", "number")
+        return self.kind not in ("extent", "number", "chunks")
 
     @property
     def var(self) -> ir.Var:

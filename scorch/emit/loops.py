@@ -177,7 +177,7 @@ class Loops:
             masked = self._gathered_masked if node.tile.masked else self._gathered
             gathered = self._gathered_past if node.tile.past else masked
             gathered(node, node.tile, cursor, lo, hi)
-        elif cursor.level.unique or leaf:
+        elif cursor.level.unique or leaf or self.low.result.again:
             self._each(node, cursor, lo, hi)
         else:
             self._segments(node, cursor, lo, hi)

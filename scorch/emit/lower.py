@@ -6,9 +6,10 @@ others. As soon as all indices of an access are bound its value is loaded, so th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import reduce
 
 from scorch.emit.beside import Beside, Group
 from scorch.emit.block import Block as RowBlock
@@ -21,7 +22,7 @@ from scorch.emit.rows import Rows
 from scorch.emit.space import iteration_space
 from scorch.emit.tiles import Lanes
 from scorch.emit.tiling import Tiling
-from scorch.emit.values import as_dtype, combine, identity, is_vector, value_of
+from scorch.emit.values import as_dtype, choice, combine, identity, is_vector, value_of
 from scorch.emit.workspaces import Accumulator, accumulator
 from scorch.errors import ScheduleError
 from scorch.formats import dtypes
@@ -151,16 +152,59 @@ class Lowering:
 
     def _computed(self, node: Compute) -> None:
         """A value reduced into a workspace, or written."""
+        if node.target in self.rows.held:
+            self.rows.write(node)
+        else:
+            self._put(node, lambda t: self.value(node, t))
+
+    def _put(self, node: Compute, value: Callable[[int | None], ir.Expr]) -> None:
+        """A value, in vector t of the tile or as a scalar, where the statement's target is."""
         name = node.target.tensor
         if name in self.accumulators:
-            key = self.env[node.target.indices[0]]
-            self.accumulators[name].insert(key, lambda: self.value(node, None))
-        elif node.target in self.rows.held:
-            self.rows.write(node)
+            self.accumulators[name].insert(self.env[node.target.indices[0]], lambda: value(None))
         elif name == self.kernel.result.name:
-            self.result.write(node.reduce, lambda t: self.value(node, t))
+            self.result.write(node.reduce, value)
         else:
-            self._accumulate(node)
+            self._accumulate(node, value)
+
+    def blend(self, index: str, cases: Sequence[tuple[ir.Expr | None, Stmt]]) -> None:
+        """The statements of a merge's cases at once, each with the condition under which it holds: the first that holds
+        is taken; the last has no condition if one always does."""
+        self.env[index] = ir.Var(index)
+        conditions = [condition for condition, _ in cases if condition is not None]
+        some = reduce(_either, conditions) if len(conditions) == len(cases) else None
+        if self.products is not None:
+            self.b.emit(ir.Let(self.products, ir.Const(1) if some is None else ir.cast(some, "int64"), "+"))
+            return
+        self.enter(Block(tuple(stmt for _, stmt in cases)))
+        self.result.before(index)
+        nodes = [stmt for _, stmt in cases if isinstance(stmt, Compute)]
+        value = self._choice(conditions, nodes)
+        node, name = nodes[0], nodes[0].target.tensor
+        if some is None:
+            self._put(node, value)
+        elif name == self.kernel.result.name:
+            self.result.write_where(some, node.reduce, value)
+        elif name in self.accumulators:
+            with self.scope() as kept:
+                self._put(node, value)
+            self.b.emit(ir.If(some, tuple(kept)))
+        else:
+            self._accumulate(node, value, some)
+        self.result.after(index)
+
+    def _choice(self, conditions: Sequence[ir.Expr], nodes: Sequence[Compute]) -> Callable[[int | None], ir.Expr]:
+        """The value of the first statement whose condition holds. Each has a name, so that choosing computes nothing
+        and can be done without a branch."""
+
+        def value(_: int | None) -> ir.Expr:
+            *others, last = [self.b.let("gives", self.value(node, None)) for node in nodes]
+            chosen: ir.Expr = last
+            for condition, each in reversed(list(zip(conditions, others, strict=False))):
+                chosen = choice(condition, each, chosen)
+            return chosen
+
+        return value
 
     def value(self, node: Compute, t: int | None) -> ir.Expr:
         """The value of a statement's right-hand side, in vector t of the tile or as a scalar."""
@@ -180,10 +224,12 @@ class Lowering:
         """The values of accesses that have no entry."""
         return {access: Literal(self.fills.get(access.tensor, 0)) for access in absent}
 
-    def _accumulate(self, node: Compute) -> None:
-        """register = register (reduce) value, a multiply-add where it is one."""
+    def _accumulate(
+        self, node: Compute, value_in: Callable[[int | None], ir.Expr], where: ir.Expr | None = None
+    ) -> None:
+        """register = register (reduce) value, a multiply-add where it is one; `where` a condition holds."""
         if self.met is not None and not any(access in self.registers for access in accesses(node.expr)):
-            self.b.emit(ir.Let(self.met, ir.Const(True, "bool")))
+            self.b.emit(ir.Let(self.met, ir.Const(True, "bool") if where is None else _either(self.met, where)))
         if not self.computes:
             return
         held = self.loaded[node.target]
@@ -192,10 +238,13 @@ class Lowering:
             targets = targets[: self.lanes.vectors]  # a rest of fewer vectors leaves accumulators alone
         for t, target in enumerate(targets):
             assert isinstance(target, ir.Var)
-            value = self.value(node, t if is_vector(target) else None)
+            value = value_in(t if is_vector(target) else None)
             if is_vector(target):
                 value = self._kept(node, value, t)
-            self.b.emit(ir.Let(target, _fused(node.reduce, target, value, self.kernel.dtype)))
+            made = _fused(node.reduce, target, value, self.kernel.dtype)
+            if where is not None:
+                made = choice(where, self.b.let("more", made), target)
+            self.b.emit(ir.Let(target, made))
 
     def _kept(self, node: Compute, value: ir.Expr, t: int) -> ir.Expr:
         """A vector that is to be reduced over its lanes, those behind the last value neutral; of a product of loaded
@@ -329,10 +378,14 @@ def _read(expr: Expr) -> Iterator[Access]:
         yield expr
 
 
-def _fused(reduce: str | None, target: ir.Var, value: ir.Expr, dtype: str) -> ir.Expr:
+def _either(left: ir.Expr, right: ir.Expr) -> ir.Expr:
+    return ir.Binary("|", left, right)
+
+
+def _fused(op: str | None, target: ir.Var, value: ir.Expr, dtype: str) -> ir.Expr:
     """target (reduce) value; a vector sum of a product is one multiply-add."""
-    if reduce is None:
+    if op is None:
         return value
-    if reduce == "add" and isinstance(value, ir.Call) and value.function == "vmul" and is_vector(target):
+    if op == "add" and isinstance(value, ir.Call) and value.function == "vmul" and is_vector(target):
         return ir.Call("vfma", (*value.args, target), target.dtype)
-    return combine(reduce, target, value, dtype)
+    return combine(op, target, value, dtype)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from scorch.errors import ScheduleError
 from scorch.ir import loops as ir
 from scorch.ir.lattice import Lattice, Point
 from scorch.ir.notation import Access
-from scorch.ir.plan import Loop
+from scorch.ir.plan import Loop, Stmt
 
 if TYPE_CHECKING:
     from scorch.emit.lower import Lowering
@@ -59,10 +59,21 @@ class Merge:
         if len(leads) == 1 and len(ordered) > 1 and len(lattice.points) == 1 and not lattice.top.full:
             self._gallop(node, walkers[leads[0]], [walkers[a] for a in ordered if a in node.searched])
             return
+        if node.blended and self.low.bounding and self.low.products is None:
+            self.low.result.reserve(self._most(lattice, walkers))
+            return
         if lattice.top.full:
             self.b.emit(ir.Let(var, lo))
         for point in lattice.points:
             self._point(node, lattice, point, walkers, hi)
+
+    def _most(self, lattice: Lattice, walkers: dict[Access, _Walker]) -> ir.Expr:
+        """How many coordinates there can be: as many as an access has that every one needs, or as all have together."""
+        lengths: dict[Access, ir.Expr] = {a: ir.Binary("-", w.end, w.position) for a, w in walkers.items()}
+        needed = frozenset.intersection(*(point.iterators for point in lattice.points))
+        if needed:
+            return reduce(lambda a, b: ir.Call("min", (a, b), "int64"), [lengths[a] for a in walkers if a in needed])
+        return reduce(ir.add, lengths.values())
 
     def _gallop(self, node: Loop, lead: _Walker, others: list[_Walker]) -> None:
         """One position of the leading access after the other, its coordinate searched in the rest of each other one
@@ -126,7 +137,10 @@ class Merge:
             conditions = conditions[:-1]  # an iterator's coordinates end before the dimension does
         with self.b.block() as body:
             self._coordinates(node, point, active)
-            self._cases(node, lattice, point, walkers)
+            if node.blended and len(active) + point.full > 1:
+                self._blend(node, lattice, point, walkers)
+            else:
+                self._cases(node, lattice, point, walkers)
             self._advance(node, point, active)
         self.b.emit(ir.While(_all(conditions), tuple(body)))
 
@@ -145,17 +159,9 @@ class Merge:
     def _cases(self, node: Loop, lattice: Lattice, point: Point, walkers: dict[Access, _Walker]) -> None:
         """One branch for each way in which the iterators can agree on the coordinate, most of them first."""
         branches: list[tuple[ir.Expr | None, ir.Block]] = []
-        for case in lattice.below(point):
-            absent = lattice.top.iterators - case.iterators
-            stmt = restrict(node.body, self.low.fills_of(absent))
-            if stmt is None:
-                continue
+        for case, stmt in self._statements(node, lattice, point):
             with self.low.scope() as body:
-                for access in case.iterators:
-                    w = walkers[access]
-                    self.low.cursors[access] = w.cursor.at(w.position, w.next)
-                for access in absent:
-                    self.low.cursors.pop(access, None)
+                self._stand(lattice, case, walkers)
                 self.low.body(node.index, ir.Var(node.index), stmt)
             branches.append((self._matches(node, point, case, walkers), tuple(body)))
         chain: ir.Block = ()
@@ -164,6 +170,34 @@ class Merge:
         if node.equals is not None:
             chain = (ir.If(ir.Binary("==", ir.Var(node.index), self.low.env[node.equals]), chain),)
         self.b.emit(*chain)
+
+    def _blend(self, node: Loop, lattice: Lattice, point: Point, walkers: dict[Access, _Walker]) -> None:
+        """What each case gives, and a choice between them."""
+        cases = list(self._statements(node, lattice, point))
+        matches = [self._matches(node, point, case, walkers) for case, _ in cases]
+        alone = {case.iterators for case, _ in cases}
+        if all(frozenset({access}) in alone for access in point.iterators):
+            matches[-1] = None  # of those whose coordinate comes next, one has a case of its own
+        held = [None if m is None else self.b.let("holds", m) for m in matches]
+        with self.low.scope() as body:
+            self._stand(lattice, point, walkers)
+            self.low.blend(node.index, [(h, stmt) for h, (_, stmt) in zip(held, cases, strict=True)])
+        self.b.emit(*body)
+
+    def _statements(self, node: Loop, lattice: Lattice, point: Point) -> Iterator[tuple[Point, Stmt]]:
+        """The cases that can hold while a point's iterators run, most iterators first, with what there is to do."""
+        for case in lattice.below(point):
+            stmt = restrict(node.body, self.low.fills_of(lattice.top.iterators - case.iterators))
+            if stmt is not None:
+                yield case, stmt
+
+    def _stand(self, lattice: Lattice, point: Point, walkers: dict[Access, _Walker]) -> None:
+        """The accesses of a point stand where their iterators are; the others have no entry."""
+        for access in point.iterators:
+            w = walkers[access]
+            self.low.cursors[access] = w.cursor.at(w.position, w.next)
+        for access in lattice.top.iterators - point.iterators:
+            self.low.cursors.pop(access, None)
 
     def _matches(self, node: Loop, point: Point, case: Point, walkers: dict[Access, _Walker]) -> ir.Expr | None:
         """The condition under which a case holds; None if it always does."""

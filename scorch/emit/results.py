@@ -22,7 +22,12 @@ __all__ = ["Result", "result_writer"]
 
 
 class Result(ABC):
-    """How one kernel writes its result. `before` and `after` stand around the body of the loop over an index."""
+    """How one kernel writes its result. `before` and `after` stand around the body of the loop over an index.
+
+    `again`: coordinates that are listed several times may be visited each time, what is written last being right.
+    """
+
+    again = False
 
     def __init__(self, lowering: Lowering) -> None:
         self.low = lowering
@@ -72,9 +77,21 @@ class Result(ABC):
             value = combine(reduce, lanes.load(vals, place, t), value, self.spec.dtype)
         self.b.emit(lanes.store(vals, place, as_dtype(value, self.spec.dtype), t))
 
+    def _store_all(self, depth: int, stores: tuple[tuple[str, ir.Expr, ir.Expr], ...]) -> None:
+        """Emit the stores into index arrays that a level asks for."""
+        for part, place, value in stores:
+            array = self.arrays.index(depth, part)
+            self.b.emit(ir.Store(array, place, ir.cast(value, array.dtype.removesuffix("[]"))))
+
     @abstractmethod
     def write(self, reduce: str | None, value: Callable[[int | None], ir.Expr]) -> None:
         """Emit the store of a value; `value(t)` is vector t of the tile, `value(None)` the scalar."""
+
+    def write_where(self, condition: ir.Expr, reduce: str | None, value: Callable[[int | None], ir.Expr]) -> None:
+        """Emit the store of a value where a condition holds."""
+        with self.b.block() as body:
+            self.write(reduce, value)
+        self.b.emit(ir.If(condition, tuple(body)))
 
     def store(self, position: ir.Expr, reduce: str | None, value: ir.Expr) -> None:
         """Emit vals[position] (reduce)= value for a scalar."""
@@ -120,6 +137,49 @@ class _Shared(Result):
             return
         for t in range(lanes.vectors):
             self._store_vector(lanes, t, position, reduce, value(t))
+
+
+class _Relevelled(Result):
+    """The entries of one operand, at their positions, under other levels, some of which are written.
+
+    Only one level has ends of positions, the `first` that is not full; what lies below it are lists of coordinates.
+    """
+
+    again = True
+
+    def __init__(self, lowering: Lowering) -> None:
+        super().__init__(lowering)
+        assert lowering.kernel.assembly.source is not None
+        self.source = lowering.kernel.assembly.source
+        self.first = next(n for n, level in enumerate(self.spec.format.levels) if not level.full)
+        self.written = lowering.kernel.assembly.depth or 0
+
+    def counts(self, index: str) -> bool:
+        return index != self.path[-1] or self.first < self.written
+
+    def after(self, index: str) -> None:
+        if self.first == 0 or index != self.path[self.first - 1]:
+            return
+        place: ir.Expr = ir.Const(0)
+        for depth in range(self.first):
+            at = self.arrays.at(depth, self.low.extent(self.path[depth]))
+            place = self.spec.format.levels[depth].locate(at, place, self.low.env[self.path[depth]])
+        self._store_all(self.first, self.spec.format.levels[self.first].store_end(place, self._end()))
+
+    def _end(self) -> ir.Expr:
+        """Where the entries below the node end that the loops are in."""
+        cursor = self.low.cursors[self.source]
+        first, last = cursor.first, cursor.last
+        for depth in range(cursor.depth, len(cursor.path)):
+            at = cursor.arrays.at(depth, self.low.extent(cursor.path[depth]))
+            first, last = cursor.arrays.spec.format.levels[depth].bounds(at, first, last)
+        return last
+
+    def write(self, reduce: str | None, value: Callable[[int | None], ir.Expr]) -> None:
+        position = self.low.cursors[self.source].first
+        for depth in range(self.first, self.written):
+            stores = self.spec.format.levels[depth].store_coordinate(position, self.low.env[self.path[depth]])
+            self._store_all(depth, stores)
 
 
 class _Group:
@@ -210,19 +270,32 @@ class _Appended(Result):
             stores = self._level(group.first).store_end(self._position(group.first - 1), group.cursor)
             self._store_all(group.first, stores)
 
-    def _store_all(self, depth: int, stores: tuple[tuple[str, ir.Expr, ir.Expr], ...]) -> None:
-        for part, place, value in stores:
-            array = self.arrays.index(depth, part)
-            self.b.emit(ir.Store(array, place, ir.cast(value, array.dtype.removesuffix("[]"))))
-
-    def _commit(self, group: _Group) -> None:
+    def _commit(self, group: _Group, by: ir.Expr = ir.Const(1)) -> None:
         """Store the node's coordinates and move the cursor on."""
         if not self.counting:
             for depth in range(group.first, group.last + 1):
                 self._store_all(
                     depth, self._level(depth).store_coordinate(group.cursor, self.low.env[self.path[depth]])
                 )
-        self.b.emit(ir.Let(group.cursor, ir.Const(1), "+"))
+        self.b.emit(ir.Let(group.cursor, by, "+"))
+
+    def write_where(self, condition: ir.Expr, reduce: str | None, value: Callable[[int | None], ir.Expr]) -> None:
+        """Emit the store of a value where a condition holds.
+
+        Without a branch where there is room for every step of a loop: what does not count is overwritten by the next.
+        """
+        group = self.groups[-1]
+        filtered = self.low.kernel.assembly.filtered
+        if group.last < len(self.path) - 1 or not (self.counting or self.low.kernel.assembly.bounded):
+            super().write_where(condition, reduce, value)
+            return
+        kept = value(None) if filtered or not self.counting else None
+        if kept is not None and filtered:
+            kept = self.b.let("value", kept)
+            condition = ir.Binary("&", condition, ir.Binary("!=", kept, ir.Const(self.spec.fill, kept.dtype)))
+        if kept is not None and not self.counting:
+            self.store(group.cursor, None, kept)
+        self._commit(group, ir.cast(condition, "int64"))
 
     def write(self, reduce: str | None, value: Callable[[int | None], ir.Expr]) -> None:
         last = len(self.path) - 1
@@ -258,6 +331,31 @@ class _Appended(Result):
 class _Bucketed(Result):
     """Each entry goes to the next free place of its outermost coordinate; `begin` has one a chunk and coordinate."""
 
+    def prologue(self) -> None:
+        """The first place of each coordinate of this chunk: behind all smaller ones, and what chunks before it have."""
+        if not self.low.values:
+            return
+        count = self.b.param(Param(f"{self.spec.name}_count", "count", self.spec.name))
+        begin = self.b.param(Param(f"{self.spec.name}_begin", "begin", self.spec.name))
+        chunks = self.b.param(Param(f"{self.spec.name}_chunks", "chunks", self.spec.name))
+        extent, last = self.low.extent(self.path[0]), self.b.fresh("last")
+        key, other = self.b.fresh(self.path[0]), self.b.fresh("other")
+        self.b.emit(ir.Let(last, ir.Const(0)))
+        with self.b.block() as body:
+            first = self.b.fresh("first")
+            self.b.emit(ir.Let(first, last))
+            with self.b.block() as each:
+                counted = self.b.let("counted", ir.Load(count, ir.add(ir.mul(other, extent), key)))
+                earlier = ir.cast(ir.Binary("<", other, self.low.chunk), "int64")
+                self.b.emit(ir.Let(first, ir.Binary("*", counted, earlier), "+"), ir.Let(last, counted, "+"))
+            self.b.emit(ir.For(other, ir.Const(0), chunks, tuple(each)))
+            self.b.emit(ir.Store(begin, ir.add(ir.mul(self.low.chunk, extent), key), first))
+            if self.spec.format.levels[0].full:
+                with self.b.block() as ends:
+                    self._store_all(1, self.spec.format.levels[1].store_end(key, last))
+                self.b.emit(ir.If(ir.Binary("==", self.low.chunk, ir.Const(0)), tuple(ends)))
+        self.b.emit(ir.For(key, ir.Const(0), extent, tuple(body)))
+
     def write(self, reduce: str | None, value: Callable[[int | None], ir.Expr]) -> None:
         outermost = self.path[0]
         slot = self.b.let("slot", ir.add(ir.mul(self.low.chunk, self.low.extent(outermost)), self.low.env[outermost]))
@@ -268,14 +366,18 @@ class _Bucketed(Result):
         begin = self.b.param(Param(f"{self.spec.name}_begin", "begin", self.spec.name))
         place = self.b.let(f"{self.spec.name}_q", ir.Load(begin, slot))
         for depth, level in enumerate(self.spec.format.levels):
-            for part, index, coordinate in level.store_coordinate(place, self.low.env[self.path[depth]]):
-                array = self.arrays.index(depth, part)
-                self.b.emit(ir.Store(array, index, ir.cast(coordinate, array.dtype.removesuffix("[]"))))
+            self._store_all(depth, level.store_coordinate(place, self.low.env[self.path[depth]]))
         self.store(place, None, value(None))
         self.b.emit(ir.Store(begin, slot, ir.add(place, 1)))
 
 
-_WRITERS: dict[str, type[Result]] = {"locate": _Located, "share": _Shared, "append": _Appended, "bucket": _Bucketed}
+_WRITERS: dict[str, type[Result]] = {
+    "locate": _Located,
+    "share": _Shared,
+    "relevel": _Relevelled,
+    "append": _Appended,
+    "bucket": _Bucketed,
+}
 
 
 def result_writer(lowering: Lowering) -> Result:

@@ -13,7 +13,7 @@ from scorch.ir.notation import Access, Apply, Expr, Literal
 from scorch.ir.operators import Operator, operator
 from scorch.ir.types import Kind, argument_type, kind_of
 
-__all__ = ["as_dtype", "combine", "identity", "is_vector", "value_of"]
+__all__ = ["as_dtype", "choice", "combine", "identity", "is_vector", "value_of"]
 
 WRAPPING = frozenset({"int8", "int16", "int32", "uint8"})  # narrower than Numba computes in: cast back after each step
 VECTOR_FLOATS = frozenset({"div", "sqrt"})  # whose SIMD form takes floating-point numbers only
@@ -63,6 +63,11 @@ _CHOICE = "{1} if {0} else {2}"
 def identity(op: str, dtype: str) -> ir.Const:
     """The value that a reduction starts from."""
     return ir.Const(operators.identity(op, dtype), dtype)
+
+
+def choice(condition: ir.Expr, yes: ir.Expr, no: ir.Expr) -> ir.Expr:
+    """One of two scalars of one type."""
+    return ir.Formula(_CHOICE, (condition, yes, no), yes.dtype)
 
 
 def combine(op: str, left: ir.Expr, right: ir.Expr, dtype: str) -> ir.Expr:

@@ -214,11 +214,11 @@ def _program(
 def _entrywise(
     statement: Assign, operands: Sequence[Storage], wanted: Format | None, dtype: str | None
 ) -> OverValues | None:
-    """The program on values alone, where all sparse operands have the very same pattern."""
+    """The program on values alone, where all sparse operands have one pattern, or equal ones."""
     names = operand_names(len(operands))
     sparse = {name: s for name, s in zip(names, operands, strict=False) if not s.pattern.format.is_dense}
     patterns = [storage.pattern for storage in sparse.values()]
-    if not patterns or any(pattern is not patterns[0] for pattern in patterns):
+    if not patterns or not all(pattern.equals(patterns[0]) for pattern in patterns):
         return None
     pattern = patterns[0]
     if not pattern.format.is_unique or wanted not in (None, pattern.format):

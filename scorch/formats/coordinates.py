@@ -15,7 +15,7 @@ from scorch.formats.levels import Dense
 from scorch.formats.named import coo
 from scorch.formats.storage import INDEX_LIMIT, Array, Pattern, bindable
 
-__all__ = ["Packing", "coordinates", "pack"]
+__all__ = ["Packing", "coordinates", "listed", "pack", "sum_groups"]
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,16 @@ class Packing:
         if self.order is not None:
             values = values[self.order]
         if self.groups is not None:
-            values = _sum_groups(values, self.groups)
+            values = sum_groups(values, self.groups)
         return values.reshape(-1)
 
 
-def _sum_groups(values: torch.Tensor, groups: torch.Tensor) -> torch.Tensor:
+def sum_groups(values: torch.Tensor, groups: torch.Tensor) -> torch.Tensor:
+    """Values summed by the number of their group, which ascends from 0; bool values are combined by "or".
+
+    >>> sum_groups(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0, 1, 1]))
+    tensor([1., 5.])
+    """
     count = int(groups[-1]) + 1
     wide = values.to(torch.int32) if values.dtype is torch.bool else values
     total = wide.new_zeros((count, *values.shape[1:])).index_add(0, groups, wide)
@@ -80,6 +85,31 @@ def pack(coords: torch.Tensor, shape: Sequence[int], trailing: int = 0) -> Packi
     arrays = [{"crd": row} for row in rows]
     arrays[0]["pos"] = ends
     return Packing(Pattern(shape, format, [*arrays, *({} for _ in range(trailing))], validate=False), order, groups)
+
+
+def listed(coords: torch.Tensor, shape: Sequence[int]) -> Pattern:
+    """The pattern of coordinates as they come, on their memory: coo if they are sorted and there is none twice.
+
+    `coords` is (ndim, nnz), int32 or int64, ndim >= 1. Raises FormatError for a coordinate outside its dimension.
+
+    >>> listed(torch.tensor([[1, 0], [2, 1]]), (2, 3))
+    Pattern(shape=(2, 3), format=coo(unsorted), nnz=2)
+    """
+    _check_range(coords, shape)
+    format = coo(len(shape))
+    arrays = [{"crd": row} for row in coords.numpy()]
+    arrays[0]["pos"] = np.array([0, coords.shape[1]], dtype=np.int64)
+    return Pattern(shape, format if _is_sorted(coords) else format.unsorted, arrays, validate=False)
+
+
+def _is_sorted(coords: torch.Tensor) -> bool:
+    """Whether coordinates ascend, row by row, none of them twice."""
+    apart = torch.zeros(max(0, coords.shape[1] - 1), dtype=torch.bool)
+    for row in coords:
+        if bool(((row[1:] < row[:-1]) & ~apart).any()):
+            return False
+        apart |= row[1:] > row[:-1]
+    return bool(apart.all())
 
 
 def _check_range(coords: torch.Tensor, shape: Sequence[int]) -> None:

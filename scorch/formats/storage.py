@@ -259,6 +259,25 @@ class Pattern:
             total *= extent
         return total
 
+    def equals(self, other: Pattern) -> bool:
+        """Whether both store the same coordinates in the same places, as the matrices of an undirected graph and of its
+        transpose do.
+
+        >>> from scorch.formats import csr
+        >>> a, b = (Pattern((1, 3), csr, [{}, {"pos": np.array([0, 2]), "crd": np.array([0, 2])}]) for _ in "ab")
+        >>> a.equals(b), a.equals(a.permuted((1, 0)))
+        (True, False)
+        """
+        if self is other:
+            return True
+        if (self.shape, self.format, self.positions) != (other.shape, other.format, other.positions):
+            return False
+        return self.strides == other.strides and all(
+            np.array_equal(mine[name], level[name])
+            for mine, level in zip(self.arrays, other.arrays, strict=True)
+            for name in mine
+        )
+
     def permuted(self, dims: tuple[int, ...]) -> Pattern:
         """The pattern with dimension dims[d] as its d-th, on the same arrays: one object a permutation, so that its
         statistics are kept.

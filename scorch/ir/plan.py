@@ -136,6 +136,8 @@ class Loop:
     Around a workspace, the iterations share the loops of its reduction: over a tile, and they are finished as one
     vector, or inside one, as a register block of rows by vectors.
     `searched`: accesses with many coordinates, in which those of the other access are searched.
+    `blended`: where several accesses are merged, what each case gives is computed, and the one that holds is taken: no
+    branch depends on which of them has the next coordinate.
     """
 
     index: str
@@ -144,6 +146,7 @@ class Loop:
     equals: str | None = None
     unroll: int = 1
     searched: tuple[Access, ...] = ()
+    blended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,15 +174,17 @@ class Assembly:
 
     "locate": a dense result, written in place; `owned` if the loops write each value once (else it starts at the
     identity). "share": the result has the level arrays of operand `source`, of its first `depth` levels if that is
-    given, with dense levels below, and only values are computed. "append":
-    coordinates come in order; a count phase sizes the arrays, a fill phase writes them. `filtered`: values equal to the
-    fill are left out; `guarded`: sums are left out that met no stored value. `gaps`: the loops skip places of a dense
-    level above, whose position ends are filled in later. `bounded`: instead of counting, room is made for as many
-    entries as there are products, and what is left over is closed up; `roomy`: that will be most of it, so that the
-    room is not taken in huge pages, each cleared as a whole.
+    given, with dense levels below, and only values are computed. "relevel": the result has the entries of operand
+    `source` in the same order, and its innermost coordinates too where only the first `depth` levels are written.
+    "append": coordinates come in order; a count phase sizes the arrays, a fill phase writes them. `filtered`: values
+    equal to the fill are left out; `guarded`: sums are left out that met no stored value. `gaps`: the loops skip places
+    of a dense level above, whose position ends are filled in later. `bounded`: instead of counting, room is made for as
+    many entries as there are products, or steps of a merge, and what is left over is closed up; `roomy`: that will be
+    most of it, so that the room is not taken in huge pages, each cleared as a whole.
+    "bucket": entries are counted, then placed, by their outermost coordinate.
     """
 
-    kind: OneOf["locate", "share", "append", "bucket"]
+    kind: OneOf["locate", "share", "relevel", "append", "bucket"]
     owned: bool = False
     source: Access | None = None
     depth: int | None = None
@@ -193,7 +198,7 @@ class Assembly:
     def phases(self) -> int:
         """How many functions run one after the other: coordinates are counted, or their room found, before they are
         written."""
-        return 1 if self.kind in ("locate", "share") else 2
+        return 1 if self.kind in ("locate", "share", "relevel") else 2
 
     def __str__(self) -> str:
         match self.kind:
@@ -203,9 +208,11 @@ class Assembly:
                 if self.depth is not None:
                     return f"the first {self.depth} levels of {self.source} are shared, values only"
                 return f"the pattern of {self.source} is shared, values only"
+            case "relevel":
+                return f"the entries of {self.source} in their order, the first {self.depth} levels written"
         if self.kind == "bucket":
             return "placed by counting the entries of each outermost coordinate"
-        how = "into room for every product, then closed up" if self.bounded else "counted first"
+        how = "into room for as many as there can be, then closed up" if self.bounded else "counted first"
         left_out = ", fill values left out" if self.filtered else ", empty sums left out" if self.guarded else ""
         return f"appended in order, {how}{left_out}"
 
@@ -271,6 +278,8 @@ class Kernel:
     @property
     def phases(self) -> tuple[str, ...]:
         """The functions that are run one after the other."""
+        if self.assembly.kind == "relevel":
+            return ("levels",)
         if self.assembly.phases == 1:
             return ("compute",)
         return ("bound" if self.assembly.bounded else "count", "fill")
@@ -397,10 +406,11 @@ def _lines(stmt: Stmt, indent: str = "") -> list[str]:
     match stmt:
         case Loop(index, Where() as body, tile, equals, unroll) if unroll > 1:
             return [f"{indent}for {index}, {unroll} side by side", *_lines(body, indent + "  ")]
-        case Loop(index, body, tile, equals, unroll, searched):
+        case Loop(index, body, tile, equals, unroll, searched, blended):
             suffix = (f" in {tile}" if tile else "") + (f" where {index} == {equals}" if equals else "")
             suffix += f" unrolled {unroll} times" if unroll > 1 else ""
             suffix += f", searched in {', '.join(map(str, searched))}" if searched else ""
+            suffix += " merged without branches" if blended else ""
             return [f"{indent}for {index}{suffix}", *_lines(body, indent + "  ")]
         case Where(workspace, producer, consumer):
             return [f"{indent}workspace {workspace}", *_lines(producer, indent), *_lines(consumer, indent)]

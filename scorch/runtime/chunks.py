@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from scorch.formats import Pattern
 
 __all__ = ["chunk_bounds", "merge_rows", "unit_count"]
 
+FEW = 9  # bounds that are found sooner one by one
 ROW = 2  # a unit costs about as much as this many nonzeros, whatever it holds
 
 
@@ -39,14 +41,15 @@ def chunk_bounds(
     [0, 4, 10]
     """
     if unit == "merge-path":
-        return np.linspace(0, units, chunks + 1).astype(np.int64)
+        return _even(units, chunks)
     ends = _second_level_ends(pattern, units) if pattern is not None else None
     if ends is None:
-        bounds = np.linspace(0, units, chunks + 1).astype(np.int64)
+        bounds = _even(units, chunks)
     else:
         total = int(ends[units]) + ROW * units
-        bounds = _search(ends, units, np.linspace(0, total, chunks + 1))
-    bounds -= bounds % together
+        bounds = _search(ends, units, _even(total, chunks))
+    if together > 1:
+        bounds -= bounds % together
     bounds[0], bounds[-1] = 0, units
     if (
         unit == "positions"
@@ -59,6 +62,15 @@ def chunk_bounds(
         inside = inner[inner < units]
         inner[inner < units] = np.searchsorted(crd, crd[inside], side="left")
     return bounds
+
+
+def _even(total: int, chunks: int) -> np.ndarray[Any, Any]:
+    """The bounds of equal shares, rounded down.
+
+    >>> _even(10, 4).tolist()
+    [0, 2, 5, 7, 10]
+    """
+    return np.array([total * chunk // chunks for chunk in range(chunks + 1)], dtype=np.int64)
 
 
 def merge_rows(bounds: np.ndarray[Any, Any], pattern: Pattern) -> np.ndarray[Any, Any]:
@@ -82,7 +94,10 @@ def _second_level_ends(pattern: Pattern, units: int) -> np.ndarray[Any, Any] | N
 
 
 def _search(ends: np.ndarray[Any, Any], units: int, wanted: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """For each wanted weight the first unit u with ends[u] + ROW * u >= wanted, by bisection of all at once."""
+    """For each wanted weight the first unit u with ends[u] + ROW * u >= wanted; many are bisected all at once."""
+    if len(wanted) <= FEW:
+        found = [bisect_left(range(units), weight, key=lambda u: int(ends[u]) + ROW * u) for weight in wanted.tolist()]
+        return np.array(found, dtype=np.int64)
     low = np.zeros(len(wanted), dtype=np.int64)
     high = np.full(len(wanted), units, dtype=np.int64)
     while (low < high).any():

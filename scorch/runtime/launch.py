@@ -21,13 +21,14 @@ from scorch.ir.plan import Loop, Plan, walk
 from scorch.runtime import threads
 from scorch.runtime.chunks import chunk_bounds, merge_rows, unit_count
 from scorch.runtime.direct import WHOLE, Direct
-from scorch.runtime.memory import LARGE, allocate, empty, move
+from scorch.runtime.memory import LARGE, allocate, empty, mover
 from scorch.runtime.scratch import Scratch
 
 __all__ = ["Launcher"]
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 POSITION = 8  # bytes of the end of a position range
+KEPT = 4  # times the entries that there are, of room that a result keeps: what has more is copied out of it
 
 
 @dataclass(frozen=True)
@@ -164,6 +165,8 @@ class Launcher:
             made = self._allocated([pattern.nnz])
             self._run(0, vals, {"vals": dtypes.array_of(made)}, self._chunks())
             return Storage(pattern, made, self.result.fill)
+        if kind == "relevel":
+            return self._relevelled(vals)
         return self._bucketed(vals) if kind == "bucket" else self._appended(vals)
 
     def _shared(self) -> Pattern:
@@ -252,21 +255,33 @@ class Launcher:
         self._finish(format, arrays)
         return Storage(Pattern(self.shape, format, arrays, validate=False), values, self.result.fill)
 
+    def _relevelled(self, vals: list[Array]) -> Storage:
+        """Write the levels that the operand does not have; its values, and its innermost coordinates if they are not
+        written, are the result's."""
+        source, format = self.kernel.assembly.source, self.result.format
+        assert source is not None
+        pattern = self._patterns[source.tensor]()
+        shared = self.kernel.assembly.depth != len(format.levels)
+        arrays, _ = self._allocate(format, np.array([pattern.nnz]), shared)
+        self._run(0, vals, {"arrays": arrays}, self._chunks())
+        if shared:
+            arrays[-1]["crd"] = pattern.packed.arrays[-1]["crd"]
+        self._finish(format, arrays)
+        values = dtypes.tensor_of(vals[self.order[source.tensor]], self.result.dtype)
+        return Storage(Pattern(self.shape, format, arrays, validate=False), values, self.result.fill)
+
     def _bucketed(self, vals: list[Array]) -> Storage:
-        """Count the entries of each outermost coordinate by chunks, turn counts into first places, fill."""
+        """Count the entries of each outermost coordinate by chunks, fill."""
         format = self.result.format
         chunks = self._chunks()
-        counts = np.zeros((chunks, self.shape[format.order[0]]), dtype=np.int64)
-        self._run(0, vals, {"count": counts.reshape(-1)}, chunks)
-        pos = np.zeros(counts.shape[1] + 1, dtype=np.int64)
-        np.cumsum(counts.sum(axis=0), out=pos[1:])
-        begin = np.cumsum(counts, axis=0) - counts + pos[:-1]
-        arrays, positions = self._allocate(format, pos[-1:])
+        counts = np.zeros(chunks * self.shape[format.order[0]], dtype=np.int64)
+        self._run(0, vals, {"count": counts}, chunks)
+        (access,) = self.kernel.accesses
+        arrays, positions = self._allocate(format, np.array([self._patterns[access.tensor]().nnz]))
         values = empty((positions,), self._torch_dtype)
-        self._run(1, vals, {"vals": dtypes.array_of(values), "begin": begin.reshape(-1), "arrays": arrays}, chunks)
-        if format.levels[0].full:
-            arrays[1]["pos"] = pos
-        else:
+        made = {"vals": dtypes.array_of(values), "count": counts, "begin": np.empty_like(counts), "chunks": chunks}
+        self._run(1, vals, made | {"arrays": arrays}, chunks)
+        if not format.levels[0].full:
             arrays[0]["pos"][1] = positions
         return Storage(Pattern(self.shape, format, arrays, validate=False), values, self.result.fill)
 
@@ -276,29 +291,31 @@ class Launcher:
         """Move what each chunk wrote to follow the chunk before it; a bounded result has one appended level, its
         last."""
         level = arrays[-1]
-        if chunks == 1:
-            target = int(end[0])
-            level["crd"] = level["crd"][:target]
-            return values[:target]
-        vals = dtypes.array_of(values)
-        target = 0
-        for chunk in range(chunks):
-            source, count = int(begin[chunk]), int(end[chunk] - begin[chunk])
-            move(level["crd"], source, target, count)
-            move(vals, source, target, count)
-            if chunk and source != target:
-                lo, hi = self._chunk_rows(chunk, len(level["pos"]) - 1)
-                level["pos"][lo + 1 : hi + 1] -= source - target
-            target += count
-        level["crd"] = level["crd"][:target]
-        return values[:target]
+        target = int(end[0])
+        if chunks > 1:
+            moves = mover(level["crd"]), mover(dtypes.array_of(values))
+            for chunk in range(1, chunks):
+                source, count = int(begin[chunk]), int(end[chunk] - begin[chunk])
+                if source != target:
+                    for move in moves:
+                        move(source, target, count)
+                    lo, hi = self._chunk_rows(chunk, len(level["pos"]) - 1)
+                    level["pos"][lo + 1 : hi + 1] -= source - target
+                target += count
+        crd, values = level["crd"][:target], values[:target]
+        if target * KEPT < len(level["crd"]):
+            crd, values = crd.copy(), values.clone()
+        level["crd"] = crd
+        return values
 
     def _chunk_rows(self, chunk: int, rows: int) -> tuple[int, int]:
         """The range of rows below the outermost coordinates that a chunk takes."""
         bounds, each = self._chunk_bounds(), rows // self.units
         return int(bounds[chunk]) * each, int(bounds[chunk + 1]) * each
 
-    def _allocate(self, format: Format, totals: Array) -> tuple[list[dict[str, Array]], int]:
+    def _allocate(self, format: Format, totals: Array, shared: bool = False) -> tuple[list[dict[str, Array]], int]:
+        """The arrays of all levels, and how many values there are; without the innermost coordinates if they are
+        `shared`."""
         arrays: list[dict[str, Array]] = []
         parents, group = 1, 0
         for depth, level in enumerate(format.levels):
@@ -310,6 +327,8 @@ class Launcher:
                 positions = int(totals[group])
                 group += 1
             plan = level.allocate(parents, positions, self._index_types[depth])
+            if shared and depth == format.ndim - 1:
+                plan.pop("crd")
             arrays.append({name: self._array(name, length, dtype) for name, (length, dtype) in plan.items()})
             parents = positions
         return arrays, parents
@@ -343,7 +362,7 @@ class Launcher:
                 continue
             if depth == 0:
                 level["pos"][1] = len(level["crd"])
-            elif self.kernel.assembly.gaps and format.levels[depth - 1].full:
+            elif self.kernel.assembly.gaps and format.levels[depth - 1].full and not level["pos"][1:].all():
                 np.maximum.accumulate(level["pos"], out=level["pos"])
 
     # -- running -----------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
-__all__ = ["allocate", "empty", "move"]
+__all__ = ["allocate", "empty", "mover"]
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 LINE = 64  # bytes: a SIMD store across two cache lines costs two
@@ -51,13 +51,17 @@ def empty(shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
     return torch.from_numpy(room[start : start + size]).view(dtype).view(tuple(shape))
 
 
-def move(array: Array, source: int, target: int, count: int) -> None:
-    """array[target : target + count] = array[source : source + count] in place, ranges overlapping or not.
+def mover(array: Array) -> Callable[[int, int, int], None]:
+    """A function of source, target and count: array[target : target + count] = array[source : source + count].
 
-    >>> a = np.arange(6); move(a, 2, 1, 3); a
+    Ranges may overlap.
+
+    >>> a = np.arange(6); mover(a)(2, 1, 3); a
     array([0, 2, 3, 4, 4, 5])
     """
-    if source == target or count == 0:
-        return
     base, size = array.ctypes.data, array.itemsize
-    ctypes.memmove(base + target * size, base + source * size, count * size)
+
+    def move(source: int, target: int, count: int) -> None:
+        ctypes.memmove(base + target * size, base + source * size, count * size)
+
+    return move

@@ -8,7 +8,7 @@ from scorch.formats import Compressed, Dense, Format, Level, Singleton
 from scorch.ir.graph import level_indices, walks
 from scorch.ir.notation import Access
 from scorch.ir.plan import Assembly
-from scorch.schedule.problem import Problem
+from scorch.schedule.problem import Problem, appended_bits
 
 __all__ = ["Writing", "choose_assembly", "unsorted_coo"]
 
@@ -57,6 +57,11 @@ def choose_assembly(
     if above is not None:
         source, depth = above
         return Writing(Assembly("share", owned=True, source=source, depth=depth), wanted)
+    entries = _relevelled(problem, order, wanted, formats) if problem.structure else None
+    if entries is not None:
+        gaps = _gaps(problem, path, wanted, formats)
+        written = len(wanted.levels) - _has_coordinates(problem, entries, wanted)
+        return Writing(Assembly("relevel", source=entries, depth=written, gaps=gaps), wanted)
     filtered = problem.absent is None
     # Below an appended level that is followed by dense ones, all places are there, whatever their sums meet.
     guarded = not filtered and not wanted.levels[-1].full and _may_meet_nothing(problem, order, formats)
@@ -94,7 +99,8 @@ def _is_disjunction(problem: Problem) -> bool:
 
 
 def _countable(problem: Problem, order: tuple[str, ...], wanted: Format, formats: dict[str, Format]) -> bool:
-    """Whether entries can be placed by counting: each comes once, in order but for the outermost index of the result.
+    """Whether entries can be placed by counting: they come in the order of the result, and once, as far as it claims
+    that; but for its outermost index, by which they are placed.
 
     The levels below the outermost are one list of coordinates: compressed below dense, or coordinate lists.
     """
@@ -111,8 +117,12 @@ def _countable(problem: Problem, order: tuple[str, ...], wanted: Format, formats
     ):
         return False
     access = problem.accesses[0]
-    alone = len(problem.accesses) == 1 and not formats[access.tensor].is_dense
-    return alone and formats[access.tensor].is_ordered and formats[access.tensor].is_unique
+    source = formats[access.tensor]
+    if len(problem.accesses) > 1 or source.is_dense:
+        return False
+    path = zip(level_indices(access, source), source.levels, strict=True)
+    ordered = not wanted.is_ordered or all(level.ordered for index, level in path if index != first)
+    return ordered and (source.is_unique or not wanted.is_unique)
 
 
 def _may_meet_nothing(problem: Problem, order: tuple[str, ...], formats: dict[str, Format]) -> bool:
@@ -194,6 +204,25 @@ def _shared_above(
     if set(path[depth:]) & set(target) or converted or not all(complete) or depth == len(format.levels) == len(target):
         return None
     return source, depth
+
+
+def _relevelled(problem: Problem, order: tuple[str, ...], wanted: Format, formats: dict[str, Format]) -> Access | None:
+    """The operand of a copy whose entries are the result's, in the same order, if the result has one list of positions
+    for them: below dense levels, or as coordinate lists."""
+    (access,) = problem.accesses
+    source, path = formats[access.tensor], level_indices(problem.statement.target, wanted)
+    lists = [n for n, level in enumerate(wanted.levels) if not level.full and not level.branchless]
+    one_list = len(lists) == 1 and all(level.branchless for level in wanted.levels[lists[0] + 1 :])
+    same = level_indices(access, source) == path == order and not source.levels[-1].full
+    return access if one_list and same and source.is_ordered and source.is_unique else None
+
+
+def _has_coordinates(problem: Problem, access: Access, wanted: Format) -> bool:
+    """Whether an operand's innermost coordinates are as narrow as those of a result; wider ones cost at every use."""
+    operand = problem.by_name[access.tensor]
+    wide = dict(zip(operand.format.levels[-1].arrays, operand.bits[-1], strict=True))
+    narrow = dict(zip(wanted.levels[-1].arrays, appended_bits(wanted, problem.shape)[-1], strict=True))
+    return wide["crd"] == narrow["crd"]
 
 
 def _distinct_and_sorted(problem: Problem, path: tuple[str, ...], wanted: Format, formats: dict[str, Format]) -> bool:

@@ -8,13 +8,13 @@ from itertools import takewhile
 from scorch.formats import Format, dtypes
 from scorch.ir.graph import level_indices, walks
 from scorch.ir.notation import Access
-from scorch.schedule.gallop import children, searched
+from scorch.schedule.merging import blended, children, searched
 from scorch.schedule.prices import Prices
 from scorch.schedule.problem import Problem
 from scorch.schedule.statistics import product
 from scorch.schedule.tile import block_tile, vector_lanes
 
-__all__ = ["bound_cost", "conversion_cost", "count_cost", "nest_cost", "scatter_cost"]
+__all__ = ["bound_cost", "conversion_cost", "count_cost", "merge_cost", "nest_cost", "scatter_cost"]
 
 
 LINE = 64  # bytes of a cache line
@@ -66,7 +66,7 @@ def nest_cost(
         total += visits * (problem.prices.sparse if walkers else problem.prices.loop)
         total += problem.visits(order[:depth]) * problem.prices.enter if walkers else 0.0
         if len(walkers) > 1:
-            total += problem.visits(order[:depth]) * _merging(problem, walkers, order, depth, formats)
+            total += merge_cost(problem, order, depth, tiled, formats)
     inner = problem.visits(order)
     if along is not None:
         away = max(0.0, _access_cost(problem, order, formats) - problem.prices.near)
@@ -103,17 +103,21 @@ def nest_cost(
     return total + inner * (vectors * prices.vector + rest)
 
 
-def _merging(
-    problem: Problem, walkers: list[Access], order: tuple[str, ...], depth: int, formats: dict[str, Format]
+def merge_cost(
+    problem: Problem, order: tuple[str, ...], depth: int, tiled: str | None, formats: dict[str, Format]
 ) -> float:
     """Walking several accesses at one loop: a step for each coordinate, or a search for each of the shortest."""
-    counts = [children(problem, a, order, depth) for a in walkers]
-    if not searched(problem, order, depth, formats):
-        return problem.prices.merge * sum(counts)
-    lead, *others = sorted(counts)
-    return lead * (
-        problem.prices.merge + problem.prices.search * sum(math.log2(max(2.0, n / max(1.0, lead))) for n in others)
-    )
+    prices, outside = problem.prices, problem.visits(order[:depth])
+    walkers = [a for a in problem.sparse if walks(a, order[depth], formats[a.tensor])]
+    lead, *others = sorted(children(problem, a, order, depth) for a in walkers)
+    if searched(problem, order, depth, formats):
+        return (
+            outside
+            * lead
+            * (prices.merge + prices.search * sum(math.log2(max(2.0, n / max(1.0, lead))) for n in others))
+        )
+    without_branches = tiled is None and blended(problem, order, depth, formats)
+    return outside * (lead + sum(others)) * (prices.blend if without_branches else prices.merge)
 
 
 def _access_cost(problem: Problem, order: tuple[str, ...], formats: dict[str, Format]) -> float:

@@ -40,7 +40,7 @@ def choose_partition(
     """The partition of the outermost loop; serial where it is small or where chunks would write the same places."""
     if outermost is None or cost < serial_below(problem.prices, assembly.phases) or problem.threads == 1:
         return Partition("serial")
-    appends = assembly.kind in ("append", "bucket")
+    appends = assembly.kind in ("relevel", "append", "bucket")
     # As many to each thread: five equal chunks take two threads as long as six.
     chunks = problem.threads * int(min(max(cost / CHUNK / problem.threads, LEAST_CHUNKS), 8))
     if tiled is not None and tiled[0] == outermost:

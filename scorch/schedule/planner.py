@@ -12,9 +12,9 @@ from scorch.formats import Format, dtypes
 from scorch.ir.graph import build_graph, level_indices, may_visit_nothing, walks
 from scorch.ir.plan import Alternative, Assembly, Kernel, Partition, Plan, TensorSpec, Tile
 from scorch.schedule.assembly import Writing, choose_assembly
-from scorch.schedule.cost import bound_cost, conversion_cost, count_cost, nest_cost, scatter_cost
-from scorch.schedule.gallop import gallop, searched, told
+from scorch.schedule.cost import bound_cost, conversion_cost, count_cost, merge_cost, nest_cost, scatter_cost
 from scorch.schedule.lanes import Along, along_positions, vectors_in_flight
+from scorch.schedule.merging import blended, merging, steps, told, with_merges
 from scorch.schedule.nest import Nest, build_nest
 from scorch.schedule.partition import choose_partition, serial_below
 from scorch.schedule.problem import Problem, appended_bits
@@ -35,6 +35,7 @@ __all__ = ["alternatives", "schedule"]
 
 FEW_INDICES = 5  # of which every loop order is looked at, whatever has to be converted for it
 MOST_ORDERS = 5040  # of loop orders looked at
+ENTRY_BYTES = 16  # of a coordinate and a value, at most
 ROOM_BYTES = 1 << 30  # that a result may be given room for, most of it never touched
 PARALLEL = 0.9  # of each further thread's time is work
 MOST_ROOM = 4  # places of room for each entry expected, from which on most of its pages stay untouched
@@ -86,6 +87,8 @@ class _Candidate:
         if self.writing.scatter:
             text += f", row of {self.writing.scatter} in a {self.accumulator}"
             text += ", room for every product" if self.writing.assembly.bounded else ", counted first"
+        elif self.writing.assembly.bounded:
+            text += ", room for every step"
         if self.writing.format != layout.wanted:
             text += ", result sorted afterwards"
         for name, format in layout.conversions:
@@ -127,15 +130,18 @@ def _ranked(problem: Problem, every: bool) -> list[_Candidate]:
     if not candidates:
         raise ScheduleError(f"no legal loop order for {problem.statement}")
     if every:
-        collecting = [candidate for candidate in candidates if candidate.writing.scatter is not None]
-        candidates += [other for each in collecting for other in _with_other_rows(problem, each)]
+        candidates += [other for each in list(candidates) for other in _with_other_rows(problem, each)]
     return sorted(candidates, key=lambda candidate: candidate.cost)
 
 
 def _with_other_rows(problem: Problem, cheapest: _Candidate) -> Iterator[_Candidate]:
     """The same loops with every other row accumulator, and with the other way to make room for the result."""
     seen = {cheapest.description}
-    for kind in _accumulators(problem, cheapest.writing):
+    if cheapest.writing.scatter is not None:
+        kinds: list[str | None] = list(_accumulators(problem, cheapest.writing))
+    else:
+        kinds = [None] if _is_merged(problem, cheapest.layout, cheapest.writing) else []
+    for kind in kinds:
         for bounded in (False, True):
             other = _priced(problem, cheapest.layout, kind, bounded)
             if other is not None and other.description not in seen:
@@ -277,6 +283,9 @@ def _priced(
         path = level_indices(problem.statement.target, writing.format)
         lowest = max(n for n, level in enumerate(writing.format.levels) if not level.full)
         parts.append(("append", problem.entries(path[: lowest + 1]) * problem.prices.append))
+        if _is_merged(problem, layout, writing):
+            writing, cost = _sizing_merged(problem, layout, writing, bounded)
+            parts.append(("bound" if writing.assembly.bounded else "count", cost))
     work = loops + sum(cost for _, cost in parts)
     collects = writing.scatter is not None and writing.split == 0  # one row for all loops: chunks would share it
     outermost = whole[0] if whole and not collects else None
@@ -379,12 +388,45 @@ def _sizing(
     entries = problem.entries(target)
     count = count_cost(problem.prices, accumulator, problem.products, rows, width)
     bound = bound_cost(problem.prices, problem.products, entries, problem.visits(order[:-1]))
-    # Rows that a sparse loop skips could not be moved with their chunk: its units are positions, not rows.
-    simple = all(level.full for level in writing.format.levels[:-1]) and not writing.assembly.gaps
-    if simple and (bound < count if bounded is None else bounded) and problem.products * 16 < ROOM_BYTES:
-        roomy = problem.products > entries * MOST_ROOM
-        return replace(writing, assembly=replace(writing.assembly, bounded=True, roomy=roomy)), bound
+    fits = _has_whole_rows(writing) and problem.products * ENTRY_BYTES < ROOM_BYTES
+    if fits and (bound < count if bounded is None else bounded):
+        return _with_room(writing, problem.products, entries), bound
     return writing, count
+
+
+def _sizing_merged(problem: Problem, layout: _Layout, writing: Writing, bounded: bool | None) -> tuple[Writing, float]:
+    """Whether to count what a merge gives first, or to make room for every step of it."""
+    order, last = layout.order, len(layout.order) - 1
+    rows = problem.visits(order[:last])
+    most = rows * steps(problem, order, last, layout.formats)
+    entries = problem.entries(problem.statement.target.indices)
+    count = merge_cost(problem, order, last, layout.tiled, layout.formats)
+    bound = bound_cost(problem.prices, most, entries, rows)
+    if (bound < count if bounded is None else bounded) and most * ENTRY_BYTES < ROOM_BYTES:
+        return _with_room(writing, most, entries), bound
+    return writing, count
+
+
+def _is_merged(problem: Problem, layout: _Layout, writing: Writing) -> bool:
+    """Whether each row of the result is what its innermost loop merges without branches."""
+    if writing.assembly.kind != "append" or writing.scatter is not None or not _has_whole_rows(writing):
+        return False
+    last = len(layout.order) - 1
+    inside = level_indices(problem.statement.target, writing.format)[-1] == layout.order[last]
+    whole = inside and layout.tiled is None and writing.format == layout.wanted
+    return whole and blended(problem, layout.order, last, layout.formats)
+
+
+def _has_whole_rows(writing: Writing) -> bool:
+    """Whether rows can be moved with their chunk. Those that a sparse loop skips could not: its units are positions,
+    not rows."""
+    *above, last = writing.format.levels
+    return all(level.full for level in above) and not last.full and not writing.assembly.gaps
+
+
+def _with_room(writing: Writing, most: float, entries: float) -> Writing:
+    """The same with room for so many entries, instead of a count."""
+    return replace(writing, assembly=replace(writing.assembly, bounded=True, roomy=most > entries * MOST_ROOM))
 
 
 def _plan(problem: Problem, best: _Candidate, alternatives: tuple[Alternative, ...]) -> Plan:
@@ -409,10 +451,8 @@ def _plan(problem: Problem, best: _Candidate, alternatives: tuple[Alternative, .
         fills=problem.fills,
         may_be_empty=frozenset(v for v in layout.order if may_visit_nothing(problem.accesses, v, layout.formats)),
     )
-    choices = {
-        v: found for n, v in enumerate(layout.order) if (found := searched(problem, layout.order, n, layout.formats))
-    }
-    root = gallop(build_nest(nest), choices)
+    choices = merging(problem, layout.order, layout.tiled, layout.formats)
+    root = with_merges(build_nest(nest), choices)
     specs = tuple(o.spec(layout.formats[o.name]) for o in problem.operands)
     divided = partition.weight if partition.unit == "merge-path" else None
     result = replace(_result_spec(problem, writing, partition), fill=problem.fill)
@@ -447,7 +487,7 @@ def _expected(problem: Problem, assembly: Assembly, wanted: Format) -> float | N
     """How many values a sparse result is expected to store: as many as the operand whose pattern it shares."""
     if wanted.is_dense:
         return None
-    if assembly.source is not None:
+    if assembly.kind == "share" and assembly.source is not None:
         positions = problem.by_name[assembly.source.tensor].statistics.positions
         below = wanted.order[len(positions) if assembly.depth is None else assembly.depth :]
         return float(positions[: assembly.depth][-1]) * math.prod(problem.shape[d] for d in below)
@@ -458,11 +498,13 @@ def _result_spec(problem: Problem, writing: Writing, partition: Partition) -> Te
     """The result as the kernel writes it: what is summed in place is rounded to a half type only when it is done."""
     name = problem.statement.target.tensor
     assembly = writing.assembly
-    appended = assembly.kind in ("append", "bucket") and writing.format.is_unique
+    appended = assembly.kind == "bucket" or (assembly.kind == "append" and writing.format.is_unique)
     once = appended or (assembly.owned and partition.unit != "merge-path")
     dtype = problem.result_dtype if once and not partition.private else problem.dtype
     if writing.assembly.source is not None:
         source = problem.by_name[writing.assembly.source.tensor].spec()
+        if assembly.kind == "relevel":
+            return TensorSpec(name, writing.format, dtype, appended_bits(writing.format, problem.shape))
         bits = source.index_bits[: assembly.depth]
         bits += ((),) * (len(writing.format.levels) - len(bits))
         return replace(source, name=name, dtype=dtype, format=writing.format, index_bits=bits)

@@ -69,6 +69,7 @@ class Problem:
 
     `dtype` is the number type of all arithmetic, `rounded` that of the result if it is another: a half type.
     `onto` names an operand whose very pattern the result takes, zeros included where other operands have nothing.
+    `structure`: a copy of which only the levels are wanted, since values stay in their order.
     `choice` asks for the plan that an alternative describes, whatever it is expected to cost.
     """
 
@@ -81,6 +82,7 @@ class Problem:
     convert: bool = True  # whether operands may be converted and the result sorted
     rounded: str | None = None
     onto: str | None = None
+    structure: bool = False
     machine: Machine = field(default_factory=host)
     prices: Prices = field(default_factory=in_force)
     choice: str | None = None
