@@ -18,12 +18,10 @@ __all__ = ["Builder", "Param"]
 class Param:
     """What the launcher must bind to one parameter of a kernel.
 
-    `kind` "level" is array `part` of level `depth` of `owner`, "number" such a number,
-    "vals" the values of `owner`, "extent" the size of index
-    `owner`, "workspace" array `part` of workspace `owner` (one row a thread), "begin" and "count" the first position
-    and the number of positions that each chunk appends to each level group of the result, "chunks" how many chunks this
-    run has, "rows" the coordinate of
-    `owner` at which each chunk of a merge path begins.
+    `kind` "level" is array `part` of level `depth` of `owner`, "number" such a number, "vals" the values of `owner`,
+    "extent" the size of index `owner`, "workspace" array `part` of workspace `owner` (one row a thread), "begin" and
+    "count" the first position and the number of positions that each chunk appends to each level group of the result,
+    "chunks" how many chunks this run has, "rows" the coordinate of `owner` at which each chunk of a merge path begins.
     """
 
     name: str

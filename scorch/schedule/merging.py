@@ -54,7 +54,7 @@ def searched(problem: Problem, order: tuple[str, ...], depth: int, formats: Mapp
 def blended(problem: Problem, order: tuple[str, ...], depth: int, formats: Mapping[str, Format]) -> bool:
     """Whether one loop computes what each case of its merge gives: the innermost one, where that is cheap.
 
-    Which of two random rows has the next coordinate is anyone's guess, and a wrong one costs ten times a choice.
+    Which of two random rows has the next coordinate is anyone's guess, and a wrong one costs more than all cases do.
     """
     index = order[depth]
     lattice = problem.lattice(index, formats)
