@@ -20,7 +20,8 @@ from scorch import engine, reorder  # mutual: conversions and programs are made 
 from scorch.formats import Format, Pattern, Storage, coo, csr, dense, dtypes
 from scorch.formats.blocks import divided, joined, split, stored_shape
 from scorch.formats.coordinates import coordinates, pack
-from scorch.formats.storage import Values, as_tensor, dense_pattern, index_bits
+from scorch.formats.levels import index_bits
+from scorch.formats.storage import Values, as_tensor, dense_pattern
 from scorch.ir.einsum import operand_names
 from scorch.ir.notation import Access, Apply, Assign, Expr, accesses, check_extents
 from scorch.ir.plan import Entrywise, Handover, Plan, Split

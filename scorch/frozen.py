@@ -1,4 +1,4 @@
-"""Tensors that promise not to change: their structure is packed, and a change of their values is an error."""
+"""Tensors that promise not to change: structure is packed, copies are kept, and a change of values is an error."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from scorch.errors import ScorchError
-from scorch.formats import Pattern, Storage
+from scorch.formats import Format, Pattern, Storage
 from scorch.formats.storage import Array
 from scorch.schedule.packing import Packing, choose_packing
 
@@ -22,17 +22,25 @@ _HELD: Any = vars(Storage)["values"]  # the slot, which the property of the same
 class Frozen(Storage):
     """A Storage whose values must not change: whoever reads them is told if torch changed them."""
 
-    __slots__ = ("version",)
+    __slots__ = ("copies", "has_room", "version")
 
     def __init__(self, pattern: Pattern, values: torch.Tensor, fill: bool | int | float | complex = 0) -> None:
-        self.version = values._version
+        self.version = _version(values)
+        self.copies: dict[Format, Storage] = {}  # in other formats, values included, as programs asked for them
+        self.has_room = True  # for copies, as far as is known
         super().__init__(pattern, values, fill)
+        if not pattern.format.is_dense:
+            self.key = (*self.key, "frozen")  # the pattern is its own: a program for it may keep values
+
+    @property
+    def is_frozen(self) -> bool:
+        return self.has_room and not self.pattern.format.is_dense
 
     @property
     def values(self) -> torch.Tensor:
         """The values. ScorchError if they were changed in place since they were frozen."""
         held = self.held
-        if held._version != self.version:
+        if _version(held) != self.version:
             raise ScorchError(
                 "the values of a frozen tensor were changed in place; if that was meant, call A.freeze() again"
             )
@@ -55,23 +63,32 @@ class Frozen(Storage):
         return super().vals
 
 
+def _version(values: torch.Tensor) -> int:
+    """How often torch changed a tensor; it does not count for those of inference mode."""
+    return 0 if values.is_inference() else values._version
+
+
 def freeze(storage: Storage) -> Frozen:
     """The same tensor, frozen, on the same values without their history, with a packed copy of its structure.
 
     Where there is no memory for the copy, a RuntimeWarning, and the structure as it is.
     """
-    if isinstance(storage, Frozen):
-        return Frozen(storage.pattern, storage.held, storage.fill)  # packed before; its values are as they are now
-    return Frozen(_with_packing(storage.pattern), storage.values.detach(), storage.fill)
+    values = storage.held if isinstance(storage, Frozen) else storage.values.detach()
+    return Frozen(_with_packing(storage.pattern), values, storage.fill)
 
 
 def _with_packing(found: Pattern) -> Pattern:
-    """A pattern on the same arrays that keeps narrower ones for kernels; itself where there is nothing to gain."""
-    packing = None if found.format.is_dense else choose_packing(found)
-    if packing is None:
+    """A pattern of its own on the same arrays, which keeps narrower ones for kernels where that gains something."""
+    if found.format.is_dense:
         return found
     pattern = Pattern(found.shape, found.format, found.arrays, validate=False)
     pattern.cache.update(found.cache)
+    if found.narrowed is not None:  # packed before
+        pattern.narrowed, pattern.packing = found.narrowed, found.packing
+        return pattern
+    packing = choose_packing(found)
+    if packing is None:
+        return pattern
     try:
         pattern.narrowed = _packed(pattern, packing)
     except MemoryError:
@@ -80,7 +97,7 @@ def _with_packing(found: Pattern) -> Pattern:
             RuntimeWarning,
             stacklevel=4,
         )
-        return found
+        return pattern
     pattern.packing = str(packing)
     return pattern
 

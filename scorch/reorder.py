@@ -20,7 +20,9 @@ from scorch import (  # mutual: a conversion is an expression, and an expression
 from scorch.counting import copy_of, passes, place
 from scorch.formats import Format, Pattern, Storage, coo
 from scorch.formats.coordinates import Packing, coordinates, pack
-from scorch.formats.storage import dense_pattern, index_bits
+from scorch.formats.levels import index_bits
+from scorch.formats.storage import dense_pattern
+from scorch.grouping import grouped
 from scorch.schedule.assembly import unsorted_coo
 
 __all__ = ["Reordering", "is_plain", "reformat", "reorder"]
@@ -130,6 +132,9 @@ def reorder(pattern: Pattern, format: Format) -> Reordering:
     """A sparse pattern in another sparse format, kept on the pattern: only values are gathered at each use."""
     if pattern.format == format:
         return Reordering(pattern)  # not kept: a pattern that kept itself would live until the collector looks
+    if any(level.block > 1 for level in format.levels):
+        made, places = grouped(pattern, format)
+        return Reordering(made, places=torch.from_numpy(places + 1))  # not kept: the copy is, with its values
     key = ("reorder", format)
     found = pattern.cache.get(key)
     if found is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -129,3 +131,73 @@ def test_nothing_to_save(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packing, "SMALL", 1)
     arrays = {"pos": np.array([0, 1], np.int16), "crd": np.array([0], np.int16)}
     assert choose_packing(Pattern((1, 3), csr, [{}, arrays])) is None
+
+
+def half() -> tuple[torch.Tensor, scorch.Tensor]:
+    """A matrix of which half is stored, dense and sparse."""
+    dense = torch.randn(16, 24, generator=torch.Generator().manual_seed(3)).relu()
+    return dense, scorch.tensor(dense, format="csr")
+
+
+@pytest.mark.usefixtures("plain")
+def test_copies_are_made_once_and_kept() -> None:
+    dense, a = half()
+    packed, b = a.freeze(), torch.randn(24, 64)
+    torch.testing.assert_close(packed @ b, dense @ b)
+    (format,) = packed._storage.copies
+    held = packed._storage.copies[format]
+    assert "grouped" in str(format)
+    torch.testing.assert_close(scorch.compute("C[i,j] += 2 * A[i,k] * B[k,j]", A=packed, B=b), 2 * dense @ b)
+    assert packed._storage.copies == {format: held}
+
+
+@pytest.mark.usefixtures("plain")
+def test_other_tensors_of_the_pattern_have_values_of_their_own() -> None:
+    """Programs that keep a frozen tensor's values serve no other tensor."""
+    dense, a = half()
+    packed, b = a.freeze(), torch.randn(24, 64)
+    for _ in range(3):
+        torch.testing.assert_close(packed @ b, dense @ b)
+        torch.testing.assert_close((packed * 2) @ b, 2 * dense @ b)
+        torch.testing.assert_close(packed.with_values(packed.values + 1) @ b, (dense + (dense != 0)) @ b)
+        torch.testing.assert_close(a @ b, dense @ b)
+    a.values.mul_(3)
+    again = packed.freeze()
+    for _ in range(3):
+        torch.testing.assert_close(again @ b, 3 * dense @ b)
+        with pytest.raises(ScorchError, match="changed in place"):
+            _ = packed @ b
+
+
+@pytest.mark.usefixtures("plain")
+def test_no_memory_for_a_copy_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("scorch.reorder.grouped", full)
+    dense, a = half()
+    packed, b = a.freeze(), torch.randn(24, 64)
+    with pytest.warns(RuntimeWarning, match=r"no memory for a copy of .* grouped\(\d rows\); .* read as it is"):
+        found = packed @ b
+    torch.testing.assert_close(found, dense @ b)
+    torch.testing.assert_close(packed @ b, dense @ b)
+
+
+@pytest.mark.usefixtures("plain")
+def test_in_inference_mode() -> None:
+    with torch.inference_mode():
+        dense = torch.randn(8, 24).relu()
+        packed = scorch.tensor(dense, format="csr").freeze()
+        b = torch.randn(24, 64)
+        torch.testing.assert_close(packed @ b, dense @ b)
+
+
+@pytest.mark.usefixtures("plain")
+def test_copies_go_with_the_tensor() -> None:
+    _, a = half()
+    packed = a.freeze()
+    _ = packed @ torch.randn(24, 64)
+    (copy,) = packed._storage.copies.values()
+    gone = weakref.ref(copy.pattern)
+    del packed, copy
+    assert gone() is None

@@ -2,7 +2,8 @@
 
 The rows' reductions share their loops, and with them every vector that all rows read: it is loaded once for as many
 multiply-adds as there are rows, as in the inner kernel of a dense product (Goto and van de Geijn, *Anatomy of
-High-Performance Matrix Multiplication*, 2008).
+High-Performance Matrix Multiplication*, 2008). Of rows that are sparse, those that have a coordinate share what is read
+for it, where they are stored by that (`scorch.formats.levels.grouped`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from scorch.emit.positions import Cursor
+from scorch.formats.levels import Grouped
 from scorch.ir import loops as ir
 from scorch.ir.notation import Access
 from scorch.ir.plan import Compute, Loop, Where
@@ -44,12 +46,14 @@ class Block:
         self.where = node.body
         self.access = Access(node.body.workspace.name, node.body.workspace.indices)
         self._rows: list[_Row] = []
+        self._reached: list[_Row] = []  # that the innermost loop is for
 
     def emit(self, first: ir.Var) -> None:
         """The coordinates from `first` on: accumulators, the shared reduction, and what each row does with its sums."""
         self.low.registers.add(self.access)
         sets = self.low.register_workspaces.tiled_sets(self.where.workspace, self.node.unroll)
         self._rows = [self._row(ir.add(first, number), registers) for number, registers in enumerate(sets)]
+        self._reached = self._rows
         self.low.group = self
         self.low.loaded[self.access] = sets[0]
         self.low.stmt(self.where.producer)
@@ -78,11 +82,35 @@ class Block:
     def accumulate(self, node: Compute) -> None:
         """What the innermost loop of the shared reduction does, once for each row."""
         self.low.group = None
-        for row in self._rows:
+        for row in self._reached:
             with self._in(row):
                 self.low.enter(node)
                 self.low.compute(node)
         self.low.group = self
+
+    def groups(self, node: Loop, access: Access) -> None:
+        """The loops over coordinates that the rows have in common: one for each set of rows that some are for."""
+        cursor = self._rows[0].cursors[access]
+        level, at = cursor.level, cursor.arrays.at(cursor.depth, self.low.extent(node.index))
+        assert isinstance(level, Grouped)
+        block = self.b.let("block", ir.Binary("//", cursor.first, ir.Const(level.rows)))
+        value = self.b.fresh(f"{access.tensor}_v")
+        self.b.emit(ir.Let(value, at.first[block]))
+        for members in range(1, 1 << level.rows):
+            rows = [row for number, row in enumerate(self._rows) if members >> number & 1]
+            self._reached = [
+                replace(row, cursors=row.cursors | {access: cursor.at(place, ir.add(place, 1))})
+                for row, place in ((row, ir.add(value, number)) for number, row in enumerate(rows))
+            ]
+            lo, hi = level.group(at, block, members)
+            p = self.low.loops.position_var(cursor)
+            with self.low.scope() as body:
+                coordinate = ir.Var(node.index)
+                self.b.emit(ir.Let(coordinate, level.coordinate(at, p)))
+                self.low.body(node.index, coordinate, node.body)
+                self.b.emit(ir.Let(value, ir.Const(len(rows)), "+"))
+            self.b.emit(ir.For(p, lo, hi, tuple(body)))
+        self._reached = self._rows
 
     @contextmanager
     def _in(self, row: _Row) -> Iterator[None]:

@@ -71,6 +71,9 @@ class Loops:
         access = lattice.only()
         if lattice.is_dense:
             self.dense(node, outermost)
+        elif access is not None and self._in_blocks(access):
+            assert isinstance(self.low.group, Block)
+            self.low.group.groups(node, access)
         elif access is not None:
             self.positions(node, access, outermost)
         else:
@@ -78,6 +81,10 @@ class Loops:
 
     def _walks(self, access: Access, index: str) -> bool:
         return access in self.low.cursors and self.low.cursors[access].iterates(index)
+
+    def _in_blocks(self, access: Access) -> bool:
+        """Whether rows of an access are stored together, so that only blocks of rows can be read."""
+        return any(level.block > 1 for level in self.low.cursors[access].arrays.spec.format.levels)
 
     def _workspace_reader(self, node: Loop) -> Access | None:
         for inner in walk(node.body):
@@ -105,6 +112,8 @@ class Loops:
         lo, hi = self.bounds(node.index, outermost)
         if is_beside(node):
             lo = self._blocks(node, var, lo, hi)
+            if any(map(self._in_blocks, self.low.cursors)):
+                return  # chunks are whole blocks, and so are all rows
         elif node.unroll > 1 and self.low.values:
             whole = self.b.let("whole_groups", ir.Binary("-", hi, ir.Binary("%", hi, ir.Const(node.unroll))))
             group = [

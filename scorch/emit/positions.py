@@ -65,6 +65,14 @@ class _LevelView(SimpleNamespace):
         return _IndexArray(self._arrays.index(self._depth, "crd"))
 
     @property
+    def starts(self) -> _IndexArray:
+        return _IndexArray(self._arrays.index(self._depth, "starts"))
+
+    @property
+    def first(self) -> _IndexArray:
+        return _IndexArray(self._arrays.index(self._depth, "first"))
+
+    @property
     def stride(self) -> ir.Expr:
         return self._arrays.number(self._depth, "stride")
 

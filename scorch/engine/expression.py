@@ -18,7 +18,7 @@ from scorch.emit.jit import compile_kernel
 from scorch.engine.autotune import tuned
 from scorch.engine.kept import find, remember, settings
 from scorch.engine.problem import problem_of
-from scorch.engine.program import Program, Result, explained
+from scorch.engine.program import Program, Result, explained, in_room
 from scorch.formats import Format, Pattern, Storage, dense, dtypes
 from scorch.formats.memory import check_memory
 from scorch.formats.storage import Values, as_tensor, hold
@@ -69,13 +69,25 @@ def prepare(
                 statement, operands, wanted, dtype
             )
         if found is None:
-            problem = problem_of(statement, operands, wanted, dtype, onto=onto, choice=choice)
-            plan = contract(problem)
-            if config.autotune and config.jit and choice is None:
-                plan = tuned(problem, plan, operands, lambda each: _program(each, operands, wanted, onto))
-            found = _program(plan, operands, wanted, onto)
+            found = in_room(lambda: _scheduled(statement, operands, wanted, dtype, onto, choice))
         remember(key, found, operands)
     return found
+
+
+def _scheduled(
+    statement: Assign,
+    operands: Sequence[Storage],
+    wanted: Format | None,
+    dtype: str | None,
+    onto: str | None,
+    choice: str | None,
+) -> AnyProgram:
+    """The program of the plan that is expected, or with autotuning was measured, to be the fastest."""
+    problem = problem_of(statement, operands, wanted, dtype, onto=onto, choice=choice)
+    plan = contract(problem)
+    if config.autotune and config.jit and choice is None:
+        plan = tuned(problem, plan, operands, lambda each: _program(each, operands, wanted, onto))
+    return _program(plan, operands, wanted, onto)
 
 
 def choices(

@@ -30,7 +30,9 @@ def problem_of(
         calibrate.ensure()
     names = operand_names(len(operands))
     extents = check_extents(statement, {name: s.pattern.shape for name, s in zip(names, operands, strict=False)})
-    described = tuple(Operand.of(name, s.pattern, s.dtype, s.fill) for name, s in zip(names, operands, strict=False))
+    described = tuple(
+        Operand.of(name, s.pattern, s.dtype, s.fill, s.is_frozen) for name, s in zip(names, operands, strict=False)
+    )
     result = dtype or dtypes.promote(*(operand.dtype for operand in described))
     arithmetic = dtypes.computed(result)
     return Problem(

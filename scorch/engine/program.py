@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import torch
 
 from scorch import reorder
 from scorch.emit.jit import Compiled
 from scorch.errors import ShapeError
-from scorch.formats import Storage, dtypes
+from scorch.formats import Format, Storage, dtypes
 from scorch.formats.storage import Values, as_tensor
+from scorch.frozen import Frozen
 from scorch.ir.notation import Assign
 from scorch.ir.plan import Plan
 from scorch.ir.statement import ABSENT
 from scorch.runtime.launch import Launcher
 
-__all__ = ["Program", "Result", "explained"]
+__all__ = ["Program", "Result", "explained", "in_room"]
 
 Result: TypeAlias = "Storage | torch.Tensor"
+Made = TypeVar("Made")
 
 
 class Program:
@@ -33,16 +36,20 @@ class Program:
         self.compiled = compiled
         names = [spec.name for spec in plan.kernel.operands]
         self.fills = [0 if spec.fill == ABSENT.value else spec.fill for spec in plan.kernel.operands]
-        targets = dict(plan.conversions)
-        self.reorderings = [
-            (n, reorder.reorder(storage.pattern, targets[name]))
-            for n, (name, storage) in enumerate(zip(names, operands, strict=True))
-            if name in targets
-        ]
         patterns = [storage.pattern for storage in operands]
-        for n, reordering in self.reorderings:
-            patterns[n] = reordering.pattern
-        self.launch = Launcher(plan, compiled, dict(zip(names, patterns, strict=True)))
+        self.reorderings: list[tuple[int, reorder.Reordering]] = []
+        self.copies: dict[str, Storage] = {}  # of frozen operands
+        for name, format in plan.conversions:
+            n = names.index(name)
+            if operands[n].is_frozen:
+                made = self.copies[name] = _copy(operands[n], format)
+                patterns[n] = made.pattern
+            else:
+                reordering = reorder.reorder(patterns[n], format)
+                self.reorderings.append((n, reordering))
+                patterns[n] = reordering.pattern
+        held = {name: made.vals for name, made in self.copies.items()}
+        self.launch = Launcher(plan, compiled, dict(zip(names, patterns, strict=True)), held)
         wanted = plan.wanted
         self.wanted = wanted if wanted is not None and wanted != plan.kernel.result.format else None
         self.rounded = dtypes.to_torch(plan.dtype) if plan.dtype != plan.kernel.result.dtype else None
@@ -78,6 +85,34 @@ class Program:
         if isinstance(result, Storage):
             self.stored = result.pattern.nnz
         return result if self.rounded is None else _rounded(result, self.rounded)
+
+
+def _copy(storage: Storage, format: Format) -> Storage:
+    """A frozen tensor in another format, which it keeps."""
+    assert isinstance(storage, Frozen)
+    made = storage.copies.get(format)
+    if made is None:
+        try:
+            reordering = reorder.reorder(storage.pattern, format)
+            values = reordering.values(storage.values.reshape(-1), storage.fill)
+        except MemoryError:
+            storage.has_room = False
+            raise _NoRoom(f"no memory for a copy of {storage.pattern} as {format}") from None
+        made = storage.copies[format] = Storage(reordering.pattern, values, storage.fill)
+    return made
+
+
+class _NoRoom(MemoryError):
+    """A copy of a frozen tensor that a plan asks for does not fit; plans made from now on do without."""
+
+
+def in_room(make: Callable[[], Made]) -> Made:
+    """What `make` plans and compiles, a second time where there was no memory for a copy, which it is warned of."""
+    try:
+        return make()
+    except _NoRoom as error:
+        warnings.warn(f"scorch: {error}; the frozen tensor is read as it is", RuntimeWarning, stacklevel=6)
+        return in_room(make)
 
 
 def _rounded(result: Result, dtype: torch.dtype) -> Result:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TypeAlias
 
 import torch
@@ -15,7 +15,7 @@ from scorch.emit.jit import compile_kernel
 from scorch.engine.expression import AnyProgram, Fill, evaluate, prepare
 from scorch.engine.kept import find, remember, settings
 from scorch.engine.problem import result_type
-from scorch.engine.program import Program, Result
+from scorch.engine.program import Program, Result, in_room
 from scorch.errors import UnsupportedError
 from scorch.formats import Format, Storage, csf, dtypes
 from scorch.formats.memory import bytes_text
@@ -107,7 +107,7 @@ def fused(
         key = (renamed, tuple([storage.key for storage in storages]), *end, settings())
         program = find(key)
         if program is None:
-            program = _fused_program(renamed, storages, *end) or _APART
+            program = in_room(partial(_fused_program, renamed, storages, *end)) or _APART
             remember(key, program, storages)
         if program is not _APART:
             return program, count
@@ -127,7 +127,10 @@ def _fused_program(
     statements: tuple[Assign, ...], operands: Sequence[Storage], wanted: Format | None, dtype: str | None
 ) -> Program | None:
     names = operand_names(len(operands))
-    described = {name: Operand.of(name, s.pattern, s.dtype, s.fill) for name, s in zip(names, operands, strict=False)}
+    described = {
+        name: Operand.of(name, s.pattern, s.dtype, s.fill, s.is_frozen)
+        for name, s in zip(names, operands, strict=False)
+    }
     plan = fuse.fuse(statements, described, threads.available(), wanted, dtype)
     return None if plan is None else Program(plan, compile_kernel(plan.kernel), operands)
 

@@ -33,7 +33,6 @@ __all__ = [
     "checked_size",
     "dense_pattern",
     "hold",
-    "index_bits",
     "pattern_of",
     "strided_pattern",
 ]
@@ -44,7 +43,6 @@ Values: TypeAlias = "Array | torch.Tensor"  # flat in stored order, or a tensor 
 _tokens = itertools.count()
 _patterns: weakref.WeakValueDictionary[str, Pattern] = weakref.WeakValueDictionary()
 INDEX_LIMIT = 2**63 - 1
-NARROW_LIMIT = 2**31 - 1  # extents up to which kernels write coordinates in 32 bits
 
 
 class _Borrowed:
@@ -90,15 +88,6 @@ def checked_size(shape: Sequence[int]) -> int:
             f"bytes would take {bytes_text(4 * total)}); store what is there, with out_format='coo' or 'dcsr'"
         )
     return total
-
-
-def index_bits(extent: int) -> int:
-    """Bits of the coordinates that kernels write for a dimension.
-
-    >>> index_bits(1000), index_bits(2**31)
-    (32, 64)
-    """
-    return 32 if extent <= NARROW_LIMIT else 64
 
 
 class Pattern:
@@ -368,6 +357,11 @@ class Storage:
         self.fill = fill
         # equal for storages that one program serves
         self.key = (pattern.token, values.dtype) if fill == 0 else (pattern.token, values.dtype, fill)
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether the values stay as they are, and no other tensor shares the pattern: then copies are kept."""
+        return False
 
     @property
     def vals(self) -> Array:

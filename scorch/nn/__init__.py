@@ -15,7 +15,7 @@ from scorch.nn.graph import adjacency
 from scorch.nn.graph.layers import GATConv, GCNConv, GINConv, SAGEConv
 from scorch.nn.interop import use_scorch
 from scorch.nn.linear import Linear
-from scorch.nn.weight import SparseWeight
+from scorch.nn.weight import SparseWeight, freeze, unfreeze
 
 __all__ = [
     "Conv2d",
@@ -30,7 +30,9 @@ __all__ = [
     "SparseWeight",
     "adjacency",
     "convert",
+    "freeze",
     "functional",
     "prune",
+    "unfreeze",
     "use_scorch",
 ]

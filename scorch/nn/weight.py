@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from numbers import Real
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -14,7 +14,10 @@ import scorch
 from scorch.autograd import transforming
 from scorch.errors import DtypeError, FormatError, ScorchError, ShapeError, UnsupportedError
 
-__all__ = ["SparseWeight", "random_weight"]
+__all__ = ["SparseWeight", "freeze", "random_weight", "unfreeze"]
+
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 class SparseWeight(nn.Module):
@@ -55,7 +58,8 @@ class SparseWeight(nn.Module):
                 self.register_buffer(f"{name}{level}", torch.from_numpy(array.numpy()))
         self.values = nn.Parameter(matrix.values.detach().clone())
         self._pattern: scorch.Tensor | None = matrix.detach()
-        self._last: tuple[scorch.Tensor, int] | None = None
+        self._last: tuple[scorch.Tensor, nn.Parameter, int] | None = None
+        self._thawed: bool | None = None  # of a frozen weight, whether it was trained before
 
     @property
     def density(self) -> float:
@@ -69,7 +73,7 @@ class SparseWeight(nn.Module):
         if is_kept:
             last = self._last
             # The tensor of the last call serves as long as the Parameter is the same object on the same memory.
-            if last is not None and last[0]._storage.values is values and last[1] == values.data_ptr():
+            if last is not None and last[1] is values and last[2] == values.data_ptr():
                 return last[0]
         if not values.is_cpu:
             raise UnsupportedError(
@@ -79,8 +83,31 @@ class SparseWeight(nn.Module):
             self._pattern = self._checked()
         made = self._pattern.with_values(values)
         if is_kept:
-            self._last = (made, values.data_ptr()) if made._storage.values is values else None
+            shares = made._storage.values is values
+            if self.is_frozen:
+                made = made.freeze()
+            self._last = (made, values, values.data_ptr()) if shares else None
         return made
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether the weight is kept as it is, for inference."""
+        return self._thawed is not None
+
+    def freeze(self) -> None:
+        """Keep the weight as it is: packed once, with copies in the formats that products read fastest; not trained.
+
+        Values that are changed in place are a ScorchError from then on; a loaded state is packed anew.
+        """
+        if not self.is_frozen:
+            self._thawed, self._last = self.values.requires_grad, None
+            self.values.requires_grad_(False)
+
+    def unfreeze(self) -> None:
+        """Let the weight change again; it is trained if it was before."""
+        if self._thawed is not None:
+            self.values.requires_grad_(self._thawed)
+            self._thawed = self._last = None
 
     def _apply(self, *args: Any, **kwargs: Any) -> SparseWeight:
         """Apply a function to the values alone: a pattern stays what it is, also where `to_empty` makes new memory."""
@@ -157,7 +184,41 @@ class SparseWeight(nn.Module):
         return {**self.__dict__, "_pattern": None, "_last": None}
 
     def extra_repr(self) -> str:
-        return f"{tuple(self.shape)}, {self.format}, nnz={self.values.numel()}, density={self.density:.3g}"
+        frozen = ", frozen" if self.is_frozen else ""
+        return f"{tuple(self.shape)}, {self.format}, nnz={self.values.numel()}, density={self.density:.3g}{frozen}"
+
+
+def freeze(model: Module) -> Module:
+    """The model, its sparse weights kept as they are: for inference, like `A.freeze()` of one tensor.
+
+    Kernels then read packed copies, which are made with the first call; weights of 50 to 85 % zeros gain most by it:
+    four rows at a time share what they read of the activations. Frozen values want no gradient. Changing them in place
+    is a ScorchError at the next use; `unfreeze` takes it back, and a loaded state is packed anew. Dense layers stay as
+    they are.
+
+    >>> model = freeze(nn.Sequential(scorch.nn.Linear(8, 4), nn.ReLU()))
+    >>> model[0].weight.is_frozen, any(p.requires_grad for p in model[0].weight.parameters())
+    (True, False)
+    """
+    for weight in _weights(model):
+        weight.freeze()
+    return model
+
+
+def unfreeze(model: Module) -> Module:
+    """The model, its sparse weights free to change, and trained if they were before `freeze`.
+
+    >>> model = unfreeze(freeze(scorch.nn.Linear(8, 4)))
+    >>> model.weight.values.requires_grad
+    True
+    """
+    for weight in _weights(model):
+        weight.unfreeze()
+    return model
+
+
+def _weights(model: nn.Module) -> list[SparseWeight]:
+    return [module for module in model.modules() if isinstance(module, SparseWeight)]
 
 
 def random_weight(

@@ -44,14 +44,18 @@ class Launcher:
     """A plan bound to the patterns of its operands: called with their values, it gives the result.
 
     `patterns` are those that the kernel reads, after conversion; their arrays are held, they themselves are not. One
-    launcher may be called by several threads at once.
+    launcher may be called by several threads at once. `held` are the values of operands that are the same at each call,
+    whatever is given in their place.
     """
 
-    def __init__(self, plan: Plan, compiled: Compiled, patterns: Mapping[str, Pattern]) -> None:
+    def __init__(
+        self, plan: Plan, compiled: Compiled, patterns: Mapping[str, Pattern], held: Mapping[str, Array] | None = None
+    ) -> None:
         self.plan = plan
         self.kernel = plan.kernel
         self.compiled = compiled
         self._patterns = {name: hold(pattern) for name, pattern in patterns.items()}
+        self._held = held or {}
         self.extents = dict(plan.extents)
         self.result = self.kernel.result
         self.shape = tuple(self.extents[v] for v in self.kernel.statement.target.indices)
@@ -143,6 +147,8 @@ class Launcher:
                 binding.fixed[place] = self._patterns[param.owner]().numbers[param.depth][param.part]
             elif param.kind == "level" and not mine:
                 binding.fixed[place] = self._patterns[param.owner]().packed.arrays[param.depth][param.part]
+            elif param.kind == "vals" and param.owner in self._held:
+                binding.fixed[place] = self._held[param.owner]
             elif param.kind == "vals" and not mine:
                 binding.operands.append((place, self.order[param.owner]))
             else:

@@ -21,6 +21,7 @@ LINE = 64  # bytes of a cache line
 RUNS = 1.2  # of the time of whole rows from afar, where they are taken in short runs
 PAGE = 4096  # bytes
 PAGES = 64  # whose addresses are at hand
+LATENCY = 8  # multiply-adds in the time that one takes to be done: two a cycle
 STREAMED = 4  # lines of a register block that arrive, in order, in the time of one, beside the arithmetic
 
 
@@ -28,6 +29,8 @@ def conversion_cost(problem: Problem, access: Access, format: Format) -> float:
     """Reordering an operand once; its permutation is kept, so that later calls only gather the values. A dense one is
     copied at each call."""
     operand = problem.by_name[access.tensor]
+    if operand.frozen:
+        return 0.0  # the copy is kept, with its values
     if format.is_dense:
         return problem.prices.copy + problem.prices.turn * operand.statistics.nnz
     if format in operand.converted:
@@ -81,6 +84,9 @@ def nest_cost(
         brought = turns * RUNS * _row_cost(problem, order, tiled, panel * lanes)
         begun = (turns - 1) * problem.visits(order[:-1]) * prices.enter  # sums of few values are cleared and stored
         return total * turns + begun + inner * (vectors * prices.vector + brought)
+    shared = [a for a in problem.sparse if formats[a.tensor].levels[-1].block > 1]
+    if shared:
+        return _grouped_cost(problem, order, tiled, shared[0], rows)
     rest = _row_cost(problem, order, tiled, problem.extents[tiled])
     load = prices.vector - prices.fma
     if rows > 1:
@@ -101,6 +107,26 @@ def nest_cost(
         sums = problem.visits(tuple(v for v in order if v in problem.statement.target.indices))
         return total + inner * (vectors * (prices.vector + load) + rest) + sums * prices.across
     return total + inner * (vectors * prices.vector + rest)
+
+
+def _grouped_cost(problem: Problem, order: tuple[str, ...], tiled: str, access: Access, rows: int) -> float:
+    """A block of rows that share coordinates: what belongs to one is loaded once for all rows that have it.
+
+    How many do follows from the density, as if entries were anywhere.
+    """
+    prices, tile = problem.prices, block_tile(problem, tiled, rows)
+    vectors = math.ceil(problem.extents[tiled] / tile.lanes)
+    passes = math.ceil(vectors / max(1, tile.vectors))
+    outside, extent = problem.visits(order[:-1]), problem.extents[order[-1]]
+    places = product(problem.extents[v] for v in order[-2:])
+    density = min(1.0, problem.by_name[access.tensor].statistics.nnz / max(1.0, places))
+    blocks, wide = outside / rows, vectors / passes
+    total = blocks * ((1 << rows) - 1) * prices.enter
+    for members in range(1, rows + 1):
+        share = math.comb(rows, members) * density**members * (1 - density) ** (rows - members)
+        work = wide * (members * prices.fma + prices.vector - prices.fma)
+        total += blocks * extent * share * (prices.sparse / 2 + max(work, LATENCY * prices.fma))
+    return passes * total
 
 
 def merge_cost(

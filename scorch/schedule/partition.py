@@ -15,6 +15,7 @@ __all__ = ["choose_partition", "serial_below"]
 # half second in which Numba compiles a parallel kernel.
 LAUNCHES = 5.0
 CHUNK = 5_000.0  # nanoseconds: small enough to balance cores of unequal speed, large enough to hide the cursor
+CLOSED_CHUNK = 40_000.0  # nanoseconds, of a result that is closed up: each chunk's part is moved from Python
 LEAST_CHUNKS = 2  # a thread, for one that starts late to leave work to the others
 PRIVATE_BYTES = 4 << 20  # of private results in all
 
@@ -42,7 +43,8 @@ def choose_partition(
         return Partition("serial")
     appends = assembly.kind in ("relevel", "append", "bucket")
     # As many to each thread: five equal chunks take two threads as long as six.
-    chunks = problem.threads * int(min(max(cost / CHUNK / problem.threads, LEAST_CHUNKS), 8))
+    chunk = CLOSED_CHUNK if assembly.bounded else CHUNK
+    chunks = problem.threads * int(min(max(cost / chunk / problem.threads, LEAST_CHUNKS), 8))
     if tiled is not None and tiled[0] == outermost:
         if outermost not in problem.statement.target.indices or tiled[1].count is not None:
             return Partition("serial")

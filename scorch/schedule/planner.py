@@ -12,18 +12,20 @@ from scorch.formats import Format, dtypes
 from scorch.ir.graph import build_graph, level_indices, may_visit_nothing, walks
 from scorch.ir.plan import Alternative, Assembly, Kernel, Partition, Plan, TensorSpec, Tile
 from scorch.schedule.assembly import Writing, choose_assembly
-from scorch.schedule.cost import bound_cost, conversion_cost, count_cost, merge_cost, nest_cost, scatter_cost
+from scorch.schedule.cost import conversion_cost, nest_cost
 from scorch.schedule.lanes import Along, along_positions, vectors_in_flight
-from scorch.schedule.merging import blended, merging, steps, told, with_merges
+from scorch.schedule.merging import merging, told, with_merges
 from scorch.schedule.nest import Nest, build_nest
 from scorch.schedule.partition import choose_partition, serial_below
 from scorch.schedule.problem import Problem, appended_bits
 from scorch.schedule.reading import conversions, readings, turned
 from scorch.schedule.result import candidate_formats
+from scorch.schedule.sizing import accumulators, merges_rows, size_merged, size_scattered
 from scorch.schedule.tile import (
     block_tile,
     can_tile,
     choose_tile,
+    groupings,
     panel_vectors,
     positions_beside,
     rows_of_block,
@@ -35,12 +37,8 @@ __all__ = ["alternatives", "schedule"]
 
 FEW_INDICES = 5  # of which every loop order is looked at, whatever has to be converted for it
 MOST_ORDERS = 5040  # of loop orders looked at
-ENTRY_BYTES = 16  # of a coordinate and a value, at most
-ROOM_BYTES = 1 << 30  # that a result may be given room for, most of it never touched
 PARALLEL = 0.9  # of each further thread's time is work
-MOST_ROOM = 4  # places of room for each entry expected, from which on most of its pages stay untouched
 SHOWN = 8  # alternatives kept for explain
-DENSE_ROW_BYTES = 64 << 20  # a row accumulator of dense values may take, for each thread
 
 
 @dataclass(frozen=True)
@@ -138,9 +136,9 @@ def _with_other_rows(problem: Problem, cheapest: _Candidate) -> Iterator[_Candid
     """The same loops with every other row accumulator, and with the other way to make room for the result."""
     seen = {cheapest.description}
     if cheapest.writing.scatter is not None:
-        kinds: list[str | None] = list(_accumulators(problem, cheapest.writing))
+        kinds: list[str | None] = list(accumulators(problem, cheapest.writing))
     else:
-        kinds = [None] if _is_merged(problem, cheapest.layout, cheapest.writing) else []
+        kinds = [None] if _merges_rows(problem, cheapest.layout, cheapest.writing) else []
     for kind in kinds:
         for bounded in (False, True):
             other = _priced(problem, cheapest.layout, kind, bounded)
@@ -214,6 +212,7 @@ def _tiled(problem: Problem, layout: _Layout) -> Iterator[_Candidate]:
     if last not in target or _stores_runs(candidate.writing.format, target.index(last)):
         yield candidate
         yield from _blocked(problem, tiled, candidate)
+        yield from _grouped(problem, tiled, candidate)
         yield from _panelled(problem, tiled, candidate)
         if (
             last in target
@@ -235,6 +234,21 @@ def _blocked(problem: Problem, layout: _Layout, plain: _Candidate) -> Iterator[_
     blocked = _priced(problem, replace(layout, rows=rows)) if rows > 1 else None
     if blocked is not None:
         yield blocked
+
+
+def _grouped(problem: Problem, layout: _Layout, plain: _Candidate) -> Iterator[_Candidate]:
+    """The loops with several rows of a frozen operand at a time, in a copy that has their coordinates together."""
+    assembly = plain.writing.assembly
+    if assembly.kind != "locate" or not assembly.owned or not _prefix(problem, layout.order):
+        return
+    for tensor, format in groupings(problem, layout.order, str(layout.tiled), layout.formats):
+        formats = {**layout.formats, tensor: format}
+        grouped = _priced(
+            problem,
+            replace(layout, formats=formats, conversions=conversions(problem, formats), rows=format.levels[-1].block),
+        )
+        if grouped is not None:
+            yield grouped
 
 
 def _panelled(problem: Problem, layout: _Layout, plain: _Candidate) -> Iterator[_Candidate]:
@@ -272,10 +286,10 @@ def _priced(
     loops = nest_cost(problem, layout.order, layout.tiled, layout.formats, layout.rows, panel, row)
     parts: list[tuple[str, float]] = []
     if writing.scatter is not None:
-        costs = _accumulators(problem, writing)
+        costs = accumulators(problem, writing)
         accumulator = accumulator or min(costs, key=lambda kind: costs[kind])
         parts.append((f"row in a {accumulator}", costs[accumulator]))
-        writing, cost = _sizing(problem, layout.order, writing, accumulator, bounded)
+        writing, cost = size_scattered(problem, layout.order, writing, accumulator, bounded)
         parts.append(("bound" if writing.assembly.bounded else "count", cost))
     elif writing.assembly.kind == "bucket":
         parts.append(("count and place", problem.products * problem.prices.place))
@@ -283,8 +297,8 @@ def _priced(
         path = level_indices(problem.statement.target, writing.format)
         lowest = max(n for n, level in enumerate(writing.format.levels) if not level.full)
         parts.append(("append", problem.entries(path[: lowest + 1]) * problem.prices.append))
-        if _is_merged(problem, layout, writing):
-            writing, cost = _sizing_merged(problem, layout, writing, bounded)
+        if _merges_rows(problem, layout, writing):
+            writing, cost = size_merged(problem, layout.order, layout.tiled, layout.formats, writing, bounded)
             parts.append(("bound" if writing.assembly.bounded else "count", cost))
     work = loops + sum(cost for _, cost in parts)
     collects = writing.scatter is not None and writing.split == 0  # one row for all loops: chunks would share it
@@ -303,6 +317,12 @@ def _priced(
     return _Candidate(
         layout, writing, accumulator or "bitmap", tile, along, partition, sum(cost for _, cost in parts), tuple(parts)
     )
+
+
+def _merges_rows(problem: Problem, layout: _Layout, writing: Writing) -> bool:
+    """Whether the innermost loop merges each row of the result without branches, in the order in which it is stored."""
+    untiled = layout.tiled is None and writing.format == layout.wanted
+    return untiled and merges_rows(problem, layout.order, layout.formats, writing)
 
 
 def _can_finish(problem: Problem, order: tuple[str, ...], writing: Writing, formats: dict[str, Format]) -> bool:
@@ -361,72 +381,6 @@ def _prefix(problem: Problem, order: tuple[str, ...]) -> bool:
     """Whether the result's indices come before every reduction."""
     inside = [v in problem.statement.target.indices for v in order]
     return inside == sorted(inside, reverse=True)
-
-
-def _accumulators(problem: Problem, writing: Writing) -> dict[str, float]:
-    """What each sparse row accumulator costs for the rows expected."""
-    assert writing.scatter is not None
-    rows_indices = tuple(v for v in problem.statement.target.indices if v != writing.scatter)
-    rows = max(1.0, problem.visits(rows_indices))
-    width = problem.extents[writing.scatter]
-    entries = problem.entries(problem.statement.target.indices)
-    kinds = ["bitmap", "list", "hash"] if width * 8 <= DENSE_ROW_BYTES else ["hash"]
-    ordered = writing.format.is_ordered
-    return {kind: scatter_cost(problem.prices, kind, problem.products, entries, rows, width, ordered) for kind in kinds}
-
-
-def _sizing(
-    problem: Problem, order: tuple[str, ...], writing: Writing, accumulator: str, bounded: bool | None
-) -> tuple[Writing, float]:
-    """Whether to count the entries first, or to make room for every product: cheaper where few of them fall together.
-
-    `bounded` decides, if it is given, where both are possible.
-    """
-    target = problem.statement.target.indices
-    rows = max(1.0, problem.visits(tuple(v for v in target if v != writing.scatter)))
-    width = problem.extents[str(writing.scatter)]
-    entries = problem.entries(target)
-    count = count_cost(problem.prices, accumulator, problem.products, rows, width)
-    bound = bound_cost(problem.prices, problem.products, entries, problem.visits(order[:-1]))
-    fits = _has_whole_rows(writing) and problem.products * ENTRY_BYTES < ROOM_BYTES
-    if fits and (bound < count if bounded is None else bounded):
-        return _with_room(writing, problem.products, entries), bound
-    return writing, count
-
-
-def _sizing_merged(problem: Problem, layout: _Layout, writing: Writing, bounded: bool | None) -> tuple[Writing, float]:
-    """Whether to count what a merge gives first, or to make room for every step of it."""
-    order, last = layout.order, len(layout.order) - 1
-    rows = problem.visits(order[:last])
-    most = rows * steps(problem, order, last, layout.formats)
-    entries = problem.entries(problem.statement.target.indices)
-    count = merge_cost(problem, order, last, layout.tiled, layout.formats)
-    bound = bound_cost(problem.prices, most, entries, rows)
-    if (bound < count if bounded is None else bounded) and most * ENTRY_BYTES < ROOM_BYTES:
-        return _with_room(writing, most, entries), bound
-    return writing, count
-
-
-def _is_merged(problem: Problem, layout: _Layout, writing: Writing) -> bool:
-    """Whether each row of the result is what its innermost loop merges without branches."""
-    if writing.assembly.kind != "append" or writing.scatter is not None or not _has_whole_rows(writing):
-        return False
-    last = len(layout.order) - 1
-    inside = level_indices(problem.statement.target, writing.format)[-1] == layout.order[last]
-    whole = inside and layout.tiled is None and writing.format == layout.wanted
-    return whole and blended(problem, layout.order, last, layout.formats)
-
-
-def _has_whole_rows(writing: Writing) -> bool:
-    """Whether rows can be moved with their chunk. Those that a sparse loop skips could not: its units are positions,
-    not rows."""
-    *above, last = writing.format.levels
-    return all(level.full for level in above) and not last.full and not writing.assembly.gaps
-
-
-def _with_room(writing: Writing, most: float, entries: float) -> Writing:
-    """The same with room for so many entries, instead of a count."""
-    return replace(writing, assembly=replace(writing.assembly, bounded=True, roomy=most > entries * MOST_ROOM))
 
 
 def _plan(problem: Problem, best: _Candidate, alternatives: tuple[Alternative, ...]) -> Plan:

@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Any
 
 from scorch.formats import Format, Pattern, dtypes
-from scorch.formats.storage import index_bits
 from scorch.ir.absence import absent_value, annihilates, guarded
 from scorch.ir.graph import level_indices, walks
 from scorch.ir.lattice import Lattice, build_lattice
@@ -37,15 +36,27 @@ class Operand:
     converted: frozenset[Format] = frozenset()  # formats into which the pattern was reordered before
     fill: Any = 0
     packing: str = ""  # how its index arrays were packed, if they were
+    frozen: bool = False  # whether copies are kept with their values
 
     @classmethod
-    def of(cls, name: str, pattern: Pattern, dtype: str, fill: Any = 0) -> Operand:
+    def of(cls, name: str, pattern: Pattern, dtype: str, fill: Any = 0, frozen: bool = False) -> Operand:
         """An operand that is there."""
         levels = zip(pattern.format.levels, pattern.packed.arrays, strict=True)
         bits = tuple(tuple(arrays[part].itemsize * 8 for part in level.arrays) for level, arrays in levels)
         converted = frozenset(key[1] for key in list(pattern.cache) if key[0] == "reorder")
         found = statistics(pattern)
-        return cls(name, pattern.format, dtype, found, bits, pattern.shape, converted, fill, pattern.packing)
+        return cls(
+            name,
+            pattern.format,
+            dtype,
+            found,
+            bits,
+            pattern.shape,
+            converted,
+            fill,
+            pattern.packing,
+            frozen,
+        )
 
     def spec(self, format: Format | None = None) -> TensorSpec:
         """The operand as a kernel sees it, as it is or converted to another format."""
@@ -55,12 +66,9 @@ class Operand:
 
 
 def appended_bits(format: Format, shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
-    """Bits of the index arrays that a kernel writes: coordinates as narrow as the extent allows, positions 64."""
-    out = []
-    for level, dimension in zip(format.levels, format.order, strict=True):
-        narrow = index_bits(shape[dimension])
-        out.append(tuple(narrow if part == "crd" else 64 for part in level.arrays))
-    return tuple(out)
+    """Bits of the index arrays of a tensor that is made anew."""
+    levels = zip(format.levels, format.order, strict=True)
+    return tuple(tuple(level.bits(part, shape[dimension]) for part in level.arrays) for level, dimension in levels)
 
 
 @dataclass(frozen=True)

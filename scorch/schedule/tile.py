@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-from scorch.formats import Format, dtypes
+from scorch.formats import Compressed, Format, dtypes
+from scorch.formats.levels import Grouped
 from scorch.ir.absence import guarded
 from scorch.ir.graph import level_indices, walks
 from scorch.ir.notation import Access, has_vector_form
@@ -17,6 +18,7 @@ __all__ = [
     "can_tile",
     "choose_tile",
     "grouped_positions",
+    "groupings",
     "in_flight",
     "most_vectors",
     "panel_vectors",
@@ -30,6 +32,7 @@ AHEAD = 16  # nonzeros: how far in advance rows are fetched
 LONG_ROW = 4  # groups of unrolled iterations that a row should have
 BESIDE = 4  # stored positions: with 8, fewer vectors of each would be read at a time, and more positions be left over
 PANEL_BYTES = 256  # of each row in a panel: lines that are fetched together
+GROUPED = (2, 4)  # rows that share coordinates: more have too many groups, and three lie between the two
 MOST_ROWS = 12  # of a register block
 ROOM = 4  # registers that accumulators leave to operands, or half of all where those are many
 
@@ -68,8 +71,8 @@ def can_tile(problem: Problem, index: str, formats: Mapping[str, Format]) -> boo
         seen = True
         if path[-1] != index or not format.levels[-1].contiguous:
             return False
-        if dtypes.computed(problem.by_name[access.tensor].dtype) != problem.dtype:
-            return False  # vectors of another number type would need another number of registers each
+        if problem.by_name[access.tensor].dtype == "bool":
+            return False  # truth values lie in bytes; vectors of them are masks
     return seen and (
         index in problem.statement.target.indices or operator(problem.statement.reduce).reduces_with is not None
     )
@@ -130,6 +133,36 @@ def rows_of_block(problem: Problem, order: tuple[str, ...], tiled: str, formats:
             return 1
     rows = _fewest_loads(problem, tiled)
     return rows if problem.extents[row] >= rows else 1
+
+
+def groupings(
+    problem: Problem, order: tuple[str, ...], tiled: str, formats: Mapping[str, Format]
+) -> Iterator[tuple[str, Format]]:
+    """The operand whose rows can share a reduction inside a tile, and the formats of copies for that.
+
+    It is a frozen matrix, so that the copy is made once, whose rows the last result loop takes and whose entries the
+    reduction; what it picks of the others is the same for all rows, and stays in the second cache.
+    """
+    if len(order) < 2 or len(problem.sparse) != 1 or problem.statement.equal:
+        return
+    row, reduced = order[-2:]
+    (access,) = problem.sparse
+    operand, target = problem.by_name[access.tensor], problem.statement.target.indices
+    format = formats[access.tensor]
+    if not operand.frozen or format.ndim != 2 or level_indices(access, format) != (row, reduced):
+        return
+    if row not in target or reduced in target or tiled not in target or not (format.is_ordered and format.is_unique):
+        return
+    if not format.levels[0].full or not isinstance(format.levels[1], Compressed):
+        return
+    tiles = [a for a in problem.accesses if tiled in a.indices and reduced in a.indices]
+    if not tiles or any(row in a.indices for a in tiles) or problem.lattice(reduced, formats).only() != access:
+        return
+    for rows in GROUPED:
+        tile = block_tile(problem, tiled, rows)
+        size = problem.extents[reduced] * tile.vectors * tile.lanes * dtypes.itemsize(problem.dtype)
+        if problem.extents[row] % rows == 0 and size <= problem.machine.near_bytes:
+            yield access.tensor, Format((format.levels[0], Grouped(rows=rows)), format.order)
 
 
 def block_tile(problem: Problem, tiled: str, rows: int) -> Tile:

@@ -45,6 +45,16 @@ def test_two_types(pair: tuple[str, str]) -> None:
             check(notation, [build(a, f) for a, f in zip(arrays, formats, strict=True)], arrays, out_format)
 
 
+@pytest.mark.compiled
+@pytest.mark.parametrize("pair", [p for p in product(TYPES[:5], TYPES[:5]) if p[0] != p[1]], ids=", ".join)
+def test_two_types_on_lanes(pair: tuple[str, str]) -> None:
+    """Vectors of one type are converted to those of the other in registers."""
+    rng = np.random.default_rng(23)
+    arrays = [random_array(rng, s, dtype=t) for s, t in zip([(6, 9), (9, 37)], pair, strict=True)]
+    with scorch.config.using(jit=True):
+        check("ik,kj->ij", [build(a, f) for a, f in zip(arrays, ("csr", "dense"), strict=True)], arrays, None)
+
+
 @pytest.mark.parametrize(
     "types",
     [

@@ -8,7 +8,8 @@ import torch
 import scorch
 from scorch import engine
 from scorch.errors import ShapeError
-from scorch.formats import memory, storage
+from scorch.formats import memory
+from scorch.formats.levels import level
 
 HUGE = 2**34
 
@@ -77,7 +78,7 @@ def test_coordinates_widen_with_the_extent(monkeypatch: pytest.MonkeyPatch) -> N
     a = torch.tensor([[0.0, 1.0, 0.0], [2.0, 0.0, 3.0], [0.0, 0.0, 4.0]])
     narrow = scorch.tensor(a, format="csr")
     assert narrow.level_arrays[1]["crd"].dtype == torch.int32
-    monkeypatch.setattr(storage, "NARROW_LIMIT", 2)
+    monkeypatch.setattr(level, "NARROW_LIMIT", 2)
     engine.kept.programs.clear()
     wide = scorch.tensor(a, format="csr")
     assert wide.level_arrays[1]["crd"].dtype == torch.int64

@@ -18,13 +18,24 @@ import numpy as np
 
 from scorch.errors import FormatError
 
-__all__ = ["Arrays", "Level", "Nodes"]
+__all__ = ["Arrays", "Level", "Nodes", "index_bits"]
+
+NARROW_LIMIT = 2**31 - 1  # extents up to which kernels write coordinates in 32 bits
 
 Index: TypeAlias = Any
 """A position or coordinate: an int, a numpy integer, or a loop IR expression."""
 
 Arrays: TypeAlias = Mapping[str, np.ndarray[Any, Any]]
 """The arrays of one level by their names, such as pos and crd."""
+
+
+def index_bits(extent: int) -> int:
+    """Bits of the coordinates that kernels write for a dimension.
+
+    >>> index_bits(1000), index_bits(2**31)
+    (32, 64)
+    """
+    return 32 if extent <= NARROW_LIMIT else 64
 
 
 @dataclass(frozen=True)
@@ -57,6 +68,11 @@ class Level(ABC):
     contiguous: ClassVar[bool] = False  # the position of the next coordinate is the next one
     appends: ClassVar[bool] = False  # can be written coordinate after coordinate
 
+    @property
+    def block(self) -> int:
+        """How many parents keep their coordinates together; only loops that take so many side by side can read them."""
+        return 1
+
     @abstractmethod
     def bounds(self, at: Any, first: Index, last: Index) -> tuple[Index, Index]:
         """The range of positions below the parent positions first ... last - 1."""
@@ -88,6 +104,10 @@ class Level(ABC):
     @abstractmethod
     def allocate(self, parents: int, positions: int, index: np.dtype[Any]) -> dict[str, tuple[int, np.dtype[Any]]]:
         """Length and dtype of each array for a result of so many parent positions and own positions."""
+
+    def bits(self, part: str, extent: int) -> int:
+        """Bits of an array that is made anew: coordinates as narrow as the extent allows, positions 64."""
+        return index_bits(extent) if part == "crd" else 64
 
     @property
     def plain(self) -> Level:

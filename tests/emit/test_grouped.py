@@ -1,0 +1,123 @@
+"""Rows of frozen matrices that share what belongs to a coordinate: right on every machine, for every expression."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+import scorch
+from scorch import engine
+from scorch.emit.jit import compile_kernel
+from scorch.ir.einsum import parse_einsum
+from scorch.ir.plan import Plan
+from scorch.operand import as_storage
+from scorch.schedule.machine import AVX2, AVX512, SSE
+from scorch.schedule.planner import alternatives, schedule
+
+MACHINES = {"AVX-512": AVX512, "AVX2": AVX2, "SSE": SSE}
+
+
+def weight(rows: int, columns: int, density: float = 0.5, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(rows * columns)
+    dense = torch.randn(rows, columns, generator=generator, dtype=torch.float64)
+    return (dense * (torch.rand(rows, columns, generator=generator) < density)).to(dtype)
+
+
+def frozen(dense: torch.Tensor, format: str = "csr") -> scorch.Tensor:
+    return scorch.tensor(dense, format=format).freeze()
+
+
+def grouping(text: str, **operands: object) -> str | None:
+    """The format of the copy that the plan of an expression reads A in."""
+    plan = scorch.explain(text, **operands).plan
+    assert isinstance(plan, Plan)
+    found = [str(format) for _, format in plan.conversions if "grouped" in str(format)]
+    return found[0] if found else None
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("columns", [9, 37, 100])
+@pytest.mark.parametrize("rows", [4, 6, 14])
+def test_a_product_on_every_machine(rows: int, columns: int, machine: str) -> None:
+    dense, b = weight(rows, 23), torch.randn(23, columns)
+    operands = [as_storage(frozen(dense)), as_storage(b)]
+    statement = parse_einsum("ik,kj->ij", [(rows, 23), (23, columns)])
+    with scorch.config.using(jit=False, threads=2):
+        problem = replace(engine.problem_of(statement, operands), machine=MACHINES[machine])
+        names = [each.description for each in alternatives(problem) if "grouped" in each.description]
+        assert len(names) == (2 if rows % 4 == 0 else 1)
+        for name in names:
+            plan = schedule(replace(problem, choice=name))
+            found = engine.Program(plan, compile_kernel(plan.kernel), operands)([s.vals for s in operands])
+            assert isinstance(found, torch.Tensor)
+            torch.testing.assert_close(found, dense @ b)
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("rows", [48, 50, 4000])
+def test_compiled_and_in_parallel(rows: int) -> None:
+    dense, b = weight(rows, 60), torch.randn(60, 130)
+    a = frozen(dense)
+    assert grouping("C[i,j] += A[i,k] * B[k,j]", A=a, B=b) is not None
+    torch.testing.assert_close(a @ b, dense @ b, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.usefixtures("plain")
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("C[i,j] += A[i,k] * B[k,j]", lambda a, b, s: a @ b),
+        ("C[i,j] += s[i] * A[i,k] * B[k,j] * 2", lambda a, b, s: 2 * s[:, None] * (a @ b)),
+        ("T[i,j] += A[i,k] * B[k,j]; C[i,j] = relu(T[i,j] + s[i])", lambda a, b, s: (a @ b + s[:, None]).relu()),
+        (
+            "C[i,j] max= where(stored(A[i,k]), A[i,k] * B[k,j], absent)",
+            lambda a, b, s: torch.where((a != 0)[:, :, None], a[:, :, None] * b, -torch.inf).amax(1),
+        ),
+    ],
+)
+def test_other_expressions(text: str, wanted: object) -> None:
+    dense, b, s = weight(16, 23), torch.randn(23, 64), torch.randn(16)
+    operands = {"A": frozen(dense), "B": b, **({"s": s} if "s[" in text else {})}
+    assert grouping(text, **operands) is not None
+    torch.testing.assert_close(scorch.compute(text, **operands), wanted(dense, b, s))  # type: ignore[operator]
+
+
+@pytest.mark.usefixtures("plain")
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16, torch.int32, torch.int8])
+def test_other_number_types(dtype: torch.dtype) -> None:
+    dense = (weight(16, 23, dtype=torch.float32) * 3).to(dtype)
+    b = torch.randint(-3, 4, (23, 320)).to(dtype)
+    a = frozen(dense)
+    assert grouping("C[i,j] += A[i,k] * B[k,j]", A=a, B=b) is not None
+    tolerance = {"rtol": 1e-2, "atol": 1e-1} if dtype in (torch.float16, torch.bfloat16) else {}
+    torch.testing.assert_close((a @ b).double(), dense.double() @ b.double(), **tolerance, check_dtype=False)
+
+
+@pytest.mark.usefixtures("plain")
+def test_columns_of_a_csc_matrix_and_batches() -> None:
+    dense, b = weight(23, 16), torch.randn(23, 64)
+    a = frozen(dense, "csc")
+    assert grouping("C[i,j] += A[k,i] * B[k,j]", A=a, B=b) is not None
+    torch.testing.assert_close(scorch.einsum("ki,kj->ij", a, b), dense.T @ b)
+    batch = torch.randn(3, 23, 64)
+    torch.testing.assert_close(scorch.einsum("ki,bkj->bij", a, batch), dense.T @ batch)
+
+
+def test_what_keeps_rows_apart() -> None:
+    b = torch.randn(23, 64)
+    text = "C[i,j] += A[i,k] * B[k,j]"
+    assert grouping(text, A=scorch.tensor(weight(16, 23), format="csr"), B=b) is None  # may change
+    assert grouping(text, A=frozen(weight(15, 23)), B=b) is None  # no whole blocks
+    assert grouping(text, A=frozen(weight(16, 23), "coo"), B=b) is None
+    assert grouping(text, A=frozen(weight(2000, 23, 0.01)), B=b) is None  # few rows share a coordinate
+    assert grouping(text, A=frozen(weight(16, 23)), B=torch.randn(23, 2)) is None  # one vector: nothing to share
+    assert grouping("C[i,j] += A[i,k] * B[i,k,j]", A=frozen(weight(16, 23)), B=torch.randn(16, 23, 64)) is None
+
+
+@pytest.mark.usefixtures("plain")
+def test_gradients_go_through() -> None:
+    dense, b = weight(16, 23), torch.randn(23, 64, requires_grad=True)
+    (frozen(dense) @ b).sum().backward()
+    torch.testing.assert_close(b.grad, dense.T @ torch.ones(16, 64))
