@@ -18,7 +18,7 @@ from scorch import (  # mutual: a conversion is an expression, and an expression
     engine,
 )
 from scorch.counting import copy_of, passes, place
-from scorch.formats import Format, Pattern, Storage, coo
+from scorch.formats import Format, Pattern, Storage, coo, dense
 from scorch.formats.coordinates import Packing, coordinates, pack
 from scorch.formats.levels import index_bits
 from scorch.formats.storage import dense_pattern
@@ -26,6 +26,8 @@ from scorch.grouping import grouped
 from scorch.schedule.assembly import unsorted_coo
 
 __all__ = ["Reordering", "is_plain", "reformat", "reorder"]
+
+LARGE = 1 << 12  # values, for which a kernel of our own starts in less time than it gains
 
 Fill: TypeAlias = "float | int | bool | complex"
 
@@ -187,7 +189,12 @@ class _Turned:
     order: tuple[int, ...]
 
     def __call__(self, values: torch.Tensor) -> torch.Tensor:
-        return values.reshape(self.extents).permute(self.order).reshape(-1)
+        turned = values.reshape(self.extents).permute(self.order)
+        if values.requires_grad or values.numel() < LARGE:
+            return turned.reshape(-1)
+        made = engine.evaluate(copy_of(turned.ndim), [Storage.from_dense(turned)], dense(turned.ndim))
+        assert isinstance(made, torch.Tensor)
+        return made.view(-1)
 
 
 def _rewritten(pattern: Pattern, format: Format) -> Reordering:

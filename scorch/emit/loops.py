@@ -17,6 +17,7 @@ from scorch.emit.positions import Cursor
 from scorch.emit.prefetch import Prefetch
 from scorch.emit.space import iteration_space
 from scorch.emit.tiles import Lanes
+from scorch.emit.turning import Turning
 from scorch.emit.values import as_dtype
 from scorch.errors import ScheduleError
 from scorch.ir import loops as ir
@@ -53,6 +54,7 @@ class Loops:
         self.b = lowering.b
         self.merge = Merge(lowering)
         self.prefetch = Prefetch(lowering)
+        self.turning = Turning(lowering)
         self.outermost = True
 
     def loop(self, node: Loop) -> None:
@@ -110,6 +112,9 @@ class Loops:
             return
         var = ir.Var(node.index)
         lo, hi = self.bounds(node.index, outermost)
+        if node.turned:
+            self.turning.loop(node, lo, hi)
+            return
         if is_beside(node):
             lo = self._blocks(node, var, lo, hi)
             if any(map(self._in_blocks, self.low.cursors)):

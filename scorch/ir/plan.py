@@ -138,6 +138,8 @@ class Loop:
     `searched`: accesses with many coordinates, in which those of the other access are searched.
     `blended`: where several accesses are merged, what each case gives is computed, and the one that holds is taken: no
     branch depends on which of them has the next coordinate.
+    `turned`: dense accesses that store this index last, inside a tile of another one that they have: square blocks of
+    them are turned in registers, so many iterations of the loop being taken at a time as the tile has lanes.
     """
 
     index: str
@@ -147,6 +149,7 @@ class Loop:
     unroll: int = 1
     searched: tuple[Access, ...] = ()
     blended: bool = False
+    turned: tuple[Access, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -406,9 +409,12 @@ def _lines(stmt: Stmt, indent: str = "") -> list[str]:
     match stmt:
         case Loop(index, Where() as body, tile, equals, unroll) if unroll > 1:
             return [f"{indent}for {index}, {unroll} side by side", *_lines(body, indent + "  ")]
-        case Loop(index, body, tile, equals, unroll, searched, blended):
+        case Loop(index, body, tile, equals, unroll, searched, blended, turned):
             suffix = (f" in {tile}" if tile else "") + (f" where {index} == {equals}" if equals else "")
-            suffix += f" unrolled {unroll} times" if unroll > 1 else ""
+            if turned:
+                suffix += f", {unroll} at a time, blocks of {', '.join(map(str, turned))} turned in registers"
+            elif unroll > 1:
+                suffix += f" unrolled {unroll} times"
             suffix += f", searched in {', '.join(map(str, searched))}" if searched else ""
             suffix += " merged without branches" if blended else ""
             return [f"{indent}for {index}{suffix}", *_lines(body, indent + "  ")]

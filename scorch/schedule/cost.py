@@ -56,11 +56,12 @@ def nest_cost(
     rows: int = 1,
     panel: int = 0,
     along: float | None = None,
+    turned: int = 0,
 ) -> float:
     """Loops and arithmetic of a nest with the tiled index innermost, so many rows sharing what they load.
 
     `panel`: vectors of a tile that stands outside all loops, 0 if none does. `along`: what a row of the innermost loop
-    takes with near values, where that is known.
+    takes with near values, where that is known. `turned`: operands of which blocks are turned in registers.
     """
     total = 0.0
     for depth, index in enumerate(order if along is None else order[:-1]):
@@ -88,6 +89,8 @@ def nest_cost(
     if shared:
         return _grouped_cost(problem, order, tiled, shared[0], rows)
     rest = _row_cost(problem, order, tiled, problem.extents[tiled])
+    if turned:
+        return total + inner * (vectors * prices.vector + turned * prices.turned * problem.extents[tiled] + rest)
     load = prices.vector - prices.fma
     if rows > 1:
         tile = block_tile(problem, tiled, rows)

@@ -36,6 +36,7 @@ class Nest:
     unroll: int = 1  # the innermost reduction, under a tile
     beside: int = 1  # positions of the innermost result loop that share the reduction over a tile
     rows: int = 1  # coordinates of the innermost result loop that share the reduction inside a tile
+    turned: tuple[Access, ...] = ()  # read in blocks that are turned in registers, by the innermost loop in a tile
     along: Tile | None = None  # lanes of the innermost reduction, taken over stored positions
     register: str = "acc"  # the name of the accumulator
     fills: Mapping[str, Any] = field(default_factory=dict)  # of the sparse operands
@@ -86,8 +87,10 @@ def _loops(nest: Nest, order: tuple[str, ...], body: Stmt, tile_last: bool) -> S
     if nest.tile and tile_last:
         body = Loop(nest.tile[0], body, nest.tile[1])
     for index in reversed(order):
-        unroll = nest.beside if index == order[-1] else 1
-        body = Loop(index, body, equals=_equals(nest, index), unroll=unroll)
+        innermost = index == order[-1]
+        turned = nest.turned if innermost else ()
+        unroll = nest.tile[1].lanes if turned and nest.tile else nest.beside if innermost else 1
+        body = Loop(index, body, equals=_equals(nest, index), unroll=unroll, turned=turned)
     return body
 
 

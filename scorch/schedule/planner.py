@@ -10,6 +10,7 @@ from itertools import islice, permutations
 from scorch.errors import ScheduleError
 from scorch.formats import Format, dtypes
 from scorch.ir.graph import build_graph, level_indices, may_visit_nothing, walks
+from scorch.ir.notation import Access
 from scorch.ir.plan import Alternative, Assembly, Kernel, Partition, Plan, TensorSpec, Tile
 from scorch.schedule.assembly import Writing, choose_assembly
 from scorch.schedule.cost import conversion_cost, nest_cost
@@ -23,12 +24,14 @@ from scorch.schedule.result import candidate_formats
 from scorch.schedule.sizing import accumulators, merges_rows, size_merged, size_scattered
 from scorch.schedule.tile import (
     block_tile,
+    blocks_to_turn,
     can_tile,
     choose_tile,
     groupings,
     panel_vectors,
     positions_beside,
     rows_of_block,
+    turned_tile,
     unrolling,
     vector_lanes,
 )
@@ -47,7 +50,8 @@ class _Layout:
 
     `spread`: the tiles are the outermost loop, for threads to share. `panels`: they are the outermost loop of each
     chunk, so that what a tile reads of dense operands stays near. `rows`: so many coordinates of the innermost result
-    loop share the reduction inside a tile, which then stands right outside that loop.
+    loop share the reduction inside a tile, which then stands right outside that loop. `turned`: square blocks of these
+    accesses are turned in registers, for the tile outside the innermost loop.
     """
 
     order: tuple[str, ...]
@@ -58,6 +62,7 @@ class _Layout:
     spread: bool = False
     panels: bool = False
     rows: int = 1
+    turned: tuple[Access, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,7 @@ class _Candidate:
             text += f", {layout.tiled} in SIMD tiles" + (" outermost" if layout.spread else "")
             text += " outside all rows of a chunk" if layout.panels else ""
             text += f", {layout.rows} rows at a time" if layout.rows > 1 else ""
+            text += f", blocks of {', '.join(a.tensor for a in layout.turned)} turned" if layout.turned else ""
         if self.writing.scatter:
             text += f", row of {self.writing.scatter} in a {self.accumulator}"
             text += ", room for every product" if self.writing.assembly.bounded else ", counted first"
@@ -199,6 +205,7 @@ def _tiled(problem: Problem, layout: _Layout) -> Iterator[_Candidate]:
     if last is None:
         return
     if not can_tile(problem, last, layout.formats):
+        yield from _in_blocks(problem, layout)
         formats = turned(problem, layout.formats, last)
         if formats == layout.formats or not problem.convert or not can_tile(problem, last, formats):
             return
@@ -223,6 +230,19 @@ def _tiled(problem: Problem, layout: _Layout) -> Iterator[_Candidate]:
             spread = _priced(problem, replace(tiled, spread=True))
             if spread is not None:
                 yield spread
+
+
+def _in_blocks(problem: Problem, layout: _Layout) -> Iterator[_Candidate]:
+    """The loops with the innermost one in SIMD tiles for which blocks of dense operands are turned in registers."""
+    last = layout.order[-1]
+    target = problem.statement.target.indices
+    turned = blocks_to_turn(problem, layout.order, layout.formats)
+    if not turned or not _stores_runs(layout.wanted, target.index(last)):
+        return
+    made = replace(layout, order=layout.order[:-1], tiled=last, panels=True, turned=turned)
+    candidate = _priced(problem, made)
+    if candidate is not None and candidate.writing.assembly.kind == "locate" and candidate.writing.assembly.owned:
+        yield candidate
 
 
 def _blocked(problem: Problem, layout: _Layout, plain: _Candidate) -> Iterator[_Candidate]:
@@ -282,8 +302,9 @@ def _priced(
     innermost = layout.order[-1] if layout.order and tile is None and writing.scatter is None else None
     along = None if innermost is None else along_positions(problem, innermost, layout.formats)
     row = along.row if along is not None else None
-    panel = panel_vectors(problem) if layout.panels else 0
-    loops = nest_cost(problem, layout.order, layout.tiled, layout.formats, layout.rows, panel, row)
+    panel = panel_vectors(problem) if layout.panels and not layout.turned else 0
+    turned = len(layout.turned)
+    loops = nest_cost(problem, layout.order, layout.tiled, layout.formats, layout.rows, panel, row, turned)
     parts: list[tuple[str, float]] = []
     if writing.scatter is not None:
         costs = accumulators(problem, writing)
@@ -355,6 +376,8 @@ def _tile(problem: Problem, layout: _Layout, assembly: Assembly) -> tuple[str, T
         return None
     reduced = layout.tiled not in problem.statement.target.indices
     parts = problem.threads if layout.spread else 1
+    if layout.turned:
+        return layout.tiled, turned_tile(problem, layout.tiled)
     if layout.rows > 1:
         return layout.tiled, block_tile(problem, layout.tiled, layout.rows)
     beside = positions_beside(problem, layout.order, layout.tiled, layout.formats, assembly)
@@ -401,6 +424,7 @@ def _plan(problem: Problem, best: _Candidate, alternatives: tuple[Alternative, .
         unroll=_unrolled(problem, best, along),
         beside=positions_beside(problem, layout.order, best.tile[0], layout.formats, assembly) if best.tile else 1,
         rows=layout.rows,
+        turned=layout.turned,
         along=along,
         fills=problem.fills,
         may_be_empty=frozenset(v for v in layout.order if may_visit_nothing(problem.accesses, v, layout.formats)),

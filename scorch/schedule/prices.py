@@ -51,6 +51,7 @@ class Prices:
     gather: float = 1.5  # take one value through a permutation
     copy: float = 12_000.0  # begin to copy a dense operand in another order of its dimensions
     turn: float = 1.1  # move one of its values
+    turned: float = 0.3  # one value of a block that is turned in registers
     launch: float = 3_000.0  # enter a parallel region
     origin: str = "built-in prices"
 

@@ -15,6 +15,7 @@ from scorch.schedule.problem import Problem
 
 __all__ = [
     "block_tile",
+    "blocks_to_turn",
     "can_tile",
     "choose_tile",
     "grouped_positions",
@@ -24,6 +25,8 @@ __all__ = [
     "panel_vectors",
     "positions_beside",
     "rows_of_block",
+    "turned_lanes",
+    "turned_tile",
     "unrolling",
     "vector_lanes",
 ]
@@ -33,6 +36,8 @@ LONG_ROW = 4  # groups of unrolled iterations that a row should have
 BESIDE = 4  # stored positions: with 8, fewer vectors of each would be read at a time, and more positions be left over
 PANEL_BYTES = 256  # of each row in a panel: lines that are fetched together
 GROUPED = (2, 4)  # rows that share coordinates: more have too many groups, and three lie between the two
+WIDEST_TURNED = 16  # lanes: a block has the square of them
+MOST_TURNED = 2  # blocks in registers
 MOST_ROWS = 12  # of a register block
 ROOM = 4  # registers that accumulators leave to operands, or half of all where those are many
 
@@ -163,6 +168,46 @@ def groupings(
         size = problem.extents[reduced] * tile.vectors * tile.lanes * dtypes.itemsize(problem.dtype)
         if problem.extents[row] % rows == 0 and size <= problem.machine.near_bytes:
             yield access.tensor, Format((format.levels[0], Grouped(rows=rows)), format.order)
+
+
+def blocks_to_turn(problem: Problem, order: tuple[str, ...], formats: Mapping[str, Format]) -> tuple[Access, ...]:
+    """The dense accesses of which square blocks can be turned in registers, so that the innermost index can be tiled.
+
+    They store the index of the loop outside it last. None where there is a reduction, or where an extent is less than
+    a vector: blocks overlap at the end.
+    """
+    if (
+        len(order) < 2
+        or problem.sparse
+        or problem.statement.equal
+        or not set(order) <= set(problem.statement.target.indices)
+    ):
+        return ()
+    row, last = order[-2:]
+    lanes = turned_lanes(problem)
+    if lanes < 2 or min(problem.extents[row], problem.extents[last]) < lanes or not _has_vectors(problem):
+        return ()
+    turned = []
+    for access in (a for a in problem.accesses if last in a.indices):
+        format = formats[access.tensor]
+        innermost = level_indices(access, format)[-1]
+        if innermost not in (row, last) or not format.levels[-1].contiguous:
+            return ()
+        if problem.by_name[access.tensor].dtype == "bool":
+            return ()
+        turned += [access] if innermost == row else []
+    return tuple(turned) if len(turned) <= MOST_TURNED else ()
+
+
+def turned_lanes(problem: Problem) -> int:
+    """Lanes of the vectors of blocks that are turned: those of a register, unless there are too many."""
+    return min(vector_lanes(problem), WIDEST_TURNED)
+
+
+def turned_tile(problem: Problem, tiled: str) -> Tile:
+    """One vector of an index at a time, the last one overlapping the one before it."""
+    tail = problem.extents[tiled] % turned_lanes(problem) > 0
+    return Tile(turned_lanes(problem), 1, rest=int(tail), overlaps=tail)
 
 
 def block_tile(problem: Problem, tiled: str, rows: int) -> Tile:

@@ -16,7 +16,7 @@ from scorch.emit import jit
 from scorch.emit.module import Phase
 from scorch.engine import expression, statements
 from scorch.ir.plan import Kernel, Loop, Plan, Where, walk
-from scorch.schedule import lanes, partition, planner, tile
+from scorch.schedule import lanes, partition, planner, sizing, tile
 from scorch.schedule.machine import AVX2, AVX512
 
 CANDIDATES = planner._candidates
@@ -42,9 +42,10 @@ class Chooser:
         patch.setattr(planner, "_candidates", self.candidate)
         patch.setattr(planner, "_plan", self.plan)
         for price in ("scatter_cost", "count_cost", "bound_cost"):
-            patch.setattr(planner, price, lambda *_: float(self.rng.random()))
+            patch.setattr(sizing, price, lambda *_: float(self.rng.random()))
         patch.setattr(partition, "LAUNCHES", -1.0)
         patch.setattr(partition, "CHUNK", 1.0)
+        patch.setattr(partition, "CLOSED_CHUNK", 1.0)
         patch.setattr(tile, "LONG_ROW", -1)  # rows of any length are taken in vectors, or unrolled, or neither
         patch.setattr(lanes, "_row_cost", lambda *_: float(self.rng.random()))
         patch.setattr(lanes, "_is_long", lambda *_: self.toss())

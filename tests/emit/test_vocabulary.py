@@ -35,6 +35,7 @@ from scorch.emit.vocabulary import (
     vle,
     vload,
     vload_part,
+    vturn,
     vlt,
     vmax,
     vmin,
@@ -204,6 +205,27 @@ def test_sums_of_several_vectors(dtype: type[np.generic], lanes: int) -> None:
         np.testing.assert_array_equal(numba.njit(function)(a), wanted)
     values = np.random.default_rng(lanes).random(8 * n).astype(dtype)
     np.testing.assert_array_equal(numba.njit(eight)(values), eight(values))  # the same tree, to the last bit
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int8, np.int64])
+@pytest.mark.parametrize("lanes", [1, 2, 4, 8, 16])
+def test_a_block_is_turned(dtype: type[np.generic], lanes: int) -> None:
+    n = lanes
+
+    def turned(a: Any, step: int) -> Any:
+        out = np.zeros(n * n, a.dtype)
+        columns = vturn(a, 3, step, n)
+        vstore(out, 0, columns[0])
+        vstore(out, n * (n - 1), columns[n - 1])
+        vstore(out, n * (n // 2), columns[n // 2])
+        return out.reshape(n, n)
+
+    a = np.arange(3 + 20 * n).astype(dtype)
+    for step in (n, n + 4):
+        block = np.stack([a[3 + r * step : 3 + r * step + n] for r in range(n)]).T
+        for function in (turned, numba.njit(turned)):
+            for column in (0, n // 2, n - 1):
+                np.testing.assert_array_equal(function(a, step)[column], block[column])
 
 
 @pytest.mark.parametrize("dtype", NUMBERS)

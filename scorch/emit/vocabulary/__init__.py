@@ -47,6 +47,7 @@ from scorch.emit.vocabulary.memory import (
     vload_part,
     vstore,
     vstore_part,
+    vturn,
 )
 from scorch.emit.vocabulary.reduce import vhmax, vhmin, vprod, vsum, vsums4, vsums8
 from scorch.emit.vocabulary.scalar import atomic_add, bit, ctz, fetch_add, gallop, lower_bound, popcount, sort_range
@@ -104,6 +105,7 @@ __all__ = [
     "vsum",
     "vsums4",
     "vsums8",
+    "vturn",
 ]
 
 

@@ -88,10 +88,11 @@ __all__ = [
     "vsum",
     "vsums4",
     "vsums8",
+    "vturn",
 ]
 
 # The unchecked functions under other names, as the checked ones take theirs.
-_vload, _vload_part = memory.vload, memory.vload_part
+_vload, _vload_part, _vturn = memory.vload, memory.vload_part, memory.vturn
 _vstore, _vstore_part = memory.vstore, memory.vstore_part
 _vgather, _vgather_part, _first_lanes = memory.vgather, memory.vgather_part, memory.first_lanes
 _fetch_add, _atomic_add, _lower_bound = scalar.fetch_add, scalar.atomic_add, scalar.lower_bound
@@ -104,6 +105,15 @@ def vload(a: Lanes, i: int, n: int) -> Lanes:
     if i < 0 or i + n > len(a):
         raise IndexError("vload: lanes outside the array")
     return _vload(a, i, n)
+
+
+def vturn(a: Lanes, i: int, step: int, n: int) -> tuple[Lanes, ...]:
+    """As `memory.vturn`; IndexError unless all rows lie in a."""
+    last = i + step * (n - 1)
+    if min(i, last) < 0 or max(i, last) + n > len(a):
+        raise IndexError("vturn: rows outside the array")
+    turned: tuple[Lanes, ...] = _vturn(a, i, step, n)
+    return turned
 
 
 def vload_part(a: Lanes, i: int, n: int, m: int) -> Lanes:

@@ -53,6 +53,16 @@ def vload(a: Lanes, i: int, n: int) -> Lanes:
     return a[i : i + n].copy()
 
 
+def vturn(a: Lanes, i: int, step: int, n: int) -> tuple[Lanes, ...]:
+    """Return the columns of a block of n rows: lane r of vector c is a[i + r * step + c].
+
+    >>> vturn(np.arange(8), 1, 4, 2)
+    (array([1, 5]), array([2, 6]))
+    """
+    rows = [vload(a, int(i) + row * int(step), n) for row in range(n)]
+    return tuple(np.ascontiguousarray(column) for column in np.stack(rows).T)
+
+
 def vload_part(a: Lanes, i: int, n: int, m: int) -> Lanes:
     """Return n lanes: the first m from a[i : i + m], the others 0; 0 <= m <= n.
 

@@ -54,13 +54,21 @@ def _by_feature(input: torch.Tensor, weight: Any, bias: torch.Tensor | None, act
     is_matrix = input.ndim == 2
     flat = input if is_matrix else input.reshape(-1, input.shape[-1])
     if is_plain_call(input, weight, bias):
-        columns = flat[0] if flat.shape[0] == 1 else flat.t().contiguous()
+        columns = flat[0] if flat.shape[0] == 1 else _columns(flat)
         result = product(weight, columns, bias, activation, by_row=True)
         if is_matrix:
             return result.t() if result.ndim == 2 else result[None]
         return result.t().reshape(*input.shape[:-1], weight.shape[0])
     result = _torch(scorch.einsum("oi,ib->ob", weight, flat.t().contiguous())).t()
     return epilogue(result if is_matrix else result.reshape(*input.shape[:-1], weight.shape[0]), bias, activation)
+
+
+def _columns(rows: torch.Tensor) -> torch.Tensor:
+    """A matrix with a row in memory for each column, as it is where it is stored so."""
+    columns = rows.t()
+    if columns.is_contiguous() or torch.compiler.is_compiling() or taker() is not None:
+        return columns.contiguous()
+    return _torch(scorch.einsum("bi->ib", rows))
 
 
 def matmul(a: Any, b: Any, bias: torch.Tensor | None = None, activation: Activation = None) -> torch.Tensor:

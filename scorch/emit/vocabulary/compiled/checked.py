@@ -20,6 +20,7 @@ def _bind(function: Callable[..., Any]) -> None:
 for _function in (
     checked.vload,
     checked.vload_part,
+    checked.vturn,
     checked.vstore,
     checked.vstore_part,
     checked.vgather,

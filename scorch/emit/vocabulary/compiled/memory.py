@@ -64,6 +64,40 @@ def _vload(_: Any, a: types.Type, i: types.Type, n: types.Type) -> Definition:
     return sign(result, a, vec.index_of(i), n), generate
 
 
+@lowers(memory.vturn)
+def _vturn(_: Any, a: types.Type, i: types.Type, step: types.Type, n: types.Type) -> Definition:
+    array = vec.array_of(a)
+    each = vec.make_vec(array.dtype, vec.width_of(n))
+    result = types.UniTuple(each, each.n)
+
+    def generate(context: Any, builder: Builder, _: Any, values: tuple[Value, ...]) -> Value:
+        lanes = ir.VectorType(vec.lane_type(array.dtype), each.n)
+        held, place, between, _ = values
+        rows = []
+        for _ in range(each.n):
+            row = builder.bitcast(_address(context, builder, array, held, place), lanes.as_pointer())
+            rows.append(builder.load(row, align=_align(array)))
+            place = builder.add(place, between)
+        return context.make_tuple(builder, result, _turned(builder, rows))
+
+    return sign(result, a, vec.index_of(i), vec.index_of(step), n), generate
+
+
+def _turned(builder: Builder, rows: list[Value]) -> list[Value]:
+    """The columns of a square block: halves of the block change places, then halves of those, down to single lanes."""
+    width = len(rows)
+    half = width // 2
+    while half:
+        low = [lane if not lane & half else lane - half + width for lane in range(width)]
+        high = [lane + half if not lane & half else lane + width for lane in range(width)]
+        for row in (row for row in range(width) if not row & half):
+            upper, lower = rows[row], rows[row + half]
+            rows[row] = builder.shuffle_vector(upper, lower, vec.constants(vec.INT32, low))
+            rows[row + half] = builder.shuffle_vector(upper, lower, vec.constants(vec.INT32, high))
+        half //= 2
+    return rows
+
+
 @lowers(memory.vload_part)
 def _vload_part(_: Any, a: types.Type, i: types.Type, n: types.Type, m: types.Type) -> Definition:
     array = vec.array_of(a)
