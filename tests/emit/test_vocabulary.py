@@ -35,7 +35,6 @@ from scorch.emit.vocabulary import (
     vle,
     vload,
     vload_part,
-    vturn,
     vlt,
     vmax,
     vmin,
@@ -51,6 +50,7 @@ from scorch.emit.vocabulary import (
     vsum,
     vsums4,
     vsums8,
+    vturn,
 )
 
 numba = pytest.importorskip("numba")
