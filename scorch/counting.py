@@ -15,9 +15,8 @@ import torch
 from scorch import engine  # mutual: copies are planned and compiled, and a plan may need its operands in another order
 from scorch.formats import Compressed, Dense, Format, Pattern, Storage, coo
 from scorch.formats.coordinates import sum_groups
-from scorch.ir.notation import Access, Assign
 
-__all__ = ["Placed", "copy_of", "passes", "place"]
+__all__ = ["Placed", "passes", "place"]
 
 MOST_COUNTED = 1 << 24  # coordinates of a dimension whose entries are counted; beyond that coordinates are compared
 FEW = 4096  # entries in no order that are compared sooner than counted
@@ -38,12 +37,6 @@ class Placed:
     def values(self) -> torch.Tensor:
         """A value for each stored coordinate: those of equal coordinates are summed."""
         return self.entries if self.groups is None else sum_groups(self.entries, self.groups)
-
-
-def copy_of(ndim: int) -> Assign:
-    """B[i0,i1,...] = A[i0,i1,...]."""
-    indices = tuple(f"i{d}" for d in range(ndim))
-    return Assign(Access("B", indices), Access("A", indices))
 
 
 def passes(pattern: Pattern, format: Format) -> tuple[Format, ...] | None:
@@ -93,7 +86,7 @@ def _moved(old: tuple[int, ...], new: tuple[int, ...]) -> tuple[int, ...]:
 def place(storage: Storage, targets: Sequence[Format]) -> Placed:
     """Send entries through these formats."""
     for target in targets:
-        made = engine.copy(copy_of(target.ndim), storage, target)
+        made = engine.copy(storage, target)
         assert isinstance(made, Storage)
         storage = made
     pattern, entries = storage.pattern, storage.values

@@ -17,7 +17,7 @@ from scorch import (  # mutual: a conversion is an expression, and an expression
     blocked,
     engine,
 )
-from scorch.counting import copy_of, passes, place
+from scorch.counting import passes, place
 from scorch.formats import Format, Pattern, Storage, coo, dense
 from scorch.formats.coordinates import Packing, coordinates, pack
 from scorch.formats.levels import index_bits
@@ -73,7 +73,7 @@ def reformat(storage: Storage, format: Format, evaluate: Callable[..., Any] | No
     if format.is_dense or storage.pattern.format.is_dense:
         if storage.fill != 0 and format.is_dense != storage.pattern.format.is_dense:
             return _reformat_around(storage, format, evaluate)
-        result = (evaluate or engine.evaluate)(copy_of(format.ndim), [storage], format)
+        result = (evaluate or engine.evaluate)(engine.copy_of(format.ndim), [storage], format)
         if isinstance(result, torch.Tensor):
             return Storage(dense_pattern(tuple(result.shape), format.order), result, storage.fill)
         return Storage(result.pattern, result.values, storage.fill)
@@ -116,7 +116,7 @@ def _reformat_around(storage: Storage, format: Format, evaluate: Callable[..., A
     if storage.pattern.format.is_dense:
         plain = stored.detach()
         numbers[plain.isnan() if storage.fill != storage.fill else plain == storage.fill] = 0
-    made = engine.evaluate(copy_of(format.ndim), [Storage(storage.pattern, numbers)], format)
+    made = engine.evaluate(engine.copy_of(format.ndim), [Storage(storage.pattern, numbers)], format)
     if isinstance(made, torch.Tensor):
         places, pattern = made.permute(format.order).reshape(-1), dense_pattern(tuple(made.shape), format.order)
     else:
@@ -192,7 +192,7 @@ class _Turned:
         turned = values.reshape(self.extents).permute(self.order)
         if values.requires_grad or values.numel() < LARGE:
             return turned.reshape(-1)
-        made = engine.evaluate(copy_of(turned.ndim), [Storage.from_dense(turned)], dense(turned.ndim))
+        made = engine.evaluate(engine.copy_of(turned.ndim), [Storage.from_dense(turned)], dense(turned.ndim))
         assert isinstance(made, torch.Tensor)
         return made.view(-1)
 
@@ -204,7 +204,7 @@ def _rewritten(pattern: Pattern, format: Format) -> Reordering:
     numbers = Storage(
         pattern, torch.arange(1, pattern.nnz + 1) if moved else torch.empty(pattern.nnz, dtype=torch.bool)
     )
-    result = engine.copy(copy_of(format.ndim), numbers, format, structure=not moved)
+    result = engine.copy(numbers, format, structure=not moved)
     assert isinstance(result, Storage)
     return Reordering(result.pattern, places=result.values if moved else None)
 

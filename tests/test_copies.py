@@ -15,7 +15,7 @@ FORMATS = ["csr", "csc", "dcsr", "dcsc", "coo"]
 
 @pytest.mark.parametrize("source", FORMATS)
 def test_tensors_of_about_the_same_size_share_plans_and_are_right(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(copies, "_plans", type(copies._plans)())
+    monkeypatch.setattr(copies, "_kept", type(copies._kept)())
     rng = np.random.default_rng(0)
     planned = []
     with config.using(jit=False):
@@ -26,7 +26,7 @@ def test_tensors_of_about_the_same_size_share_plans_and_are_right(source: str, m
                 B = A.to(target)
                 B.validate()
                 assert torch.equal(B.to_dense(), A.to_dense())
-            planned.append(len(copies._plans))
+            planned.append(len(copies._kept))
     assert planned[2] <= planned[0] + planned[0]  # at most as many again, where a level of rows is complete or is not
     assert planned[-1] == planned[-2]
 
@@ -44,8 +44,8 @@ def test_a_pattern_with_an_empty_row_has_a_plan_of_its_own() -> None:
 
 def test_plans_are_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(copies, "KEPT", 3)
-    monkeypatch.setattr(copies, "_plans", type(copies._plans)())
+    monkeypatch.setattr(copies, "_kept", type(copies._kept)())
     with config.using(jit=False):
         for size in (2, 5, 9, 20, 40):
             scorch.tensor(torch.eye(size), "csr").to("csc")
-    assert len(copies._plans) <= 3
+    assert len(copies._kept) <= 3

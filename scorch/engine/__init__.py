@@ -3,7 +3,7 @@
 `evaluate` takes one statement over entries, `compute` several whole ones; programs are kept for operands like these.
 """
 
-from scorch.engine.copies import copy
+from scorch.engine.copies import copy, copy_of
 from scorch.engine.expression import AnyProgram, choices, evaluate, prepare
 from scorch.engine.kept import find, remember, settings
 from scorch.engine.problem import problem_of, result_type
@@ -22,6 +22,7 @@ __all__ = [
     "choices",
     "compute",
     "copy",
+    "copy_of",
     "evaluate",
     "find",
     "find_replay",

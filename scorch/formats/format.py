@@ -103,6 +103,13 @@ class Format:
         object.__setattr__(self, "order", chosen)
         object.__setattr__(self, "blocks", blocks)
 
+    def __hash__(self) -> int:
+        return self._hash  # of nested values, and asked for at each look into a table of plans
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.levels, self.order, self.blocks))
+
     @property
     def ndim(self) -> int:
         """Number of dimensions."""

@@ -116,7 +116,7 @@ class Pattern:
         validate: bool = True,
         strides: tuple[int, ...] | None = None,
     ) -> None:
-        self.shape = tuple(int(extent) for extent in shape)
+        self.shape = tuple(map(int, shape))
         self.format = format
         self.strides = strides
         self.cache: dict[Any, Any] = {}
@@ -137,7 +137,7 @@ class Pattern:
                 raise ShapeError(f"an extent cannot be over 2^63 - 1: shape {self.shape}")
         self.stored_shape = stored_shape(self.shape, format.blocks) if format.blocks else self.shape
         self.arrays = tuple(
-            {name: bindable(np.asarray(level[name])) for name in kind.arrays} for kind, level in self._levels(arrays)
+            [{name: bindable(np.asarray(level[name])) for name in kind.arrays} for kind, level in self._levels(arrays)]
         )
         self.positions = self._validated() if validate else self._counted()
 
@@ -151,7 +151,7 @@ class Pattern:
 
     def _levels(self, arrays: Sequence[Arrays]) -> list[tuple[Any, Arrays]]:
         for depth, (kind, level) in enumerate(zip(self.format.levels, arrays, strict=True)):
-            if kind.arrays != tuple(level) and set(kind.arrays) != set(level):
+            if len(kind.arrays) != len(level) or any(name not in level for name in kind.arrays):
                 raise FormatError(f"level {depth} ({kind}) needs the arrays {kind.arrays}, got {tuple(level)}")
         return list(zip(self.format.levels, arrays, strict=True))
 

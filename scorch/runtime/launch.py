@@ -45,36 +45,52 @@ class Launcher:
 
     `patterns` are those that the kernel reads, after conversion; their arrays are held, they themselves are not. One
     launcher may be called by several threads at once. `held` are the values of operands that are the same at each call,
-    whatever is given in their place.
+    whatever is given in their place. Without patterns it is not bound yet: `bound` makes launchers of it.
     """
 
     def __init__(
-        self, plan: Plan, compiled: Compiled, patterns: Mapping[str, Pattern], held: Mapping[str, Array] | None = None
+        self,
+        plan: Plan,
+        compiled: Compiled,
+        patterns: Mapping[str, Pattern] | None = None,
+        held: Mapping[str, Array] | None = None,
     ) -> None:
         self.plan = plan
         self.kernel = plan.kernel
         self.compiled = compiled
-        self._patterns = {name: hold(pattern) for name, pattern in patterns.items()}
         self._held = held or {}
-        self.extents = dict(plan.extents)
         self.result = self.kernel.result
-        self.shape = tuple(self.extents[v] for v in self.kernel.statement.target.indices)
         self.order = {spec.name: n for n, spec in enumerate(self.kernel.operands)}
         self.partition = plan.partition
+        self._torch_dtype = dtypes.to_torch(self.result.dtype)
+        order = self.result.format.order
+        self._dims = None if order == tuple(range(len(order))) else tuple(np.argsort(order).tolist())
+        self._parallelizes = self.partition.unit != "serial" and compiled.kernels[0] is not None
+        if patterns is not None:
+            self._bind(patterns, dict(plan.extents))
+
+    def bound(self, patterns: Mapping[str, Pattern], extents: Mapping[str, int]) -> Launcher:
+        """The kernel for operands of these patterns, in the formats and number types that it was compiled for."""
+        made = object.__new__(Launcher)
+        made.__dict__.update(self.__dict__)
+        made._bind(patterns, dict(extents))
+        return made
+
+    def _bind(self, patterns: Mapping[str, Pattern], extents: dict[str, int]) -> None:
+        """Whatever depends on the operands' structure."""
+        self._patterns = {name: hold(pattern) for name, pattern in patterns.items()}
+        self.extents = extents
+        self.shape = tuple([extents[v] for v in self.kernel.statement.target.indices])
         weight = self.partition.weight
         self._weights = self._patterns[weight.tensor] if weight else None
         self.units = self._units()
         self._bounds: Array | None = None
         self.scratch = Scratch(self.kernel, patterns, self.extents)
-        self._bindings = [self._binding(phase) for phase in compiled.phases]
-        self._torch_dtype = dtypes.to_torch(self.result.dtype)
-        order = self.result.format.order
-        self._stored = [self.shape[d] for d in order]
+        self._bindings = [self._binding(phase) for phase in self.compiled.phases]
+        self._stored = [self.shape[d] for d in self.result.format.order]
         if self.result.format.is_dense:
             checked_size(self._stored)
         self._check_leading()
-        self._dims = None if order == tuple(range(len(order))) else tuple(np.argsort(order).tolist())
-        self._parallelizes = self.partition.unit != "serial" and compiled.kernels[0] is not None
         self.direct = self._directly()
 
     def _directly(self) -> Direct | None:
@@ -347,8 +363,8 @@ class Launcher:
         return [np.dtype(f"int{each}") for each in bits]
 
     def _array(self, name: str, length: int, dtype: np.dtype[Any]) -> Array:
-        if name != "pos" and length * dtype.itemsize < LARGE:
-            return np.empty(length, dtype)
+        if length * dtype.itemsize < LARGE:
+            return np.zeros(length, dtype) if name == "pos" else np.empty(length, dtype)
         check_memory(length * dtype.itemsize, f"{name} of a {self.result.format} result of shape {self.shape}")
         if name == "pos":
             return np.zeros(length, dtype=dtype)

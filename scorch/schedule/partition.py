@@ -15,18 +15,24 @@ __all__ = ["choose_partition", "serial_below"]
 # half second in which Numba compiles a parallel kernel.
 LAUNCHES = 5.0
 CHUNK = 5_000.0  # nanoseconds: small enough to balance cores of unequal speed, large enough to hide the cursor
+SELDOM = {"relevel": 100_000.0, "bucket": 1_000_000.0}
+"""Nanoseconds of work of conversions, which find the other threads asleep: to wake one takes longer than to give work
+to one that just had some. Buckets are written by several threads to the same cache lines, for 1.4 times the speed of
+one at best."""
 CLOSED_CHUNK = 40_000.0  # nanoseconds, of a result that is closed up: each chunk's part is moved from Python
 LEAST_CHUNKS = 2  # a thread, for one that starts late to leave work to the others
 PRIVATE_BYTES = 4 << 20  # of private results in all
 
 
-def serial_below(prices: Prices, phases: int = 1) -> float:
-    """Nanoseconds of work for which waking threads does not pay; each phase wakes them.
+def serial_below(prices: Prices, assembly: Assembly | None = None) -> float:
+    """Nanoseconds of work for which waking threads does not pay; each phase of an assembly wakes them.
 
-    >>> serial_below(Prices(launch=5000.0), phases=2)
-    50000.0
+    >>> serial_below(Prices(launch=5000.0), Assembly("append")), serial_below(Prices(), Assembly("relevel"))
+    (50000.0, 100000.0)
     """
-    return LAUNCHES * prices.launch * phases
+    if assembly is None:
+        return LAUNCHES * prices.launch
+    return SELDOM.get(assembly.kind, LAUNCHES * prices.launch * assembly.phases)
 
 
 def choose_partition(
@@ -39,7 +45,7 @@ def choose_partition(
     order: tuple[str, ...],
 ) -> Partition:
     """The partition of the outermost loop; serial where it is small or where chunks would write the same places."""
-    if outermost is None or cost < serial_below(problem.prices, assembly.phases) or problem.threads == 1:
+    if outermost is None or cost < serial_below(problem.prices, assembly) or problem.threads == 1:
         return Partition("serial")
     appends = assembly.kind in ("relevel", "append", "bucket")
     # As many to each thread: five equal chunks take two threads as long as six.

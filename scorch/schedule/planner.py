@@ -224,7 +224,7 @@ def _tiled(problem: Problem, layout: _Layout) -> Iterator[_Candidate]:
         if (
             last in target
             and candidate.partition.unit == "serial"
-            and candidate.cost > serial_below(problem.prices)
+            and candidate.cost > serial_below(problem.prices, candidate.writing.assembly)
             and not _prefix(problem, tiled.order)
         ):
             spread = _priced(problem, replace(tiled, spread=True))
@@ -498,7 +498,7 @@ def _reasons(problem: Problem, best: _Candidate) -> tuple[str, ...]:
     out.append(f"estimated {parts}, by {problem.prices.origin}")
     if best.partition.unit == "serial" and problem.threads > 1:
         phases = best.writing.assembly.phases
-        below = serial_below(problem.prices, phases)
+        below = serial_below(problem.prices, best.writing.assembly)
         few = f"less than {below / 1000:.4g} us of work" + (f" in {phases} phases" if phases > 1 else "")
         small = best.cost < below
         out.append("serial: " + (few if small else "chunks of the outermost loop would write the same places"))
