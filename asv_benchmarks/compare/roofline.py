@@ -149,6 +149,7 @@ def _merge(a: Any, b: Any, c: Any) -> Work:
 
 _COUNTS: dict[str, Callable[..., Work]] = {
     "spmm": _times_dense,
+    "spmm_weight": _times_dense,
     "spmv": _times_dense,
     "spmspm": _times_sparse,
     "sddmm": _sampled,

@@ -25,6 +25,7 @@ _MOST_ENTRIES = 3_000_000  # of a matrix: hopeless plans of larger ones would ta
 _MOST_PRODUCTS = 20_000_000  # of two sparse matrices: plans that list and sort them all take gigabytes
 _WORK: dict[str, tuple[str, str | None]] = {
     "spmm": ("ik,kj->ij", None),
+    "spmm_weight": ("ik,kj->ij", None),
     "spmv": ("ij,j->i", None),
     "spmspm": ("ik,kj->ij", "csr"),
     "sddmm": ("ij,id,jd->ij", None),
@@ -65,6 +66,8 @@ def _plans(operation: str, operands: tuple[Any, ...]) -> _Plans:
 
     notation, format = _WORK[operation]
     tensors = [scorch.tensor(o) if hasattr(o, "nnz") else torch.from_numpy(o) for o in operands]
+    if operation == "spmm_weight":
+        tensors[0] = tensors[0].freeze()
     storages = [as_storage(tensor) for tensor in tensors]
     statement = parse_einsum(notation, [storage.pattern.shape for storage in storages])
     wanted = None if format is None else resolve(format, len(statement.target.indices))

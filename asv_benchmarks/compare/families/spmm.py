@@ -17,6 +17,7 @@ __all__ = ["FAMILY"]
 
 _COLUMNS = (16, 32, 64, 128, 256)
 _QUICK_COLUMNS = (16, 64)
+_WEIGHTS = {"pruned", "weight"}  # the kinds of matrices that are frozen
 
 
 def _operands(matrix: Matrix, columns: int) -> tuple[Any, ...]:
@@ -31,11 +32,18 @@ def _cases(options: Options) -> Iterator[Case]:
                 family="spmm",
                 matrix=matrix.name,
                 variant=f"K={columns}",
-                operation="spmm",
+                operation="spmm_weight" if matrix.kind in _WEIGHTS else "spmm",
                 load=partial(_operands, matrix, columns),
                 reference=matmul,
                 real=matrix.real,
             )
 
 
-FAMILY = Family("spmm", "SpMM: sparse x dense, K columns", "ms", _cases, timing.measure)
+FAMILY = Family(
+    "spmm",
+    "SpMM: sparse x dense, K columns",
+    "ms",
+    _cases,
+    timing.measure,
+    about="Pruned weights are frozen (`A.freeze()`), as those of a trained model may be; others are as they are.",
+)

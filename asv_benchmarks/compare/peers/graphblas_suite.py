@@ -64,6 +64,7 @@ PEER = Peer(
     name="graphblas",
     operations={
         "spmm": _two(lambda a, b: a.mxm(b)),
+        "spmm_weight": _two(lambda a, b: a.mxm(b)),
         "spmv": _two(lambda a, x: a.mxv(x)),
         "spmspm": _two(lambda a, b: a.mxm(b)),
         "spmspm_unsorted": _two(lambda a, b: a.mxm(b), _unsorted),

@@ -36,6 +36,18 @@ def _spmm(a: Any, b: Any) -> Iterator[Contender]:
     yield Contender("scorch", _einsum("ik,kj->ij", a, b))
 
 
+def _spmm_weight(a: Any, b: Any) -> Iterator[Contender]:
+    """The weight of a trained layer does not change, and is frozen by whoever wants it fast."""
+
+    def build() -> Callable[[], Any]:
+        import scorch
+
+        weight, columns = scorch.tensor(a).freeze(), torch.from_numpy(b)
+        return lambda: scorch.einsum("ik,kj->ij", weight, columns)
+
+    yield Contender("scorch", build)
+
+
 def _spmv(a: Any, x: Any) -> Iterator[Contender]:
     yield Contender("scorch", _einsum("ij,j->i", a, x))
 
@@ -127,6 +139,7 @@ PEER = Peer(
     name="scorch",
     operations={
         "spmm": _spmm,
+        "spmm_weight": _spmm_weight,
         "spmv": _spmv,
         "spmspm": _spmspm,
         "spmspm_unsorted": _spmspm_unsorted,

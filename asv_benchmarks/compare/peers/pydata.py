@@ -38,6 +38,7 @@ PEER = Peer(
     name="pydata/sparse",
     operations={
         "spmm": _two(lambda a, b: a @ b),
+        "spmm_weight": _two(lambda a, b: a @ b),
         "spmv": _two(lambda a, b: a @ b),
         "spmspm": _two(lambda a, b: a @ b),
         "spmspm_unsorted": _two(lambda a, b: a @ b),

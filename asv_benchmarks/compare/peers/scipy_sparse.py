@@ -84,6 +84,7 @@ PEER = Peer(
     name="scipy",
     operations={
         "spmm": _times_dense,
+        "spmm_weight": _times_dense,
         "spmv": _times_dense,
         "spmspm": _spmspm,
         "spmspm_unsorted": _times,

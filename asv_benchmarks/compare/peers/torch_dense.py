@@ -40,7 +40,7 @@ def _sddmm(mask: Any, q: Any, k: Any) -> Iterator[Contender]:
 
 PEER = Peer(
     name="torch dense",
-    operations={"spmm": _times, "spmv": _times, "sddmm": _sddmm, "small": _times, **tasks.DENSE},
+    operations={"spmm": _times, "spmm_weight": _times, "spmv": _times, "sddmm": _sddmm, "small": _times, **tasks.DENSE},
     modules=("torch",),
     counted=False,
 )

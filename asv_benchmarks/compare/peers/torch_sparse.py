@@ -180,6 +180,7 @@ PEER = Peer(
     name="torch.sparse",
     operations={
         "spmm": _spmm,
+        "spmm_weight": _spmm,
         "spmv": _spmm,
         "spmspm": _spmspm_all,
         "spmspm_unsorted": _spmspm,

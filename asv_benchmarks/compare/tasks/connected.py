@@ -62,13 +62,13 @@ def _dense_autoencoder(x: Any, *weights: Any) -> Iterator[Contender]:
 
 def _scorch_autoencoder(x: Any, *weights: Any) -> Iterator[Contender]:
     def build() -> Callable[[], Any]:
-        from scorch.nn import Linear
+        from scorch.nn import Linear, freeze
 
         last = len(weights) - 1
         model = nn.Sequential(
             *(Linear.from_weight(w, activation=None if n == last else "relu") for n, w in enumerate(weights))
         )
-        return partial(model, torch.from_numpy(x))
+        return partial(freeze(model), torch.from_numpy(x))
 
     yield inference("scorch", build)
 
@@ -183,9 +183,9 @@ def _dense_decoder(x: Any, sparsity: Any) -> Iterator[Contender]:
 
 def _scorch_decoder(x: Any, sparsity: Any) -> Iterator[Contender]:
     def make(linear: nn.Linear) -> nn.Module:
-        from scorch.nn import Linear
+        from scorch.nn import Linear, freeze
 
-        return Linear.from_dense(linear)
+        return freeze(Linear.from_dense(linear))
 
     yield _decoder("scorch", x, sparsity, make)
 
