@@ -46,7 +46,7 @@ NAMES: tuple[str, ...] = (
 )
 
 HALVES = frozenset({"float16", "bfloat16"})
-_INTEGERS = frozenset({"uint8", "int8", "int16", "int32"})  # that wrap below 64 bits, which constants have
+_INTEGERS = frozenset({"uint8", "int8", "int16", "int32", "int64"})
 
 _TORCH: dict[str, torch.dtype] = {name: getattr(torch, name) for name in NAMES}
 _NAME: dict[torch.dtype, str] = {dtype: name for name, dtype in _TORCH.items()}
@@ -91,11 +91,13 @@ def to_torch(name: str) -> torch.dtype:
 def wrapped(value: Any, name: str) -> Any:
     """A whole number as an integer type holds it, modulo its range as in torch; any other value as it is.
 
-    >>> wrapped(-1, "uint8"), wrapped(200, "int8"), wrapped(200, "float32")
-    (255, -56, 200)
+    >>> wrapped(-1, "uint8"), wrapped(200, "int8"), wrapped(200, "float32"), wrapped(2**63 + 5, "int64")
+    (255, -56, 200, -9223372036854775803)
     """
-    exact = isinstance(value, int) and not isinstance(value, bool) and name in _INTEGERS
-    return int(np.asarray(value).astype(name)) if exact else value
+    if not isinstance(value, int) or isinstance(value, bool) or name not in _INTEGERS:
+        return value
+    limits = np.iinfo(name)
+    return (value - limits.min) % (1 << limits.bits) + limits.min
 
 
 def computed(name: str) -> str:

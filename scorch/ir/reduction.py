@@ -41,7 +41,7 @@ def with_absent_entries(statement: Assign, fills: Mapping[str, Any], extents: Ma
     value = absent_value(statement.expr, fills)
     if value == ABSENT:
         return (_over_mask(statement, fills),)
-    if value is None or value.value == operator(statement.reduce).identity:
+    if value is None or _adds_nothing(statement.reduce, statement.expr, value):
         return (statement,)
     target, name = statement.target, statement.target.tensor
     met, count = Access(f"{name}.met", target.indices), Access(f"{name}.count", target.indices)
@@ -87,11 +87,18 @@ def _over_mask(statement: Assign, fills: Mapping[str, Any]) -> Assign:
     masked = [a for a in accesses(terms) if a.tensor in fills and fills[a.tensor] == ABSENT.value]
     others = {name: fill for name, fill in fills.items() if fill != ABSENT.value}
     value = absent_value(terms, others) if masked else None
-    if value in (None, ABSENT) or value.value == operator(statement.reduce).identity:
+    if value is None or value == ABSENT or _adds_nothing(statement.reduce, terms, value):
         return statement
     conditions += tuple(Apply("stored", (access,)) for access in dict.fromkeys(masked))
     there = reduce(lambda left, right: Apply("and", (left, right)), conditions)
     return replace(statement, expr=Apply("where", (there, terms, ABSENT)))
+
+
+def _adds_nothing(reduce: str, expr: Expr, value: Literal) -> bool:
+    """Whether a value of an expression may be reduced in any number of times; 1 among integers is not what True is."""
+    if reduce == "and" and not (isinstance(expr, Apply) and operator(expr.op).gives_bool):
+        return False
+    return bool(value.value == operator(reduce).identity)
 
 
 def _completed(reduce: str, met: Access, count: Access, value: Literal, places: int) -> Expr:

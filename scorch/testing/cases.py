@@ -168,4 +168,5 @@ def _operand(rng: Random, shape: tuple[int, ...], dtype: str) -> Operand:
     density = rng.choice((0.4, 0.02, 0.1, 0.9) if max(shape, default=0) > 20 else (0.4, 0.4, 0.2, 0.9, 0.0, 1.0))
     format = random_format(rng, len(shape), shape)
     sliced = not format.blocks and rng.random() < 0.08
-    return Operand(shape, format, dtype, density=density, seed=rng.randrange(2**16), sliced=sliced)
+    frozen = rng.random() < 0.1
+    return Operand(shape, format, dtype, density=density, seed=rng.randrange(2**16), sliced=sliced, frozen=frozen)

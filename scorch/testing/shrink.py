@@ -94,6 +94,7 @@ def _plainer(operand: Operand) -> Iterator[Operand]:
         replace(operand, fill=0),
         replace(operand, special=False),
         replace(operand, sliced=False),
+        replace(operand, frozen=False),
         replace(operand, variant=0),
         replace(operand, dtype="float64" if operand.dtype in ("float32", "float16", "bfloat16") else operand.dtype),
         replace(operand, density=1.0),

@@ -27,7 +27,7 @@ class Operand:
 
     `density` is the share of coordinates that are stored, some of them with the value zero. `special` puts infinities
     among the values; with `below` they are coordinates from 0 to that. Operands that differ in `variant` alone store
-    the same coordinates. A `sliced` one is cut out of a greater tensor of this format.
+    the same coordinates. A `sliced` one is cut out of a greater tensor of this format; a `frozen` one is frozen.
 
     >>> from scorch.formats import csr
     >>> made = Operand((3, 4), csr, "float32", density=0.5, seed=1).make()
@@ -45,6 +45,7 @@ class Operand:
     variant: int = 0
     below: int | None = None
     sliced: bool = False
+    frozen: bool = False
 
     def make(self) -> Tensor:
         """The tensor, checked against the array that it was made of; AssertionError if they differ."""
@@ -64,7 +65,7 @@ class Operand:
             made, array = tensor(made[inside]), np.array(array[inside])
         wanted = torch.from_numpy(array).to(dtypes.to_torch(self.dtype))
         assert torch.equal(as_dense(made), wanted), f"{self} is not what it was made of: {as_dense(made)}"
-        return made
+        return made.freeze() if self.frozen else made
 
     def _values(self, rng: np.random.Generator, count: int) -> Array:
         if self.below is not None:

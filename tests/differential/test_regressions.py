@@ -431,3 +431,24 @@ def test_a_sum_of_nothing_under_a_dense_condition_is_zero_for_later_statements()
     text += "; C[k,i] = G[k] - X[i,k]"
     E, D = scorch.tensor(torch.eye(2), "csr"), scorch.tensor(torch.zeros(2, 2), "csr")
     assert result(text, D=D, E=E, F=torch.tensor(1), G=torch.tensor([2.0, 3.0])) == [[2.0, 2.0], [3.0, 3.0]]
+
+
+@pytest.mark.parametrize("expr", ["(B[i,j] == 0) | X[j]", "1 - D[i,j]", "max(B[i,j] == 0, X[j])"])
+def test_one_is_not_what_true_is_among_integers(expr: str) -> None:
+    """Where nothing is stored the terms are 1, which a bitwise and has to meet."""
+    empty = {
+        name: scorch.tensor(torch.zeros(2, 3, dtype=t), "coo") for name, t in (("B", torch.bool), ("D", torch.int64))
+    }
+    operands = {**empty, "X": scorch.tensor(torch.zeros(3, dtype=torch.int64), "coo")}
+    read = {name: x for name, x in operands.items() if f"{name}[" in expr}
+    assert result(f"C[j] &= {expr}", **read) == [1, 1, 1]
+
+
+def test_a_fill_wraps_at_64_bits_too() -> None:
+    """Six times the largest integer is none of 64 bits: -6 takes its place, as in torch."""
+    arrays = [{}, {"pos": torch.tensor([0, 1, 1]), "crd": torch.tensor([2])}]
+    X = scorch.Tensor.from_levels((2, 3), "csr", arrays, torch.tensor([7]), 2**63 - 1)
+    found = scorch.compute("C[i,j] = X[i,j] * 6", X=X)
+    assert isinstance(found, scorch.Tensor)
+    assert found.fill == -6
+    assert torch.equal(found.to_dense(), X.to_dense() * 6)
