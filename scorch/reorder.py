@@ -18,7 +18,7 @@ from scorch import (  # mutual: a conversion is an expression, and an expression
     engine,
 )
 from scorch.counting import passes, place
-from scorch.formats import Format, Pattern, Storage, coo, dense
+from scorch.formats import Compressed, Format, Pattern, Storage, coo, dense
 from scorch.formats.coordinates import Packing, coordinates, pack
 from scorch.formats.levels import index_bits
 from scorch.formats.storage import dense_pattern
@@ -135,8 +135,7 @@ def reorder(pattern: Pattern, format: Format) -> Reordering:
     if pattern.format == format:
         return Reordering(pattern)  # not kept: a pattern that kept itself would live until the collector looks
     if any(level.block > 1 for level in format.levels):
-        made, places = grouped(pattern, format)
-        return Reordering(made, places=torch.from_numpy(places + 1))  # not kept: the copy is, with its values
+        return _grouped(pattern, format)  # not kept: the copy is, with its values
     key = ("reorder", format)
     found = pattern.cache.get(key)
     if found is None:
@@ -145,6 +144,14 @@ def reorder(pattern: Pattern, format: Format) -> Reordering:
         known = pattern.cache.pop(("placed", format), None)
         found = pattern.cache[key] = found if known is None else replace(found, pattern=known)
     return found
+
+
+def _grouped(pattern: Pattern, format: Format) -> Reordering:
+    """The entries row after row first, then in groups."""
+    rows = reorder(pattern, Format((format.levels[0], Compressed()), format.order))
+    made, order = grouped(rows.pattern, format)
+    taken = torch.from_numpy(order)
+    return replace(rows, pattern=made, places=taken + 1 if rows.places is None else rows.places[taken])
 
 
 def is_plain(format: Format) -> bool:
