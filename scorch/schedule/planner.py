@@ -27,7 +27,7 @@ from scorch.schedule.tile import (
     blocks_to_turn,
     can_tile,
     choose_tile,
-    groupings,
+    grouping,
     panel_vectors,
     positions_beside,
     rows_of_block,
@@ -261,14 +261,15 @@ def _grouped(problem: Problem, layout: _Layout, plain: _Candidate) -> Iterator[_
     assembly = plain.writing.assembly
     if assembly.kind != "locate" or not assembly.owned or not _prefix(problem, layout.order):
         return
-    for tensor, format in groupings(problem, layout.order, str(layout.tiled), layout.formats):
-        formats = {**layout.formats, tensor: format}
-        grouped = _priced(
-            problem,
-            replace(layout, formats=formats, conversions=conversions(problem, formats), rows=format.levels[-1].block),
-        )
-        if grouped is not None:
-            yield grouped
+    found = grouping(problem, layout.order, str(layout.tiled), layout.formats)
+    if found is None:
+        return
+    tensor, format = found
+    formats = {**layout.formats, tensor: format}
+    made = replace(layout, formats=formats, conversions=conversions(problem, formats), rows=format.levels[-1].block)
+    grouped = _priced(problem, made)
+    if grouped is not None:
+        yield grouped
 
 
 def _panelled(problem: Problem, layout: _Layout, plain: _Candidate) -> Iterator[_Candidate]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from scorch.formats import Compressed, Format, dtypes
 from scorch.formats.levels import Grouped
@@ -19,7 +19,7 @@ __all__ = [
     "can_tile",
     "choose_tile",
     "grouped_positions",
-    "groupings",
+    "grouping",
     "in_flight",
     "most_vectors",
     "panel_vectors",
@@ -35,7 +35,7 @@ AHEAD = 16  # nonzeros: how far in advance rows are fetched
 LONG_ROW = 4  # groups of unrolled iterations that a row should have
 BESIDE = 4  # stored positions: with 8, fewer vectors of each would be read at a time, and more positions be left over
 PANEL_BYTES = 256  # of each row in a panel: lines that are fetched together
-GROUPED = (2, 4)  # rows that share coordinates: more have too many groups, and three lie between the two
+GROUPED = (4, 2)  # rows that share coordinates, if they divide all rows: of more there would be too many groups
 WIDEST_TURNED = 16  # lanes: a block has the square of them
 MOST_TURNED = 2  # blocks in registers
 MOST_ROWS = 12  # of a register block
@@ -140,34 +140,39 @@ def rows_of_block(problem: Problem, order: tuple[str, ...], tiled: str, formats:
     return rows if problem.extents[row] >= rows else 1
 
 
-def groupings(
+def grouping(
     problem: Problem, order: tuple[str, ...], tiled: str, formats: Mapping[str, Format]
-) -> Iterator[tuple[str, Format]]:
-    """The operand whose rows can share a reduction inside a tile, and the formats of copies for that.
+) -> tuple[str, Format] | None:
+    """The operand whose rows can share a reduction inside a tile, and the format of a copy for that; None if none can.
 
     It is a frozen matrix, so that the copy is made once, whose rows the last result loop takes and whose entries the
     reduction; what it picks of the others is the same for all rows, and stays in the second cache.
     """
     if len(order) < 2 or len(problem.sparse) != 1 or problem.statement.equal:
-        return
+        return None
     row, reduced = order[-2:]
     (access,) = problem.sparse
     operand, target = problem.by_name[access.tensor], problem.statement.target.indices
     format = formats[access.tensor]
     if not operand.frozen or format.ndim != 2 or level_indices(access, format) != (row, reduced):
-        return
+        return None
     if row not in target or reduced in target or tiled not in target or not (format.is_ordered and format.is_unique):
-        return
+        return None
     if not format.levels[0].full or not isinstance(format.levels[1], Compressed):
-        return
+        return None
     tiles = [a for a in problem.accesses if tiled in a.indices and reduced in a.indices]
     if not tiles or any(row in a.indices for a in tiles) or problem.lattice(reduced, formats).only() != access:
-        return
-    for rows in GROUPED:
-        tile = block_tile(problem, tiled, rows)
-        size = problem.extents[reduced] * tile.vectors * tile.lanes * dtypes.itemsize(problem.dtype)
-        if problem.extents[row] % rows == 0 and size <= problem.machine.near_bytes:
-            yield access.tensor, Format((format.levels[0], Grouped(rows=rows)), format.order)
+        return None
+    rows = next((rows for rows in GROUPED if problem.extents[row] % rows == 0), None)
+    if rows is None:
+        return None
+    tile = block_tile(problem, tiled, rows)
+    if (
+        problem.extents[reduced] * tile.vectors * tile.lanes * dtypes.itemsize(problem.dtype)
+        > problem.machine.near_bytes
+    ):
+        return None
+    return access.tensor, Format((format.levels[0], Grouped(rows=rows)), format.order)
 
 
 def blocks_to_turn(problem: Problem, order: tuple[str, ...], formats: Mapping[str, Format]) -> tuple[Access, ...]:

@@ -47,7 +47,8 @@ def test_a_product_on_every_machine(rows: int, columns: int, machine: str) -> No
     with scorch.config.using(jit=False, threads=2):
         problem = replace(engine.problem_of(statement, operands), machine=MACHINES[machine])
         names = [each.description for each in alternatives(problem) if "grouped" in each.description]
-        assert len(names) == (2 if rows % 4 == 0 else 1)
+        assert len(names) == 1
+        assert f"grouped({4 if rows % 4 == 0 else 2} rows)" in names[0]
         for name in names:
             plan = schedule(replace(problem, choice=name))
             found = engine.Program(plan, compile_kernel(plan.kernel), operands)([s.vals for s in operands])
@@ -87,12 +88,15 @@ def test_other_expressions(text: str, wanted: object) -> None:
 @pytest.mark.usefixtures("plain")
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16, torch.int32, torch.int8])
 def test_other_number_types(dtype: torch.dtype) -> None:
-    dense = (weight(16, 23, dtype=torch.float32) * 3).to(dtype)
-    b = torch.randint(-3, 4, (23, 320)).to(dtype)
+    dense = (weight(16, 230, 0.9) * 3).to(dtype)
+    b = torch.randint(-3, 4, (230, 320)).to(dtype)
     a = frozen(dense)
     assert grouping("C[i,j] += A[i,k] * B[k,j]", A=a, B=b) is not None
-    tolerance = {"rtol": 1e-2, "atol": 1e-1} if dtype in (torch.float16, torch.bfloat16) else {}
-    torch.testing.assert_close((a @ b).double(), dense.double() @ b.double(), **tolerance, check_dtype=False)
+    tolerance = {"rtol": 1e-2, "atol": 1.0} if dtype in (torch.float16, torch.bfloat16) else {}
+    wanted = dense.double() @ b.double()
+    if not dtype.is_floating_point:
+        wanted = wanted.long().to(dtype).double()  # wraps
+    torch.testing.assert_close((a @ b).double(), wanted, **tolerance)
 
 
 @pytest.mark.usefixtures("plain")
