@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
+from typing import Any
 
 from scorch.emit.builder import Builder, Param
 from scorch.formats import Level
@@ -56,25 +57,13 @@ class _LevelView(SimpleNamespace):
         self._arrays = arrays
         self._depth = depth
 
-    @property
-    def pos(self) -> _IndexArray:
-        return _IndexArray(self._arrays.index(self._depth, "pos"))
-
-    @property
-    def crd(self) -> _IndexArray:
-        return _IndexArray(self._arrays.index(self._depth, "crd"))
-
-    @property
-    def starts(self) -> _IndexArray:
-        return _IndexArray(self._arrays.index(self._depth, "starts"))
-
-    @property
-    def first(self) -> _IndexArray:
-        return _IndexArray(self._arrays.index(self._depth, "first"))
-
-    @property
-    def stride(self) -> ir.Expr:
-        return self._arrays.number(self._depth, "stride")
+    def __getattr__(self, part: str) -> Any:
+        level = self._arrays.spec.format.levels[self._depth]
+        if part in level.arrays:
+            return _IndexArray(self._arrays.index(self._depth, part))
+        if part in level.numbers:
+            return self._arrays.number(self._depth, part)
+        raise AttributeError(f"a {level} level has no {part}")
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ class SparseWeight(nn.Module):
     """
 
     values: nn.Parameter
+    _thawed: bool | None = None  # of a frozen weight, whether it was trained before; not in pickles of older versions
 
     def __init__(self, matrix: scorch.Tensor, dense_shape: Sequence[int] | None = None) -> None:
         super().__init__()
@@ -59,7 +60,6 @@ class SparseWeight(nn.Module):
         self.values = nn.Parameter(matrix.values.detach().clone())
         self._pattern: scorch.Tensor | None = matrix.detach()
         self._last: tuple[scorch.Tensor, nn.Parameter, int] | None = None
-        self._thawed: bool | None = None  # of a frozen weight, whether it was trained before
 
     @property
     def density(self) -> float:
@@ -191,7 +191,7 @@ class SparseWeight(nn.Module):
 def freeze(model: Module) -> Module:
     """The model, its sparse weights kept as they are: for inference, like `A.freeze()` of one tensor.
 
-    Kernels then read packed copies, which are made with the first call; weights of 50 to 85 % zeros gain most by it:
+    Kernels then read packed copies, which are made with the first call; weights of 50 to 80 % zeros gain most by it:
     four rows at a time share what they read of the activations. Frozen values want no gradient. Changing them in place
     is a ScorchError at the next use; `unfreeze` takes it back, and a loaded state is packed anew. Dense layers stay as
     they are.

@@ -128,6 +128,7 @@ def _grouped_cost(problem: Problem, order: tuple[str, ...], tiled: str, access: 
     for members in range(1, rows + 1):
         share = math.comb(rows, members) * density**members * (1 - density) ** (rows - members)
         work = wide * (members * prices.fma + prices.vector - prices.fma)
+        # Half of fetching a coordinate is done beside the arithmetic; a few sums wait for each other.
         total += blocks * extent * share * (prices.sparse / 2 + max(work, LATENCY * prices.fma))
     return passes * total
 
