@@ -70,6 +70,11 @@ KERNELS: dict[str, tuple[str, Callable[[], Sequence[Storage]], str | Format | No
     "spmm_coo_300": ("ik,kj->ij", lambda: [sparse((N, N), 20 * N, "coo"), dense(N, 300)], None),
     "spmspm_csr": ("ik,kj->ij", lambda: [sparse((N, N), 10 * N, "csr"), sparse((N, N), 10 * N, "csr")], None),
     "spmspm_dcsr_small": ("ik,kj->ij", lambda: [sparse((9, 9), 20, "dcsr"), sparse((9, 9), 20, "csr")], "coo"),
+    "spmspm_csr_short_rows": (
+        "ik,kj->ij",
+        lambda: [sparse((50 * N, 50 * N), 150 * N, "csr"), sparse((50 * N, 50 * N), 150 * N, "csr")],
+        None,
+    ),
     "sddmm_csr": ("ij,ik,jk->ij", lambda: [sparse((N, N), 20 * N, "csr"), dense(N, 48), dense(N, 48)], None),
     "elementwise_csr_coo": ("ij,ij->ij", lambda: [sparse((50, 40), 300, "csr"), sparse((50, 40), 300, "coo")], "csr"),
     "trace_csr": ("ii->", lambda: [sparse((50, 50), 300, "csr")], None),

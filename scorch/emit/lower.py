@@ -29,7 +29,7 @@ from scorch.formats import dtypes
 from scorch.ir import loops as ir
 from scorch.ir.absence import guarded
 from scorch.ir.notation import Access, Apply, Expr, Literal, accesses
-from scorch.ir.plan import Block, Compute, Kernel, Loop, Stmt, Tile, Where
+from scorch.ir.plan import Block, Classes, Compute, Kernel, Loop, Stmt, Tile, Where
 from scorch.ir.types import Kind
 
 __all__ = ["Lowering", "lower"]
@@ -98,8 +98,8 @@ class Lowering:
 
     @property
     def reads(self) -> bool:
-        """Whether this phase needs operands' values, if only for a condition on them."""
-        return self.computes or self.filters
+        """Whether what is emitted now needs operands' values, if only for a condition on them."""
+        return (self.computes and self.products is None) or self.filters
 
     def extent(self, index: str) -> ir.Expr:
         """The extent of an index, a parameter."""
@@ -134,6 +134,8 @@ class Lowering:
             case Block(stmts):
                 for inner in stmts:
                     self.stmt(inner)
+            case Classes():
+                self.classes(stmt)
 
     def compute(self, node: Compute) -> None:
         if self.group is not None:
@@ -341,13 +343,30 @@ class Lowering:
         self.stmt(node.consumer)
         del self.accumulators[node.workspace.name]
 
+    def classes(self, node: Classes) -> None:
+        """Count the products of a row to choose how it is made; room for it is the same either way."""
+        if self.bounding:
+            self.where(node.many)
+            return
+        products = self._counted(node.many)
+        with self.scope() as few:
+            self.where(node.few)
+        with self.scope() as many:
+            self.where(node.many)
+        self.b.emit(ir.If(ir.Binary("<=", products, ir.Const(node.few.workspace.most)), tuple(few), tuple(many)))
+
+    def _counted(self, node: Where) -> ir.Var:
+        """How many values a producer reduces into its workspace."""
+        products = self.products = self.b.fresh("products")
+        self.b.emit(ir.Let(products, ir.Const(0)))
+        with self.binding():
+            self.stmt(node.producer)
+        self.products = None
+        return products
+
     def _bound(self, node: Where, extent: ir.Expr) -> None:
         """No row has more entries than products, or than places."""
-        self.products = self.b.fresh("products")
-        self.b.emit(ir.Let(self.products, ir.Const(0)))
-        self.stmt(node.producer)
-        self.result.reserve(ir.Call("min", (self.products, extent), "int64"))
-        self.products = None
+        self.result.reserve(ir.Call("min", (self._counted(node), extent), "int64"))
 
     def entries(self, node: Loop, access: Access) -> None:
         """The occupied coordinates of a sparse row accumulator."""

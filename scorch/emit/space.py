@@ -9,7 +9,7 @@ from dataclasses import replace
 from scorch.ir.absence import without
 from scorch.ir.notation import Access, Apply, Expr, Literal, substitute
 from scorch.ir.operators import operator
-from scorch.ir.plan import Block, Compute, Loop, Stmt, Where
+from scorch.ir.plan import Block, Classes, Compute, Loop, Stmt, Where
 
 __all__ = ["iteration_space", "restrict"]
 
@@ -31,6 +31,8 @@ def iteration_space(stmt: Stmt) -> Expr:
         case Block(stmts):
             spaces = tuple(map(iteration_space, stmts))
             return spaces[0] if len(spaces) == 1 else Apply("add", spaces)
+        case Classes(_, many):
+            return iteration_space(many)
 
 
 def restrict(stmt: Stmt, gone: Mapping[Access, Literal]) -> Stmt | None:
@@ -61,3 +63,6 @@ def restrict(stmt: Stmt, gone: Mapping[Access, Literal]) -> Stmt | None:
         case Block(stmts):
             kept = tuple(inner for s in stmts if (inner := restrict(s, gone)) is not None)
             return Block(kept) if kept else None
+        case Classes(few, many):
+            one, other = restrict(few, gone), restrict(many, gone)
+            return Classes(one, other) if isinstance(one, Where) and isinstance(other, Where) else other

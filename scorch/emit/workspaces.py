@@ -84,6 +84,9 @@ class _Bitmap(Accumulator):
         key = self.b.let("w_key", key)
         if self.with_values:
             self.accumulate(key, value())
+        self._record(key)
+
+    def _record(self, key: ir.Expr) -> None:
         word = self.b.let("word", ir.Binary(">>", key, ir.Const(6)))
         held = self.b.let("held", ir.Load(self.bits, word))
         self.b.emit(ir.If(ir.Binary("==", held, ZERO), (self._mark(self.top, word),)))
@@ -116,9 +119,12 @@ class _Bitmap(Accumulator):
     def entries(self, visit: Callable[[ir.Expr, ir.Expr], None], ordered: bool = True) -> None:
         def read(key: ir.Var) -> None:
             visit(key, ir.Load(self.vals, key))
-            self.b.emit(ir.Store(self.vals, key, self.empty))
+            self._free(key)
 
         self._each_word(lambda word: self._each_bit(self.bits, word, "w_key", read))
+
+    def _free(self, key: ir.Expr) -> None:
+        self.b.emit(ir.Store(self.vals, key, self.empty))
 
     def count(self, counter: ir.Var) -> None:
         def add(word: ir.Var) -> None:
@@ -126,6 +132,95 @@ class _Bitmap(Accumulator):
             self.b.emit(ir.Store(self.bits, word, ZERO))
 
         self._each_word(add)
+
+
+class _MarkedBitmap(_Bitmap):
+    """A bitmap that is only written for coordinates that have no mark yet, a byte each: where most have one, the branch
+    is foretold, and no product waits until the word that the last one wrote can be read."""
+
+    @property
+    def marks(self) -> ir.Var:
+        return self.array("mark", "uint8")
+
+    def insert(self, key: ir.Expr, value: Callable[[], ir.Expr]) -> None:
+        key = self.b.let("w_key", key)
+        new = ir.Binary("==", ir.Load(self.marks, key), ir.Const(0, "uint8"))
+        with self.b.block() as first:
+            self.b.emit(ir.Store(self.marks, key, ir.Const(1, "uint8")))
+            self._record(key)
+        self.b.emit(ir.If(new, tuple(first)))
+        if self.with_values:
+            self.accumulate(key, value())
+
+    def _free(self, key: ir.Expr) -> None:
+        self.b.emit(ir.Store(self.marks, key, ir.Const(0, "uint8")))
+        super()._free(key)
+
+    def count(self, counter: ir.Var) -> None:
+        def add(key: ir.Var) -> None:
+            self.b.emit(ir.Let(counter, ir.Const(1), "+"), ir.Store(self.marks, key, ir.Const(0, "uint8")))
+
+        self._each_word(lambda word: self._each_bit(self.bits, word, "w_key", add))
+
+
+class _Sorted(Accumulator):
+    """Every product by itself, in order of arrival; sorted by coordinate and reduced where it is read.
+
+    What is sorted are coordinates with the place of their value in the lower bits, so that equal ones keep their order.
+    """
+
+    def __init__(self, builder: Builder, workspace: Workspace, extent: ir.Expr, values: bool) -> None:
+        super().__init__(builder, workspace, extent, values)
+        self.bits = ir.Const((workspace.most - 1).bit_length())
+        self.places = ir.Const((1 << (workspace.most - 1).bit_length()) - 1)
+
+    @property
+    def list(self) -> ir.Var:
+        return self.array("list", "int64")
+
+    def begin(self) -> None:
+        self.length = self.b.fresh(f"{self.workspace.name}_len")
+        self.b.emit(ir.Let(self.length, ir.Const(0)))
+
+    def insert(self, key: ir.Expr, value: Callable[[], ir.Expr]) -> None:
+        listed = ir.Binary("|", ir.Binary("<<", key, self.bits), self.length)
+        self.b.emit(ir.Store(self.list, self.length, listed))
+        if self.with_values:
+            self.b.emit(ir.Store(self.vals, self.length, value()))
+        self.b.emit(ir.Let(self.length, ir.Const(1), "+"))
+
+    def _key(self, place: ir.Expr) -> ir.Expr:
+        return ir.Binary(">>", ir.Load(self.list, place), self.bits)
+
+    def _value(self, place: ir.Expr) -> ir.Expr:
+        return ir.Load(self.vals, ir.Binary("&", ir.Load(self.list, place), self.places))
+
+    def _sort(self) -> None:
+        self.b.emit(ir.Effect(ir.Call("sort_range", (self.list, ir.Const(0), self.length), "none")))
+
+    def entries(self, visit: Callable[[ir.Expr, ir.Expr], None], ordered: bool = True) -> None:
+        self._sort()
+        q, total = self.b.fresh("q"), self.b.fresh("total", self.workspace.dtype)
+        self.b.emit(ir.Let(q, ir.Const(0)))
+        with self.b.block() as each:
+            key = self.b.let("w_key", self._key(q))
+            reduce, dtype = self.workspace.reduce, self.workspace.dtype
+            self.b.emit(ir.Let(total, combine(reduce, self.empty, self._value(q), dtype)), ir.Let(q, ir.Const(1), "+"))
+            more = combine(reduce, total, self._value(q), dtype)
+            again = ir.Binary("and", ir.Binary("<", q, self.length), ir.Binary("==", self._key(q), key))
+            self.b.emit(ir.While(again, (ir.Let(total, more), ir.Let(q, ir.Const(1), "+"))))
+            visit(key, total)
+        self.b.emit(ir.While(ir.Binary("<", q, self.length), tuple(each)))
+
+    def count(self, counter: ir.Var) -> None:
+        self._sort()
+        q = self.b.fresh("q")
+        first = ir.Binary(">", self.length, ir.Const(0))
+        new = ir.Binary("!=", self._key(q), self._key(ir.Binary("-", q, ir.Const(1))))
+        self.b.emit(
+            ir.Let(counter, ir.cast(first, "int64"), "+"),
+            ir.For(q, ir.Const(1), self.length, (ir.Let(counter, ir.cast(new, "int64"), "+"),)),
+        )
 
 
 class _List(Accumulator):
@@ -247,7 +342,13 @@ class _Hash(Accumulator):
         self._free_all()
 
 
-_KINDS: dict[str, type[Accumulator]] = {"bitmap": _Bitmap, "list": _List, "hash": _Hash}
+_KINDS: dict[str, type[Accumulator]] = {
+    "bitmap": _Bitmap,
+    "marked bitmap": _MarkedBitmap,
+    "list": _List,
+    "hash": _Hash,
+    "sorted": _Sorted,
+}
 
 
 def accumulator(builder: Builder, workspace: Workspace, extent: ir.Expr, values: bool) -> Accumulator:

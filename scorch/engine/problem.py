@@ -12,6 +12,7 @@ from scorch.ir.notation import Assign, check_extents
 from scorch.ir.types import Kind, type_of
 from scorch.runtime import calibrate, threads
 from scorch.schedule.problem import Operand, Problem
+from scorch.schedule.sampling import sample
 
 __all__ = ["problem_of", "result_type"]
 
@@ -36,7 +37,17 @@ def problem_of(
     result = dtype or dtypes.promote(*(operand.dtype for operand in described))
     arithmetic = dtypes.computed(result)
     return Problem(
-        statement, described, extents, arithmetic, threads.available(), wanted, convert, result, onto, choice=choice
+        statement,
+        described,
+        extents,
+        arithmetic,
+        threads.available(),
+        wanted,
+        convert,
+        result,
+        onto,
+        choice=choice,
+        sample=sample(statement, {name: s.pattern for name, s in zip(names, operands, strict=False)}),
     )
 
 

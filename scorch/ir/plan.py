@@ -1,8 +1,9 @@
 """The plan: HOW a statement is computed, as the schedule decided it. The lowering reads it and decides nothing.
 
-A kernel's loops are a tree of four statement kinds (Compute, Loop, Where, Block), which is concrete index notation in
-the sense of Kjolstad et al., *Tensor Algebra Compilation with Workspaces* (CGO 2019): `Where` computes a workspace and
-then uses it. A register accumulator, a row of SIMD registers and a sparse row accumulator are all workspaces.
+A kernel's loops are a tree of statements (Compute, Loop, Where, Block), which is concrete index notation in the sense
+of Kjolstad et al., *Tensor Algebra Compilation with Workspaces* (CGO 2019): `Where` computes a workspace and then uses
+it. A register accumulator, a row of SIMD registers and a sparse row accumulator are all workspaces. `Classes` has two
+ways to make a row, one for rows of few products.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ __all__ = [
     "Alternative",
     "Assembly",
     "Block",
+    "Classes",
     "Compute",
     "Entrywise",
     "Handover",
@@ -98,18 +100,21 @@ class Workspace:
 
     `kind`: "register" (a scalar, or the lanes of a tile), or a sparse row accumulator over `indices`: "list" (dense
     values and a list of occupied coordinates, sorted when read), "bitmap" (dense values and one bit a coordinate,
-    scanned in order), "hash" (open addressing, keys sorted when read). "row" holds one value for each stored position
-    of the row of `source` that the loops are in, or, without one, for each coordinate; places that have none are worth
-    `fill`.
+    scanned in order), "marked bitmap" (the same, whose bits are only written for coordinates without a mark, a byte
+    each: a branch that is foretold where many products fall together, and no wait for the last write), "hash" (open
+    addressing, keys sorted when read), "sorted" (every product by itself, at most `most` of them, sorted and then
+    reduced when read). "row" holds one value for each stored position of the row of `source` that the loops are in, or,
+    without one, for each coordinate; places that have none are worth `fill`.
     """
 
     name: str
     indices: tuple[str, ...]
-    kind: OneOf["register", "list", "bitmap", "hash", "row"]
+    kind: OneOf["register", "list", "bitmap", "marked bitmap", "hash", "sorted", "row"]
     dtype: str
     reduce: str = "add"
     source: Access | None = None
     fill: bool | int | float | complex = 0
+    most: int = 0
 
     def __str__(self) -> str:
         along = f" along {self.source}" if self.source else ""
@@ -168,7 +173,16 @@ class Block:
     stmts: tuple[Stmt, ...]
 
 
-Stmt: TypeAlias = Compute | Loop | Where | Block
+@dataclass(frozen=True, slots=True)
+class Classes:
+    """Two ways to make a row: rows of no more products than the workspace of `few` has room for take that one, others
+    `many`."""
+
+    few: Where
+    many: Where
+
+
+Stmt: TypeAlias = Compute | Loop | Where | Block | Classes
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,6 +417,9 @@ def walk(stmt: Stmt) -> Iterator[Stmt]:
         case Block(stmts):
             for inner in stmts:
                 yield from walk(inner)
+        case Classes(few, many):
+            yield from walk(few)
+            yield from walk(many)
 
 
 def _lines(stmt: Stmt, indent: str = "") -> list[str]:
@@ -422,4 +439,7 @@ def _lines(stmt: Stmt, indent: str = "") -> list[str]:
             return [f"{indent}workspace {workspace}", *_lines(producer, indent), *_lines(consumer, indent)]
         case Block(stmts):
             return [line for inner in stmts for line in _lines(inner, indent)]
+        case Classes(few, many):
+            head = f"{indent}where a row has at most {few.workspace.most} products"
+            return [head, *_lines(few, indent + "  "), f"{indent}other rows", *_lines(many, indent + "  ")]
     return [f"{indent}{stmt}"]

@@ -13,6 +13,7 @@ from time import perf_counter_ns
 from typing import Any
 
 import numpy as np
+import torch
 
 from scorch.config import config
 from scorch.emit.entry import write_atomically
@@ -125,7 +126,7 @@ def _prices(found: dict[str, float]) -> Prices:
         **{name: getattr(b, name) * place for name in ("place", "convert", "gather")},
         **{name: getattr(b, name) * found["merge"] / b.merge for name in ("enter", "search", "visit")},  # mispredicted
         **{name: getattr(b, name) * found["vector"] / b.vector for name in ("fma", "across", "turn")},
-        **{name: found[name] for name in ("merge", "vector", "sort", "launch")},
+        **{name: found[name] for name in ("merge", "vector", "sort", "page", "launch")},
     }
     near = max(own["cached"], found["near"])
     line = max(0.1 * b.line, found["line"] - found["vector"] * 64 / host().bits * 8)
@@ -162,6 +163,7 @@ def _steps() -> dict[str, Step]:
         "collected": _collected,
         "sort": _sorted,
         "placed": _placed,
+        "page": _touched,
         "launch": _launched,
     }
 
@@ -223,6 +225,17 @@ def _placed() -> float:
     vals, out = np.ones(keys.size, np.float32), np.zeros(keys.size, np.float32)
     probe = compiled("place")
     return _timed(lambda turns: probe(keys, vals, pos, crd, out, turns), keys.size)
+
+
+def _touched() -> float:
+    """A page of memory that the system has just given, as room for results is: more of it than is kept when freed."""
+    pages, page = 256, 1024
+
+    def call(turns: int) -> None:
+        for _ in range(turns):
+            torch.empty(10_000 * page, dtype=torch.float32)[: pages * page : page] = 1
+
+    return _timed(call, pages)
 
 
 def _launched() -> float:

@@ -21,7 +21,7 @@ from scorch.ir.plan import Loop, Plan, walk
 from scorch.runtime import threads
 from scorch.runtime.chunks import chunk_bounds, merge_rows, unit_count
 from scorch.runtime.direct import WHOLE, Direct
-from scorch.runtime.memory import LARGE, allocate, empty, mover
+from scorch.runtime.memory import LARGE, allocate, copied_together, empty, moved_together
 from scorch.runtime.scratch import Scratch
 
 __all__ = ["Launcher"]
@@ -313,21 +313,13 @@ class Launcher:
         """Move what each chunk wrote to follow the chunk before it; a bounded result has one appended level, its
         last."""
         level = arrays[-1]
-        target = int(end[0])
-        if chunks > 1:
-            moves = mover(level["crd"]), mover(dtypes.array_of(values))
-            for chunk in range(1, chunks):
-                source, count = int(begin[chunk]), int(end[chunk] - begin[chunk])
-                if source != target:
-                    for move in moves:
-                        move(source, target, count)
-                    lo, hi = self._chunk_rows(chunk, len(level["pos"]) - 1)
-                    level["pos"][lo + 1 : hi + 1] -= source - target
-                target += count
-        crd, values = level["crd"][:target], values[:target]
-        if target * KEPT < len(level["crd"]):
-            crd, values = crd.copy(), values.clone()
-        level["crd"] = crd
+        targets = np.append(0, np.cumsum(end - begin))
+        for chunk in np.flatnonzero(begin != targets[:-1]).tolist():
+            lo, hi = self._chunk_rows(chunk, len(level["pos"]) - 1)
+            level["pos"][lo + 1 : hi + 1] -= begin[chunk] - targets[chunk]
+        close = copied_together if targets[-1] * KEPT < len(level["crd"]) else moved_together
+        crd, values = close((torch.from_numpy(level["crd"]), values), begin.tolist(), targets.tolist())
+        level["crd"] = crd.numpy()
         return values
 
     def _chunk_rows(self, chunk: int, rows: int) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
-__all__ = ["allocate", "empty", "mover"]
+__all__ = ["allocate", "copied_together", "empty", "moved_together"]
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 LINE = 64  # bytes: a SIMD store across two cache lines costs two
@@ -51,17 +51,30 @@ def empty(shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
     return torch.from_numpy(room[start : start + size]).view(dtype).view(tuple(shape))
 
 
-def mover(array: Array) -> Callable[[int, int, int], None]:
-    """A function of source, target and count: array[target : target + count] = array[source : source + count].
+def copied_together(arrays: Sequence[torch.Tensor], begin: Sequence[int], targets: Sequence[int]) -> list[torch.Tensor]:
+    """Runs of entries one after the other in new memory: run n begins at begin[n] and ends up at targets[n], the last
+    of `targets` being their whole length.
 
-    Ranges may overlap.
-
-    >>> a = np.arange(6); mover(a)(2, 1, 3); a
-    array([0, 2, 3, 4, 4, 5])
+    >>> copied_together([torch.arange(6)], [0, 3], [0, 1, 3])
+    [tensor([0, 3, 4])]
     """
-    base, size = array.ctypes.data, array.itemsize
+    made = [empty((targets[-1],), array.dtype) for array in arrays]
+    for source, target, end in zip(begin, targets, targets[1:], strict=False):
+        for new, old in zip(made, arrays, strict=True):
+            new[target:end] = old[source : source + end - target]
+    return made
 
-    def move(source: int, target: int, count: int) -> None:
-        ctypes.memmove(base + target * size, base + source * size, count * size)
 
-    return move
+def moved_together(arrays: Sequence[torch.Tensor], begin: Sequence[int], targets: Sequence[int]) -> list[torch.Tensor]:
+    """The same in the memory where the runs are; no run moves backwards.
+
+    >>> moved_together([torch.arange(6)], [0, 3], [0, 1, 3])
+    [tensor([0, 3, 4])]
+    """
+
+    for array in arrays:
+        base, size = array.data_ptr(), array.itemsize
+        for source, target, end in zip(begin, targets, targets[1:], strict=False):
+            if source != target:
+                ctypes.memmove(base + target * size, base + source * size, (end - target) * size)
+    return [array[: targets[-1]] for array in arrays]

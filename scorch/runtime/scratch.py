@@ -74,8 +74,11 @@ def _lengths(where: Where, patterns: Mapping[str, Pattern], extents: Mapping[str
         width *= extents[index]
     if workspace.kind == "row":
         return {"vals": width if workspace.source is None else statistics(patterns[workspace.source.tensor]).row_max}
-    if workspace.kind == "bitmap":
-        return {"vals": width, "bits": -(-width // 64), "top": -(-width // 4096)}
+    if workspace.kind == "sorted":
+        return {"vals": workspace.most, "list": workspace.most}
+    if workspace.kind in ("bitmap", "marked bitmap"):
+        marks = {"mark": width} if workspace.kind == "marked bitmap" else {}
+        return {"vals": width, "bits": -(-width // 64), "top": -(-width // 4096), **marks}
     if workspace.kind == "list":
         return {"vals": width, "mark": width, "list": width}
     entries = max(1, min(width, _most_entries(where.producer, patterns, extents)))

@@ -14,12 +14,13 @@ from scorch.schedule.problem import Problem
 from scorch.schedule.statistics import product
 from scorch.schedule.tile import block_tile, vector_lanes
 
-__all__ = ["bound_cost", "conversion_cost", "count_cost", "merge_cost", "nest_cost", "scatter_cost"]
+__all__ = ["bound_cost", "conversion_cost", "count_cost", "merge_cost", "nest_cost", "scatter_cost", "sorted_cost"]
 
 
 LINE = 64  # bytes of a cache line
 RUNS = 1.2  # of the time of whole rows from afar, where they are taken in short runs
 PAGE = 4096  # bytes
+ENTRY = 8  # bytes of a coordinate and a value, as a rule
 PAGES = 64  # whose addresses are at hand
 LATENCY = 8  # multiply-adds in the time that one takes to be done: two a cycle
 STREAMED = 4  # lines of a register block that arrive, in order, in the time of one, beside the arithmetic
@@ -198,24 +199,51 @@ def scatter_cost(
 ) -> float:
     """A sparse row accumulator: products added, entries read back, in order if that is wanted."""
     per_row = entries / max(1.0, rows)
-    if kind == "bitmap":
+    missed = _missed(prices, products, entries)
+    if kind in ("bitmap", "marked bitmap"):
         words = max(1.0, width / 64)
         held = -words * math.expm1(-per_row / words)  # words with a bit, if entries were spread evenly
         reading = prices.word * words / 64 + prices.visit * held
-        return products * prices.scatter + rows * reading + entries * prices.append
-    steps = min(math.log2(max(2.0, per_row)), max(1.0, per_row / 4))  # of a few entries by insertion
-    sorting = entries * prices.sort * steps if ordered else 0.0
+        # Without marks each product waits until the word that the last one wrote can be read.
+        added = products * prices.scatter if kind == "bitmap" else (products + entries) * prices.scatter / 2 + missed
+        return added + rows * reading + entries * prices.append
+    sorting = _sort_cost(prices, entries, per_row) if ordered else 0.0
     probe = 2.0 if kind == "hash" else 0.1  # of a key, or of a mark beside the value
     listed = 2.0 if kind == "hash" else 0.5
-    return products * (prices.scatter + probe) + entries * (prices.append + listed) + sorting
+    added = (products + entries) * prices.scatter / 2 + missed
+    return added + products * probe + entries * (prices.append + listed) + sorting
 
 
-def count_cost(prices: Prices, kind: str, products: float, rows: float, width: float) -> float:
+def _missed(prices: Prices, products: float, entries: float) -> float:
+    """Branches on whether a product is the first of its place, as far as they are mispredicted."""
+    new = min(1.0, entries / max(1.0, products))
+    return products * 2 * new * (1 - new) * prices.visit
+
+
+def sorted_cost(prices: Prices, products: float, length: float) -> float:
+    """Rows of few products sorted by insertion, most of which come in order; a product is in a row of `length` of
+    them."""
+    return products * (prices.scatter / 2 + prices.append + prices.sort * max(0.5, length / 8))
+
+
+def _sort_cost(prices: Prices, entries: float, per_row: float) -> float:
+    """Entries sorted row by row, a few by insertion."""
+    return entries * prices.sort * min(math.log2(max(2.0, per_row)), max(1.0, per_row / 4))
+
+
+def count_cost(prices: Prices, kind: str, products: float, entries: float, rows: float, width: float) -> float:
     """A count phase before the fill: the products once more, without values, order or output."""
-    words = rows * prices.word * width / 4096 / 2 if kind == "bitmap" else 0.0
-    return products * prices.scatter * (0.6 if kind == "bitmap" else 0.9) + words
+    words = rows * prices.word * width / 4096 / 2
+    if kind == "bitmap":
+        return products * prices.scatter * 0.6 + words
+    marked = products * prices.scatter * 0.15 + _missed(prices, products, entries) / 2
+    return marked + (entries * prices.append * 2 + words if kind == "marked bitmap" else entries * prices.append)
 
 
-def bound_cost(prices: Prices, products: float, entries: float, visits: float) -> float:
-    """Counting products by the row, touching room for them, and closing up the result."""
-    return visits * prices.sparse + entries * prices.move + (products - entries) * prices.room
+def bound_cost(prices: Prices, products: float, entries: float, visits: float, roomy: bool = False) -> float:
+    """Counting products by the row, touching room for them, and closing up the result.
+
+    Where there is room for far more, entries are copied out of it: memory is touched for the first time twice.
+    """
+    fresh = entries * 2 * ENTRY / PAGE * prices.page if roomy else 0.0
+    return visits * prices.sparse + entries * prices.move + (products - entries) * prices.room + fresh

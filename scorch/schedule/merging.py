@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from scorch.formats import Format
 from scorch.ir.notation import Access, Apply, Expr
-from scorch.ir.plan import Block, Loop, Stmt, Where
+from scorch.ir.plan import Block, Classes, Loop, Stmt, Where
 from scorch.schedule.problem import Problem
 
 __all__ = ["Merging", "children", "merging", "searched", "steps", "told", "with_merges"]
@@ -105,6 +105,11 @@ def with_merges(stmt: Stmt, choices: Mapping[str, Merging]) -> Stmt:
             return replace(stmt, producer=with_merges(producer, choices), consumer=with_merges(consumer, choices))
         case Block(stmts):
             return Block(tuple(with_merges(inner, choices) for inner in stmts))
+        case Classes(few, many):
+            one, other = with_merges(few, choices), with_merges(many, choices)
+            assert isinstance(one, Where)
+            assert isinstance(other, Where)
+            return Classes(one, other)
     return stmt
 
 

@@ -9,8 +9,7 @@ from typing import Any
 
 from scorch.ir.absence import absent_value, guarded
 from scorch.ir.notation import REDUCED, Access, Apply, Assign, Expr, Literal, accesses, substitute
-from scorch.ir.operators import operator
-from scorch.ir.plan import Compute, Loop, Stmt, Tile, Where, Workspace
+from scorch.ir.plan import Classes, Compute, Loop, Stmt, Tile, Where, Workspace
 from scorch.ir.statement import ABSENT
 
 __all__ = ["Nest", "build_nest"]
@@ -21,7 +20,8 @@ class Nest:
     """What a loop tree is built from.
 
     `order`: every index but the tiled one, outermost first. `tile`: the tiled index with its shape. `scatter`: the
-    index over which a sparse row accumulator of kind `accumulator` collects, or None.
+    index over which a sparse row accumulator of kind `accumulator` collects, or None; rows of at most `few` products
+    are sorted instead.
     """
 
     statement: Assign
@@ -30,6 +30,7 @@ class Nest:
     tile: tuple[str, Tile] | None = None
     scatter: str | None = None
     accumulator: str = "bitmap"
+    few: int = 0
     split: int = 0  # how many outermost loops stand outside the sparse row accumulator
     repeats: bool = False  # an operand may store a coordinate twice
     spread: bool = False  # tiles outermost
@@ -171,17 +172,23 @@ def _times(constant: tuple[Expr, ...], value: Expr) -> Expr:
     return Apply("mul", (*constant, value)) if constant else value
 
 
-def _scattered(nest: Nest) -> Stmt:
-    """Outer loops, then a sparse row accumulator filled by the inner loops and read in order."""
-    assert nest.scatter is not None
-    operator(nest.statement.reduce)
-    row = Workspace("w", (nest.scatter,), nest.accumulator, nest.dtype, nest.statement.reduce)  # type: ignore[arg-type]
-    made = Access("w", (nest.scatter,))
+def _collected(nest: Nest, row: Workspace) -> Where:
+    """A row accumulator filled by the loops inside it, and read."""
+    made = Access(row.name, row.indices)
     producer: Stmt = Compute(made, nest.statement.reduce, nest.statement.expr)
     for index in reversed(nest.order[nest.split :]):
         producer = Loop(index, producer, equals=_equals(nest, index))
-    consumer = Loop(nest.scatter, Compute(nest.statement.target, None, made))
-    body: Stmt = Where(row, producer, consumer)
+    return Where(row, producer, Loop(row.indices[0], Compute(nest.statement.target, None, made)))
+
+
+def _scattered(nest: Nest) -> Stmt:
+    """Outer loops, then a sparse row accumulator filled by the inner loops and read in order."""
+    assert nest.scatter is not None
+    along, dtype, reduce = (nest.scatter,), nest.dtype, nest.statement.reduce
+    many = _collected(nest, Workspace("w", along, nest.accumulator, dtype, reduce))  # type: ignore[arg-type]
+    body: Stmt = many
+    if nest.few:
+        body = Classes(_collected(nest, Workspace("few", along, "sorted", dtype, reduce, most=nest.few)), many)
     for index in reversed(nest.order[: nest.split]):
         body = Loop(index, body, equals=_equals(nest, index))
     return body

@@ -21,7 +21,7 @@ from scorch.schedule.partition import choose_partition, serial_below
 from scorch.schedule.problem import Problem, appended_bits
 from scorch.schedule.reading import conversions, readings, turned
 from scorch.schedule.result import candidate_formats
-from scorch.schedule.sizing import accumulators, merges_rows, size_merged, size_scattered
+from scorch.schedule.sizing import Collector, accumulators, merges_rows, size_merged, size_scattered
 from scorch.schedule.tile import (
     block_tile,
     blocks_to_turn,
@@ -71,7 +71,7 @@ class _Candidate:
 
     layout: _Layout
     writing: Writing
-    accumulator: str
+    accumulator: Collector
     tile: tuple[str, Tile] | None
     along: Along | None
     partition: Partition
@@ -142,7 +142,7 @@ def _with_other_rows(problem: Problem, cheapest: _Candidate) -> Iterator[_Candid
     """The same loops with every other row accumulator, and with the other way to make room for the result."""
     seen = {cheapest.description}
     if cheapest.writing.scatter is not None:
-        kinds: list[str | None] = list(accumulators(problem, cheapest.writing))
+        kinds: list[Collector | None] = list(accumulators(problem, cheapest.layout.order, cheapest.writing))
     else:
         kinds = [None] if _merges_rows(problem, cheapest.layout, cheapest.writing) else []
     for kind in kinds:
@@ -289,7 +289,7 @@ def _stores_runs(format: Format, dimension: int) -> bool:
 
 
 def _priced(
-    problem: Problem, layout: _Layout, accumulator: str | None = None, bounded: bool | None = None
+    problem: Problem, layout: _Layout, accumulator: Collector | None = None, bounded: bool | None = None
 ) -> _Candidate | None:
     """A candidate with its estimated time, part by part; None if its loops cannot write the result.
 
@@ -308,10 +308,10 @@ def _priced(
     loops = nest_cost(problem, layout.order, layout.tiled, layout.formats, layout.rows, panel, row, turned)
     parts: list[tuple[str, float]] = []
     if writing.scatter is not None:
-        costs = accumulators(problem, writing)
-        accumulator = accumulator or min(costs, key=lambda kind: costs[kind])
+        costs = accumulators(problem, layout.order, writing)
+        accumulator = accumulator or min(costs, key=lambda each: costs[each])
         parts.append((f"row in a {accumulator}", costs[accumulator]))
-        writing, cost = size_scattered(problem, layout.order, writing, accumulator, bounded)
+        writing, cost = size_scattered(problem, layout.order, writing, accumulator.kind, bounded)
         parts.append(("bound" if writing.assembly.bounded else "count", cost))
     elif writing.assembly.kind == "bucket":
         parts.append(("count and place", problem.products * problem.prices.place))
@@ -337,7 +337,14 @@ def _priced(
     if partition.unit != "serial":
         parts.append(("threads", problem.prices.launch * writing.assembly.phases))
     return _Candidate(
-        layout, writing, accumulator or "bitmap", tile, along, partition, sum(cost for _, cost in parts), tuple(parts)
+        layout,
+        writing,
+        accumulator or Collector("bitmap"),
+        tile,
+        along,
+        partition,
+        sum(cost for _, cost in parts),
+        tuple(parts),
     )
 
 
@@ -418,7 +425,8 @@ def _plan(problem: Problem, best: _Candidate, alternatives: tuple[Alternative, .
         problem.dtype,
         best.tile,
         writing.scatter,
-        best.accumulator,
+        best.accumulator.kind,
+        best.accumulator.few,
         writing.split,
         repeats,
         layout.spread or layout.panels,
@@ -495,6 +503,7 @@ def _reasons(problem: Problem, best: _Candidate) -> tuple[str, ...]:
     out += [
         f"{o.name} {o.packing}" for o in problem.operands if o.packing and o.name not in dict(best.layout.conversions)
     ]
+    out += [str(problem.sample)] if problem.sample else []
     parts = ", ".join(f"{name} {cost / 1000:.4g} us" for name, cost in best.parts)
     out.append(f"estimated {parts}, by {problem.prices.origin}")
     if best.partition.unit == "serial" and problem.threads > 1:

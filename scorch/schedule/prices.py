@@ -45,6 +45,7 @@ class Prices:
     append: float = 1.5  # write one coordinate and value of a sparse result
     move: float = 0.5  # one coordinate and value of a result, to close a gap
     room: float = 0.05  # an entry of room that stays empty
+    page: float = 2_500.0  # touch a page of new memory, in a virtual machine
     place: float = 4.0  # count an entry, and write it to a place that jumps
     convert: float = 12.0  # reorder one nonzero, its share of counting and prefix sums included
     reorder: float = 20_000.0  # begin to reorder an operand

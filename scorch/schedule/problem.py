@@ -17,6 +17,7 @@ from scorch.ir.plan import TensorSpec
 from scorch.ir.statement import ABSENT
 from scorch.schedule.machine import Machine, host
 from scorch.schedule.prices import Prices, in_force
+from scorch.schedule.sampling import Sample
 from scorch.schedule.statistics import Statistics, expected_distinct, product, statistics
 
 __all__ = ["Operand", "Problem"]
@@ -78,7 +79,8 @@ class Problem:
     `dtype` is the number type of all arithmetic, `rounded` that of the result if it is another: a half type.
     `onto` names an operand whose very pattern the result takes, zeros included where other operands have nothing.
     `structure`: a copy of which only the levels are wanted, since values stay in their order.
-    `choice` asks for the plan that an alternative describes, whatever it is expected to cost.
+    `choice` asks for the plan that an alternative describes, whatever it is expected to cost. `sample`: what was
+    measured on some rows of a product of sparse matrices.
     """
 
     statement: Assign
@@ -94,6 +96,7 @@ class Problem:
     machine: Machine = field(default_factory=host)
     prices: Prices = field(default_factory=in_force)
     choice: str | None = None
+    sample: Sample | None = None
     by_name: dict[str, Operand] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -193,6 +196,8 @@ class Problem:
 
     def visits(self, indices: tuple[str, ...]) -> float:
         """Estimated number of coordinate tuples of these indices at which the expression has a value of its own."""
+        if self.sample is not None and len(indices) == len(self.statement.indices):
+            return self.sample.products
         known = self._visits.get(indices)
         if known is None:
             places = product(self.extents[v] for v in indices)
@@ -245,12 +250,16 @@ class Problem:
 
     def entries(self, indices: tuple[str, ...]) -> float:
         """Estimated number of different coordinates of the result, projected on some of its indices."""
-        places = product(self.extents[v] for v in indices) * self._spread(indices)
+        if self.sample is not None and len(indices) == len(self.statement.target.indices):
+            return self.sample.entries
+        places = product(self.extents[v] for v in indices) * (self.reach if len(indices) > 1 else 1.0)
         return min(self.visits(indices), expected_distinct(self.products, places))
 
-    def _spread(self, indices: tuple[str, ...]) -> float:
-        """The share of the places that a banded product can reach: its band is as wide as its operands' together."""
-        if len(indices) < 2 or len(self.sparse) < 2:
+    @cached_property
+    def reach(self) -> float:
+        """The share of a row's places that a banded product can reach: its band is as wide as its operands'
+        together."""
+        if len(self.sparse) < 2:
             return 1.0
         return min(1.0, sum(self.by_name[access.tensor].statistics.spread for access in self.sparse))
 

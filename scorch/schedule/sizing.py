@@ -1,34 +1,71 @@
-"""How a result gets its room: its entries are counted first, or there is room for as many as there can be."""
+"""How the rows of a sparse result are collected, and how it gets its room: its entries are counted first, or there is
+room for as many as there can be."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from scorch.formats import Format
+from scorch.formats import Format, dtypes
 from scorch.ir.graph import level_indices
 from scorch.schedule.assembly import Writing
-from scorch.schedule.cost import bound_cost, count_cost, merge_cost, scatter_cost
+from scorch.schedule.cost import bound_cost, count_cost, merge_cost, scatter_cost, sorted_cost
 from scorch.schedule.merging import blended, steps
 from scorch.schedule.problem import Problem
 
-__all__ = ["accumulators", "merges_rows", "size_merged", "size_scattered"]
+__all__ = ["Collector", "accumulators", "merges_rows", "size_merged", "size_scattered"]
 
 ENTRY_BYTES = 16  # of a coordinate and a value, at most
 ROOM_BYTES = 1 << 30  # that a result may be given room for, most of it never touched
 MOST_ROOM = 4  # places of room for each entry expected, from which on most of its pages stay untouched
+DENSE = ("bitmap", "marked bitmap", "list")  # accumulators with a place for every coordinate
 DENSE_ROW_BYTES = 64 << 20  # a row accumulator of dense values may take, for each thread
 
 
-def accumulators(problem: Problem, writing: Writing) -> dict[str, float]:
-    """What each sparse row accumulator costs for the rows expected."""
+@dataclass(frozen=True, slots=True)
+class Collector:
+    """The kind of a sparse row accumulator; rows of at most `few` products are sorted instead."""
+
+    kind: str
+    few: int = 0
+
+    def __str__(self) -> str:
+        return self.kind + (f", rows of at most {self.few} products sorted" if self.few else "")
+
+
+def accumulators(problem: Problem, order: tuple[str, ...], writing: Writing) -> dict[Collector, float]:
+    """What each sparse row accumulator costs for the rows expected, and each with rows of few products apart."""
     assert writing.scatter is not None
-    rows_indices = tuple(v for v in problem.statement.target.indices if v != writing.scatter)
-    rows = max(1.0, problem.visits(rows_indices))
+    target, prices = problem.statement.target.indices, problem.prices
+    rows = max(1.0, problem.visits(tuple(v for v in target if v != writing.scatter)))
+    products, entries = problem.products, problem.entries(target)
     width = problem.extents[writing.scatter]
-    entries = problem.entries(problem.statement.target.indices)
-    kinds = ["bitmap", "list", "hash"] if width * 8 <= DENSE_ROW_BYTES else ["hash"]
-    ordered = writing.format.is_ordered
-    return {kind: scatter_cost(problem.prices, kind, problem.products, entries, rows, width, ordered) for kind in kinds}
+
+    def cost(kind: str, products: float, entries: float, rows: float) -> float:
+        added = scatter_cost(prices, kind, products, entries, rows, width, writing.format.is_ordered)
+        return added + (entries * _away(problem, width) if kind in DENSE else 0.0)
+
+    kinds = (*DENSE, "hash") if width * 8 <= DENSE_ROW_BYTES else ("hash",)
+    costs = {Collector(kind): cost(kind, products, entries, rows) for kind in kinds}
+    sample = problem.sample
+    if sample is None or sample.row not in order[: writing.split]:
+        return costs
+    counted = problem.visits(order[:-1]) * prices.sparse + rows * prices.enter
+    for few in sample.few:
+        least = products * few.products  # a row of few products seldom has two in one place
+        apart = sorted_cost(prices, least, few.length)
+        for kind in kinds if few.rows > 0.0 else ():
+            many = cost(kind, products - least, max(0.0, entries - least), rows * (1.0 - few.rows))
+            costs[Collector(kind, few.most)] = counted + apart + many
+    return costs
+
+
+def _away(problem: Problem, width: int) -> float:
+    """What a value of a dense row takes for not being in the first cache, once a row of the result."""
+    size = width * dtypes.itemsize(problem.dtype) * problem.reach
+    prices, machine = problem.prices, problem.machine
+    if size <= machine.near_bytes:
+        return 0.0
+    return (prices.far if size > machine.far_bytes else prices.near) - prices.cached
 
 
 def size_scattered(
@@ -42,8 +79,9 @@ def size_scattered(
     rows = max(1.0, problem.visits(tuple(v for v in target if v != writing.scatter)))
     width = problem.extents[str(writing.scatter)]
     entries = problem.entries(target)
-    count = count_cost(problem.prices, accumulator, problem.products, rows, width)
-    bound = bound_cost(problem.prices, problem.products, entries, problem.visits(order[:-1]))
+    count = count_cost(problem.prices, accumulator, problem.products, entries, rows, width)
+    roomy = problem.products > entries * MOST_ROOM
+    bound = bound_cost(problem.prices, problem.products, entries, problem.visits(order[:-1]), roomy)
     fits = _has_whole_rows(writing) and problem.products * ENTRY_BYTES < ROOM_BYTES
     if fits and (bound < count if bounded is None else bounded):
         return _with_room(writing, problem.products, entries), bound

@@ -16,7 +16,7 @@ from scorch.emit import jit
 from scorch.emit.module import Phase
 from scorch.engine import expression, statements
 from scorch.ir.plan import Kernel, Loop, Plan, Where, walk
-from scorch.schedule import lanes, partition, planner, sizing, tile
+from scorch.schedule import lanes, partition, planner, sampling, sizing, tile
 from scorch.schedule.machine import AVX2, AVX512
 
 CANDIDATES = planner._candidates
@@ -41,8 +41,11 @@ class Chooser:
         """Put the choices in the place of the schedule's, and divide every kernel that can be divided."""
         patch.setattr(planner, "_candidates", self.candidate)
         patch.setattr(planner, "_plan", self.plan)
-        for price in ("scatter_cost", "count_cost", "bound_cost"):
+        patch.setattr(planner, "accumulators", self.accumulators)
+        for price in ("count_cost", "bound_cost"):
             patch.setattr(sizing, price, lambda *_: float(self.rng.random()))
+        patch.setattr(sampling, "WORTH", -1)
+        patch.setattr(sampling, "FEW", (1, 4))
         patch.setattr(partition, "LAUNCHES", -1.0)
         patch.setattr(partition, "CHUNK", 1.0)
         patch.setattr(partition, "CLOSED_CHUNK", 1.0)
@@ -59,6 +62,9 @@ class Chooser:
         """Lanes that gather, as on a machine that does so well, or that are read past the ends of rows."""
         machine = AVX512 if self.toss() else AVX2
         return lanes.along_positions(replace(problem, machine=machine), *rest) if self.toss() else None
+
+    def accumulators(self, *arguments: Any) -> dict[sizing.Collector, float]:
+        return {kind: float(self.rng.random()) for kind in sizing.accumulators(*arguments)}
 
     def toss(self) -> bool:
         return bool(self.rng.random() < 0.5)

@@ -65,6 +65,24 @@ def test_extents_beyond_one_tile(notation: str, chooser: Chooser) -> None:
         case(notation, np.random.default_rng(seed), {"j": width, "l": 17})
 
 
+@pytest.mark.parametrize(
+    ("notation", "formats", "wanted"),
+    [
+        ("ik,kj->ij", ("csr", "csr"), "csr"),
+        ("ki,kj->ij", ("csc", "csr"), "dcsr"),
+        ("ik,kj,j->ij", ("csr", "csr", "dense"), "coo"),
+        ("ik,kj->ji", ("csr", "csr"), "csc"),
+    ],
+)
+def test_rows_of_few_products_apart(notation: str, formats: tuple[str, ...], wanted: str, chooser: Chooser) -> None:
+    for seed in range(100 if DEEP else 25):
+        rng = np.random.default_rng(seed)
+        arrays = [random_array(rng, shape, rng.choice((0.1, 0.3))) for shape in shapes_of(notation)]
+        operands = [build(array, format, rng) for array, format in zip(arrays, formats, strict=True)]
+        check(notation, operands, arrays, wanted)
+    assert chooser.seen["workspace sorted"]
+
+
 def test_all_of_it_is_exercised(chooser: Chooser) -> None:
     for notation in NOTATIONS:
         for seed in range(4):
@@ -74,7 +92,7 @@ def test_all_of_it_is_exercised(chooser: Chooser) -> None:
         chooser.restart(int(chooser.rng.integers(1000)))
         check("ki,k->i", [build(a, "dense") for a in arrays], arrays)
     wanted = [f"unit {unit}" for unit in ("serial", "coordinates", "positions", "tiles")]
-    wanted += [f"workspace {kind}" for kind in ("register", "bitmap", "list", "hash")]
+    wanted += [f"workspace {kind}" for kind in ("register", "bitmap", "marked bitmap", "list", "hash")]
     wanted += [f"assembly {kind}" for kind in ("locate", "share", "append", "bucket")]
     wanted += ["private", "bounded", "converted", "sorted afterwards", "gather", "tile"]
     assert {name for name in wanted if not chooser.seen[name]} == set()

@@ -18,9 +18,10 @@ from scorch.operand import as_storage
 from scorch.runtime.launch import Launcher
 from scorch.runtime.scratch import Scratch
 from scorch.schedule import planner
+from scorch.schedule.sizing import Collector
 
 
-def forced(kind: str, notation: str, operands: list[Storage], order: str, wanted: Format | str) -> Plan:
+def forced(kind: str, notation: str, operands: list[Storage], order: str, wanted: Format | str, few: int = 0) -> Plan:
     """The plan with these loops that collects its rows in an accumulator of this kind."""
     statement = parse_einsum(notation, [s.pattern.shape for s in operands])
     problem = problem_of(statement, operands, scorch.formats.resolve(wanted, len(statement.target.indices)))
@@ -29,7 +30,7 @@ def forced(kind: str, notation: str, operands: list[Storage], order: str, wanted
         for c in planner._candidates(problem)
         if c.layout.order == tuple(order) and c.writing.scatter and not c.layout.conversions
     ]
-    return planner._plan(problem, replace(found[0], accumulator=kind), ())
+    return planner._plan(problem, replace(found[0], accumulator=Collector(kind, few)), ())
 
 
 def patterns(plan: Plan, operands: list[Storage]) -> dict[str, Pattern]:
@@ -43,7 +44,7 @@ def ones(shape: tuple[int, int], lengths: list[int]) -> Storage:
 
 
 @pytest.mark.smoke
-@pytest.mark.parametrize("kind", ["bitmap", "list", "hash"])
+@pytest.mark.parametrize("kind", ["bitmap", "marked bitmap", "list", "hash"])
 def test_length_and_reuse(kind: str) -> None:
     A, B = ones((3, 4), [2, 1, 0]), ones((4, 900), [3, 1, 0, 2])
     plan = forced(kind, "ik,kj->ij", [A, B], "ikj", "csr")
@@ -71,10 +72,11 @@ def test_one_row_for_all_loops_holds_every_entry() -> None:
     assert scratch.take(1)[("w", "list")].shape[1] >= 3 * 50
 
 
-@pytest.mark.parametrize("kind", ["bitmap", "list", "hash"])
-def test_workspaces_are_left_empty(kind: str) -> None:
+@pytest.mark.parametrize("kind", ["bitmap", "marked bitmap", "list", "hash"])
+@pytest.mark.parametrize("few", [0, 4])
+def test_workspaces_are_left_empty(kind: str, few: int) -> None:
     A, B = ones((3, 4), [2, 1, 4]), ones((4, 100), [30, 1, 0, 70])
-    plan = forced(kind, "ik,kj->ij", [A, B], "ikj", "csr")
+    plan = forced(kind, "ik,kj->ij", [A, B], "ikj", "csr", few)
     with scorch.config.using(jit=False):
         launch = Launcher(plan, compile_kernel(plan.kernel), patterns(plan, [A, B]))
         first = launch([A.vals, B.vals])

@@ -1,0 +1,138 @@
+"""How many products the rows of a sparse product have, and how many of them fall together: measured on a few rows.
+
+Statistics of each operand by itself say neither: the columns that one matrix has may be just the long rows of the
+other, and products of a mesh fall on far fewer places than those of a graph of the same size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from scorch.formats import Pattern
+from scorch.ir.graph import level_indices
+from scorch.ir.notation import Access, Assign
+
+__all__ = ["FEW", "Few", "Sample", "sample"]
+
+FEW = (16, 64)  # products of a row, up to which it may be made in another way
+WORTH = 100_000  # products of a whole result from which a sample pays
+COUNTED = 512  # rows whose products are counted
+MERGED = 16  # of them, rows whose entries are counted, heavy ones more likely
+MOST = 50_000  # products of one of those; what a longer row has more is left out
+
+Array: TypeAlias = "np.ndarray[Any, Any]"
+
+
+@dataclass(frozen=True, slots=True)
+class Few:
+    """The share of rows that have at most `most` products, the share of all products that those have, and how many its
+    row has, for a product of them on average."""
+
+    most: int
+    rows: float
+    products: float
+    length: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A product whose rows, one for each coordinate of the index `row`, are gathered from rows of an operand: expected
+    `products` and `entries` of the whole result, and classes of rows with `few` products."""
+
+    row: str
+    products: float
+    entries: float
+    few: tuple[Few, ...]
+
+    def __str__(self) -> str:
+        return f"{self.products:.3g} products fall on {self.entries:.3g} places, by a sample of rows"
+
+
+def sample(statement: Assign, patterns: Mapping[str, Pattern]) -> Sample | None:
+    """The sample of a product of two matrices by rows, C[i,j] += A[i,k] * B[k,j]; None for any other statement, and
+    where it would take as long as the product."""
+    found = _by_rows(statement, patterns)
+    if found is None:
+        return None
+    left, right = (patterns[access.tensor].plain for access in found)
+    if left.nnz * right.nnz <= WORTH * right.extent(0):
+        return None
+    first, columns = left.arrays[1]["pos"], left.arrays[1]["crd"]
+    begin, inner = right.arrays[1]["pos"], right.arrays[1]["crd"]
+    rows = len(first) - 1
+    taken = np.unique(np.linspace(0, rows - 1, COUNTED).astype(np.int64))
+    entry, owner = _ranges(first[taken], first[taken + 1])
+    each = columns[entry]
+    products = np.bincount(owner, weights=begin[each + 1] - begin[each], minlength=len(taken))
+    total = products.sum()
+    if not total:
+        return None
+    # A row for each of as many equal shares of all products: the mean of their entries by product is that of all.
+    ends = np.cumsum(products)
+    heavy = np.searchsorted(ends, (np.arange(MERGED) + 0.5) / MERGED * total, side="right")
+    width = right.extent(1)
+    shares = [_distinct(columns[first[row] : first[row + 1]], begin, inner, width) for row in taken[heavy]]
+    whole = total * rows / len(taken)
+    row = level_indices(found[0], patterns[found[0].tensor].format)[0]
+    few = tuple(_few(products, most) for most in FEW)
+    return Sample(row, float(whole), float(whole * np.mean(shares)), few)
+
+
+def _few(products: Array, most: int) -> Few:
+    """The class of the rows that have at most so many products.
+
+    >>> _few(np.array([1.0, 3.0, 12.0]), 4)
+    Few(most=4, rows=0.6666666666666666, products=0.25, length=2.5)
+    """
+    found = products[products <= most]
+    theirs = float(found.sum())
+    length = float(found @ found) / theirs if theirs else 0.0
+    return Few(most, len(found) / len(products), theirs / float(products.sum()), length)
+
+
+def _by_rows(statement: Assign, patterns: Mapping[str, Pattern]) -> tuple[Access, Access] | None:
+    """The two sparse operands of a product by rows, that whose columns select rows of the other first."""
+    sparse = [access for access in statement.accesses if not patterns[access.tensor].format.is_dense]
+    if len(sparse) != 2 or not all(_has_rows(patterns[access.tensor]) for access in sparse):
+        return None
+    target = statement.target.indices
+    for left, right in (sparse, reversed(sparse)):
+        row, picked = level_indices(left, patterns[left.tensor].format)
+        selected, column = level_indices(right, patterns[right.tensor].format)
+        if picked == selected and picked not in target and {row, column} == set(target) and row != column:
+            return left, right
+    return None
+
+
+def _has_rows(pattern: Pattern) -> bool:
+    """Whether a matrix has a range of positions for each of its rows, or of its columns."""
+    if pattern.format.ndim != 2 or pattern.format.blocks:
+        return False
+    above, last = pattern.plain.format.levels
+    return above.full and set(last.arrays) == {"pos", "crd"} and last.unique
+
+
+def _ranges(first: Array, last: Array) -> tuple[Array, Array]:
+    """All positions of some ranges, and the number of the range that each is in.
+
+    >>> _ranges(np.array([3, 7]), np.array([5, 8]))
+    (array([3, 4, 7]), array([0, 0, 1]))
+    """
+    lengths = last - first
+    owner = np.repeat(np.arange(len(lengths)), lengths)
+    before = np.cumsum(lengths) - lengths
+    return np.arange(len(owner)) + (first - before)[owner], owner
+
+
+def _distinct(picked: Array, begin: Array, inner: Array, width: int) -> float:
+    """The share of the columns of some rows that are left if each is taken once."""
+    ends = np.cumsum(begin[picked + 1] - begin[picked])
+    picked = picked[: max(1, int(np.searchsorted(ends, MOST, side="right")))]
+    positions, _ = _ranges(begin[picked], begin[picked + 1])
+    columns = inner[positions]
+    found = np.count_nonzero(np.bincount(columns)) if len(columns) * 8 > width else len(np.unique(columns))
+    return float(found / max(1, len(columns)))
