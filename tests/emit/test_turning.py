@@ -77,7 +77,7 @@ def test_number_types_side_by_side() -> None:
 
 
 def test_what_is_not_turned() -> None:
-    assert not turned("C[i,j] = A[j,i]", A=torch.randn(9, 50))  # less than a vector
+    assert not turned("C[i,j] = A[j,i]", A=torch.randn(3, 50))  # less than a vector
     assert not turned("C[i,j] = A[j,i]", A=torch.ones(50, 50, dtype=torch.bool))
     assert not turned("C[i,j] = A[i,j] + B[i,j]", A=torch.randn(50, 50), B=torch.randn(50, 50))
     assert not turned("C[i] += A[j,i]", A=torch.randn(50, 50))
