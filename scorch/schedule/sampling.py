@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from scorch.formats import Pattern
+from scorch.formats import Format, Pattern
 from scorch.ir.graph import level_indices
 from scorch.ir.notation import Access, Assign
 
@@ -58,28 +58,23 @@ def sample(statement: Assign, patterns: Mapping[str, Pattern]) -> Sample | None:
     found = _by_rows(statement, patterns)
     if found is None:
         return None
-    left, right = (patterns[access.tensor].plain for access in found)
-    if left.nnz * right.nnz <= WORTH * right.extent(0):
+    left, right = (_Rows(patterns[access.tensor].plain) for access in found)
+    if left.nnz * right.nnz <= WORTH * right.count:
         return None
-    first, columns = left.arrays[1]["pos"], left.arrays[1]["crd"]
-    begin, inner = right.arrays[1]["pos"], right.arrays[1]["crd"]
-    rows = len(first) - 1
-    taken = np.unique(np.linspace(0, rows - 1, COUNTED).astype(np.int64))
-    entry, owner = _ranges(first[taken], first[taken + 1])
-    each = columns[entry]
-    products = np.bincount(owner, weights=begin[each + 1] - begin[each], minlength=len(taken))
+    taken = np.unique(np.linspace(0, left.count - 1, COUNTED).astype(np.int64))
+    first, last = left.ranges(taken)
+    entries, owner = _together(first, last)
+    picked = right.ranges(left.columns[entries])
+    products = np.bincount(owner, weights=picked[1] - picked[0], minlength=len(taken))
     total = products.sum()
     if not total:
         return None
     # A row for each of as many equal shares of all products: the mean of their entries by product is that of all.
-    ends = np.cumsum(products)
-    heavy = np.searchsorted(ends, (np.arange(MERGED) + 0.5) / MERGED * total, side="right")
-    width = right.extent(1)
-    shares = [_distinct(columns[first[row] : first[row + 1]], begin, inner, width) for row in taken[heavy]]
-    whole = total * rows / len(taken)
+    heavy = np.searchsorted(np.cumsum(products), (np.arange(MERGED) + 0.5) / MERGED * total, side="right")
+    shares = [_distinct(right, left.columns[first[row] : last[row]]) for row in heavy]
+    whole = total * left.count / len(taken)
     row = level_indices(found[0], patterns[found[0].tensor].format)[0]
-    few = tuple(_few(products, most) for most in FEW)
-    return Sample(row, float(whole), float(whole * np.mean(shares)), few)
+    return Sample(row, float(whole), float(whole * np.mean(shares)), tuple(_few(products, most) for most in FEW))
 
 
 def _few(products: Array, most: int) -> Few:
@@ -97,7 +92,7 @@ def _few(products: Array, most: int) -> Few:
 def _by_rows(statement: Assign, patterns: Mapping[str, Pattern]) -> tuple[Access, Access] | None:
     """The two sparse operands of a product by rows, that whose columns select rows of the other first."""
     sparse = [access for access in statement.accesses if not patterns[access.tensor].format.is_dense]
-    if len(sparse) != 2 or not all(_has_rows(patterns[access.tensor]) for access in sparse):
+    if len(sparse) != 2 or not all(_has_rows(patterns[access.tensor].format) for access in sparse):
         return None
     target = statement.target.indices
     for left, right in (sparse, reversed(sparse)):
@@ -108,18 +103,38 @@ def _by_rows(statement: Assign, patterns: Mapping[str, Pattern]) -> tuple[Access
     return None
 
 
-def _has_rows(pattern: Pattern) -> bool:
-    """Whether a matrix has a range of positions for each of its rows, or of its columns."""
-    if pattern.format.ndim != 2 or pattern.format.blocks:
+def _has_rows(format: Format) -> bool:
+    """Whether a matrix lists its entries by row, or by column."""
+    if format.ndim != 2 or format.blocks:
         return False
-    above, last = pattern.plain.format.levels
-    return above.full and set(last.arrays) == {"pos", "crd"} and last.unique
+    above, last = format.plain.levels
+    return (above.full or (above.ordered and "crd" in above.arrays)) and "crd" in last.arrays and last.unique
 
 
-def _ranges(first: Array, last: Array) -> tuple[Array, Array]:
+class _Rows:
+    """The rows of a matrix, or what comes first in its order: ranges of positions, and the columns there."""
+
+    def __init__(self, pattern: Pattern) -> None:
+        self.nnz = pattern.nnz
+        self.count, self.width = pattern.extent(0), pattern.extent(1)
+        self.columns = pattern.arrays[1]["crd"]
+        self._listed = pattern.arrays[0].get("crd")
+        self._ends = pattern.arrays[1].get("pos")
+
+    def ranges(self, rows: Array) -> tuple[Array, Array]:
+        """Where some rows begin and end."""
+        if self._listed is None:
+            assert self._ends is not None
+            return self._ends[rows], self._ends[rows + 1]
+        rows = rows.astype(self._listed.dtype)  # or all that are listed would be copied into the type of these
+        first, last = (np.searchsorted(self._listed, rows, side=side) for side in ("left", "right"))
+        return (first, last) if self._ends is None else (self._ends[first], self._ends[last])
+
+
+def _together(first: Array, last: Array) -> tuple[Array, Array]:
     """All positions of some ranges, and the number of the range that each is in.
 
-    >>> _ranges(np.array([3, 7]), np.array([5, 8]))
+    >>> _together(np.array([3, 7]), np.array([5, 8]))
     (array([3, 4, 7]), array([0, 0, 1]))
     """
     lengths = last - first
@@ -128,11 +143,10 @@ def _ranges(first: Array, last: Array) -> tuple[Array, Array]:
     return np.arange(len(owner)) + (first - before)[owner], owner
 
 
-def _distinct(picked: Array, begin: Array, inner: Array, width: int) -> float:
+def _distinct(matrix: _Rows, rows: Array) -> float:
     """The share of the columns of some rows that are left if each is taken once."""
-    ends = np.cumsum(begin[picked + 1] - begin[picked])
-    picked = picked[: max(1, int(np.searchsorted(ends, MOST, side="right")))]
-    positions, _ = _ranges(begin[picked], begin[picked + 1])
-    columns = inner[positions]
-    found = np.count_nonzero(np.bincount(columns)) if len(columns) * 8 > width else len(np.unique(columns))
+    first, last = matrix.ranges(rows)
+    whole = max(1, int(np.searchsorted(np.cumsum(last - first), MOST, side="right")))
+    columns = matrix.columns[_together(first[:whole], last[:whole])[0]]
+    found = np.count_nonzero(np.bincount(columns)) if len(columns) * 8 > matrix.width else len(np.unique(columns))
     return float(found / max(1, len(columns)))

@@ -9,7 +9,7 @@ import torch
 
 import scorch
 from scorch.engine import problem_of
-from scorch.formats import Format, csf
+from scorch.formats import Format, coo, csf
 from scorch.ir.einsum import parse_einsum
 from scorch.operand import as_storage
 from scorch.schedule import sampling
@@ -85,6 +85,10 @@ def test_products_that_fall_together(always: None) -> None:
         ("ki,kj->ij", ("csc", "csr"), "i"),
         ("ik,jk->ij", ("csr", "csc"), "i"),
         ("ik,kj->ji", ("csr", "csr"), "i"),
+        ("ik,kj->ij", ("coo", "csr"), "i"),
+        ("ik,kj->ij", ("csr", "coo"), "i"),
+        ("ik,kj->ij", ("dcsr", "dcsr"), "i"),
+        ("ki,kj->ij", ("dcsc", "coo"), "i"),
     ],
 )
 def test_whichever_way_operands_are_stored(always: None, notation: str, formats: tuple[str, str], row: str) -> None:
@@ -100,7 +104,8 @@ def test_whichever_way_operands_are_stored(always: None, notation: str, formats:
     ("notation", "formats"),
     [
         ("ik,kj->ij", ("csc", "csr")),
-        ("ik,kj->ij", ("coo", "csr")),
+        ("ik,kj->ij", ("csr", coo(2, (1, 0)))),
+        ("ik,kj->ij", ("csr", Format("compressed(nonordered, nonunique), singleton(nonordered, nonunique)"))),
         ("ik,kj->ij", ("csr", "dense")),
         ("ij,ij->ij", ("csr", "csr")),
         ("ik,kj->i", ("csr", "csr")),
