@@ -102,12 +102,22 @@ def write(
         operand = taken[number]
         arguments[place] = f"x{operand}.data_ptr()" if operand in tests else f"s{operand}.vals.ctypes.data"
     arguments[result] = "out.data_ptr()"
+    before, after = [], []
+    if direct.rows is not None:
+        shift = direct.shift(workers)
+        known |= {"take": direct.rows.scratch.take, "give_back": direct.rows.scratch.give_back}
+        before, after = [f"    rows = take({workers})"], ["    give_back(rows)"]
+        for place, key in direct.rows.places:
+            known[f"row{place}"] = key
+            arguments[shift + place] = f"rows[row{place}]" + ("" if shift == 2 else "[0]")
     known |= {"shape": direct.shape, "strides": direct.strides, "dtype": direct.dtype}
     known |= {"empty": empty, "allocate": allocate}
     lines += [
         "try:",
         "    out = empty(shape, dtype)" if direct.is_large else "    out = allocate(shape, strides, dtype)",
+        *before,
         f"    entry({', '.join(arguments)})",
+        *after,
         "except (MemoryError, RuntimeError) as error:",
         "    raise explained(error) from None",
         "return out",

@@ -1,4 +1,4 @@
-"""The shortest way from operands to a dense result: one phase that writes every place once, without workspaces."""
+"""The shortest way from operands to a dense result: one phase that writes every place once."""
 
 from __future__ import annotations
 
@@ -14,13 +14,31 @@ from scorch.formats import dtypes
 from scorch.formats.storage import Values
 from scorch.runtime import threads
 from scorch.runtime.memory import LARGE, allocate, empty
+from scorch.runtime.scratch import Arrays, Scratch
 
-__all__ = ["Direct"]
+__all__ = ["Direct", "Rows"]
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 WHOLE = 0  # the number of the only chunk of a serial run
+PARALLEL, SERIAL = 2, 3  # arguments before those of the phase: workers and bounds; chunk, first and last unit
 Way: TypeAlias = "tuple[Callable[..., None], list[Any], list[tuple[int, int]], list[tuple[int, int]], int]"
 """A compiled function, its arguments with gaps, and the places of these: sparse and dense operands', the result's."""
+
+
+class Rows:
+    """The workspaces of a kernel, for one call at a time: the arrays and the places of those that it takes."""
+
+    def __init__(self, scratch: Scratch, places: Sequence[tuple[int, tuple[str, str]]]) -> None:
+        self.scratch = scratch
+        self.places = places
+
+    def put(self, arguments: list[Any], workers: int, shift: int) -> Arrays:
+        """Arrays put into the arguments of a parallel kernel, or one thread's of them into those of a serial one; to be
+        given back unless the kernel fails, which may leave them half filled."""
+        arrays = self.scratch.take(workers)
+        for place, key in self.places:
+            arguments[shift + place] = arrays[key] if shift == PARALLEL else arrays[key][0]
+        return arrays
 
 
 class Direct:
@@ -28,7 +46,7 @@ class Direct:
 
     `fixed` are the arguments that are the same at each call, with gaps at the places of `sparse` operands' values,
     which are arrays, of `dense` ones', which are addresses, and of the result's; the pairs are (place, operand).
-    `chunks` gives the bounds of a parallel run, None if there is none.
+    `chunks` gives the bounds of a parallel run, None if there is none; `rows` the workspaces, None without any.
     """
 
     def __init__(
@@ -42,6 +60,7 @@ class Direct:
         result: int,
         shape: Sequence[int],
         dtype: str,
+        rows: Rows | None = None,
     ) -> None:
         self._compiled = compiled
         self._units = units
@@ -52,6 +71,7 @@ class Direct:
         self.strides = torch.empty(self.shape, device="meta").stride()
         self.dtype = dtypes.to_torch(dtype)
         self.is_large = math.prod(self.shape) * self.dtype.itemsize >= LARGE
+        self.rows = rows
         self._serial: Way | None = None
         self._parallel: dict[int, Way] = {}
 
@@ -72,11 +92,20 @@ class Direct:
         else:
             out = allocate(self.shape, self.strides, self.dtype)
         arguments[result] = out.data_ptr()
+        scratch = None
+        if self.rows is not None:
+            scratch = self.rows.put(arguments, workers, self.shift(workers))
         if ready or workers == 1:
             entry(*arguments)
         else:
             threads.run(entry, *arguments)
+        if scratch is not None:
+            self.rows.scratch.give_back(scratch)  # type: ignore[union-attr]
         return out
+
+    def shift(self, workers: int) -> int:
+        """Arguments before those of the phase."""
+        return PARALLEL if self._chunks is not None and workers > 1 else SERIAL
 
     @property
     def is_parallel(self) -> bool:
@@ -102,6 +131,8 @@ class Direct:
         )
         result = len(first) + self._result
         examples = before.copy()
+        if self.rows is not None:
+            self.rows.scratch.give_back(self.rows.put(examples, workers, len(first)))
         for place, operand in sparse:
             examples[place] = vals[operand]
         params = self._compiled.phases[0].params

@@ -20,7 +20,7 @@ from scorch.ir.operators import identity
 from scorch.ir.plan import Loop, Plan, walk
 from scorch.runtime import threads
 from scorch.runtime.chunks import chunk_bounds, merge_rows, unit_count
-from scorch.runtime.direct import WHOLE, Direct
+from scorch.runtime.direct import WHOLE, Direct, Rows
 from scorch.runtime.memory import LARGE, allocate, copied_together, empty, moved_together
 from scorch.runtime.scratch import Scratch
 
@@ -100,12 +100,12 @@ class Launcher:
             assembly.kind not in ("locate", "share")
             or not assembly.owned
             or self.kernel.private
-            or self.scratch.needed
             or self.partition.unit == "merge-path"
-            or [param.kind for _, param in binding.made] != ["vals"]
+            or [param.kind for _, param in binding.made if param.kind != "workspace"] != ["vals"]
             or not self.compiled.addressable
         ):
             return None
+        rows = [(place, (p.owner, p.part)) for place, p in binding.made if p.kind == "workspace"]
         is_dense = [spec.format.is_dense for spec in self.kernel.operands]
         return Direct(
             self.compiled,
@@ -114,9 +114,10 @@ class Launcher:
             binding.fixed,
             [pair for pair in binding.operands if not is_dense[pair[1]]],
             [pair for pair in binding.operands if is_dense[pair[1]]],
-            binding.made[0][0],
+            next(place for place, param in binding.made if param.kind == "vals"),
             self._stored if assembly.kind == "locate" else [self._shared().nnz],
             self.result.dtype,
+            Rows(self.scratch, rows) if rows else None,
         )
 
     def _check_leading(self) -> None:

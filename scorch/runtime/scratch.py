@@ -14,7 +14,7 @@ from scorch.ir.notation import Access, accesses
 from scorch.ir.plan import Compute, Kernel, Loop, Stmt, Where, walk
 from scorch.schedule.statistics import statistics
 
-__all__ = ["Scratch"]
+__all__ = ["Arrays", "Scratch"]
 
 Arrays: TypeAlias = "dict[tuple[str, str], np.ndarray[Any, Any]]"
 LINE = 64  # bytes of a cache line
