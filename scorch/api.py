@@ -183,11 +183,18 @@ def kept(text: str, out_format: Format | str | None, operands: dict[str, Any]) -
     >>> kept("y[i] = A[i,k] * x[k]", None, {"A": A, "x": torch.ones(2)})[1]
     (0, 1)
     """
+    replay = replayable(text, out_format, operands)
+    return None if replay is None else replay.single
+
+
+def replayable(text: str, out_format: Format | str | None, operands: dict[str, Any]) -> engine.Replay | None:
+    """The kernels by which `compute` was computed before on operands like these, which take them in their order; None
+    if a second call needs more than those."""
     bound = bind(operands.values())
     if bound is None:
         return None
-    replay: engine.Replay | None = engine.find((text, out_format, tuple(operands), bound[0], engine.settings()))
-    return None if replay is None else replay.single
+    found: engine.Replay | None = engine.find((text, out_format, tuple(operands), bound[0], engine.settings()))
+    return found
 
 
 def _remembered(

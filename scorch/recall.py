@@ -165,7 +165,7 @@ def shortcut(
 
     None where it has no such function.
     """
-    if not isinstance(program, engine.Program):
+    if not isinstance(program, engine.Program | engine.Replay):
         return None
     kinds = tuple(isinstance(x, Stored) for x in operands)
     key = (kinds, guard.learned, None if order is None else tuple(order), engine.settings())

@@ -7,7 +7,8 @@ than a small kernel does. So the function of a call is written as text, operand 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 import torch
@@ -16,6 +17,7 @@ from torch.autograd import forward_ad
 from scorch import engine
 from scorch.operand import Stored, as_storage
 from scorch.runtime import threads
+from scorch.runtime.direct import PARALLEL, Direct
 from scorch.runtime.memory import allocate, empty
 
 __all__ = ["Shortcut", "Test", "is_plain", "write"]
@@ -49,17 +51,13 @@ def write(
     """A function that takes operands like these and gives the result of the program, or None of other operands, on
     another number of threads, or while torch records or transforms.
 
-    `order` says which operands the program takes, if not all in their order. None where a program's result needs more
-    than one kernel that writes every place once.
+    `order` says which operands the program takes, if not all in their order. None where one of the program's kernels
+    does not write every place of a dense result once.
     """
-    if not isinstance(program, engine.Program) or program.direct is None:
+    steps = _steps(program, range(len(operands)) if order is None else order)
+    ways = [step.direct.known(step.direct.workers()) for step in steps]
+    if not steps or None in ways:
         return None
-    direct, workers = program.direct, program.direct.workers()
-    way = direct.known(workers)
-    if way is None:
-        return None
-    entry, fixed, arrays, addresses, result = way
-    taken = range(len(operands)) if order is None else order
     known: dict[str, Any] = {
         "Stored": Stored,
         "Tensor": torch.Tensor,
@@ -67,11 +65,11 @@ def write(
         "is_transforming": is_transforming,
         "forward_ad": forward_ad,
         "threads": threads,
-        "entry": entry,
-        "explained": program.explaining(),
+        "is_grad_enabled": torch.is_grad_enabled,
+        "empty": empty,
+        "allocate": allocate,
     }
     tests = dict(guard.dense)
-    known["is_grad_enabled"] = torch.is_grad_enabled
     recorded = " or is_grad_enabled()" if guard.learned else ""
     lines = [
         f"if len(operands) != {len(operands)} or is_transforming() or forward_ad._current_level >= 0{recorded}:",
@@ -89,39 +87,78 @@ def write(
             "    return None",
         ]
     refused = [f"not test{place}(x{place})" for place in tests]
-    if direct.is_parallel:
+    if any(step.direct.is_parallel for step in steps):
+        workers = threads.workers()
         refused.append(f"threads.ready() != {workers}" if workers > 1 else "threads.workers() != 1")
     known |= {f"test{place}": test for place, test in tests.items()}
     if refused:
         lines += [f"if {' or '.join(refused)}:", "    return None"]
-    arguments = [f"c{place}" for place in range(len(fixed))]
-    known |= {f"c{place}": value for place, value in enumerate(fixed)}
-    for place, number in arrays:
-        arguments[place] = f"s{taken[number]}.vals"
-    for place, number in addresses:
-        operand = taken[number]
-        arguments[place] = f"x{operand}.data_ptr()" if operand in tests else f"s{operand}.vals.ctypes.data"
-    arguments[result] = "out.data_ptr()"
-    before, after = [], []
-    if direct.rows is not None:
-        shift = direct.shift(workers)
-        known |= {"take": direct.rows.scratch.take, "give_back": direct.rows.scratch.give_back}
-        before, after = [f"    rows = take({workers})"], ["    give_back(rows)"]
-        for place, key in direct.rows.places:
-            known[f"row{place}"] = key
-            arguments[shift + place] = f"rows[row{place}]" + ("" if shift == 2 else "[0]")
-    known |= {"shape": direct.shape, "strides": direct.strides, "dtype": direct.dtype}
-    known |= {"empty": empty, "allocate": allocate}
-    lines += [
-        "try:",
-        "    out = empty(shape, dtype)" if direct.is_large else "    out = allocate(shape, strides, dtype)",
-        *before,
-        f"    entry({', '.join(arguments)})",
-        *after,
-        "except (MemoryError, RuntimeError) as error:",
-        "    raise explained(error) from None",
-        "return out",
-    ]
+    for number, step in enumerate(steps):
+        lines += _called(number, step, len(operands), tests, known)
+    lines.append(f"return out{len(steps) - 1}")
     exec("def call(operands):\n" + "".join(f"    {line}\n" for line in lines), known)
     written: Shortcut = known.pop("call")  # whose names hold it no longer, so that it goes with whoever holds it
     return written
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """The way of a kernel, which values it takes, operands before earlier results, and what tells of its failure."""
+
+    direct: Direct
+    reads: Sequence[int]
+    explained: Callable[[Exception], Exception]
+
+
+def _steps(program: object, order: Sequence[int]) -> list[_Step]:
+    """The kernels of a program in order; none if one of them has no short way."""
+    if isinstance(program, engine.Program):
+        found = [(program, order)]
+    elif isinstance(program, engine.Replay) and program.is_direct:
+        found = [(step.program, step.reads) for step in program.steps]  # type: ignore[misc]
+    else:
+        return []
+    return [_Step(each.direct, reads, each.explaining()) for each, reads in found if each.direct is not None]
+
+
+def _called(number: int, step: _Step, operands: int, tests: Mapping[int, Test], known: dict[str, Any]) -> list[str]:
+    """The lines of a step, and the objects that they name."""
+    direct, workers = step.direct, step.direct.workers()
+    way = direct.known(workers)
+    assert way is not None
+    entry, fixed, arrays, addresses, result = way
+
+    def name(what: str, value: Any) -> str:
+        known[f"{what}_{number}"] = value
+        return f"{what}_{number}"
+
+    arguments = [name(f"c{place}", value) for place, value in enumerate(fixed)]
+    for place, read in arrays:
+        arguments[place] = f"s{step.reads[read]}.vals"
+    for place, read in addresses:
+        source = step.reads[read]
+        if source >= operands:
+            arguments[place] = f"out{source - operands}.data_ptr()"
+        else:
+            arguments[place] = f"x{source}.data_ptr()" if source in tests else f"s{source}.vals.ctypes.data"
+    arguments[result] = f"out{number}.data_ptr()"
+    before, after = [], []
+    if direct.rows is not None:
+        shift = direct.shift(workers)
+        take, give_back = (name(each, getattr(direct.rows.scratch, each)) for each in ("take", "give_back"))
+        before, after = [f"    rows = {take}({workers})"], [f"    {give_back}(rows)"]
+        for place, key in direct.rows.places:
+            row = f"rows[{name(f'row{place}', key)}]"
+            arguments[shift + place] = row if shift == PARALLEL else f"{row}[0]"
+    shape, dtype = name("shape", direct.shape), name("dtype", direct.dtype)
+    strides = name("strides", direct.strides)
+    return [
+        "try:",
+        f"    out{number} = "
+        + (f"empty({shape}, {dtype})" if direct.is_large else f"allocate({shape}, {strides}, {dtype})"),
+        *before,
+        f"    {name('entry', entry)}({', '.join(arguments)})",
+        *after,
+        "except (MemoryError, RuntimeError) as error:",
+        f"    raise {name('explained', step.explained)}(error) from None",
+    ]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
 from scorch.engine.expression import AnyProgram
 from scorch.engine.kept import find, remember, settings
-from scorch.engine.program import Result
+from scorch.engine.program import Program, Result
 from scorch.engine.statements import compute
 from scorch.formats import Format, Storage
 from scorch.formats.storage import Values
@@ -42,6 +43,12 @@ class Replay:
     """
 
     steps: tuple[_Step, ...]
+    shortcuts: dict[object, Any] = field(default_factory=dict, compare=False)  # as those of a program
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether every step takes the shortest way, on which the memory of its operands is read as it is."""
+        return all(isinstance(step.program, Program) and step.program.direct is not None for step in self.steps)
 
     def __call__(self, vals: Sequence[Values]) -> Result:
         *before, last = self.steps

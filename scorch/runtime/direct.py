@@ -16,7 +16,7 @@ from scorch.runtime import threads
 from scorch.runtime.memory import LARGE, allocate, empty
 from scorch.runtime.scratch import Arrays, Scratch
 
-__all__ = ["Direct", "Rows"]
+__all__ = ["PARALLEL", "Direct", "Rows"]
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 WHOLE = 0  # the number of the only chunk of a serial run

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -152,16 +153,55 @@ def test_a_narrow_graph_layer_is_one_kernel(activation: str | None, has_bias: bo
     w, r, shift = torch.randn(9, 8), torch.randn(9, 8), 0 if bias is None else bias
     for root, own in ((None, 0), (r, x @ r.T)):
         wanted = ACTIVATIONS[activation](a.to_dense() @ x @ w.T + own + shift)
+        operands = [x for x in (a, x, w.T, None if root is None else root.T, bias) if x is not None]
         for _ in range(2):  # decided, then kept
-            torch.testing.assert_close(aggregated(a, x, w, root, bias, activation), wanted)
-    torch.testing.assert_close(graph_conv(a, x, w, bias, activation), aggregated(a, x, w, None, bias, activation))
+            torch.testing.assert_close(aggregated("layer", operands, root is not None, activation), wanted)
+        layer = graph_conv if root is None else partial(sage_conv, root_weight=root)
+        for _ in range(12):  # as it is, recalled, as a function
+            torch.testing.assert_close(layer(a, x, w, bias=bias, activation=activation), wanted)
+
+
+@pytest.mark.parametrize("activation", [None, "relu", "tanh"], ids=str)
+@pytest.mark.parametrize("has_bias", [False, True], ids=["no bias", "bias"])
+@pytest.mark.parametrize("has_root", [False, True], ids=["no root", "root"])
+def test_a_layer_of_sparse_features_is_recalled(activation: str | None, has_bias: bool, has_root: bool) -> None:
+    """The kernels of a layer one after the other, under one test of its operands; and other operands in between."""
+    a, first = Window(2)(60), _sparse_features()
+    for turn in range(14):
+        x = _sparse_features() if turn == 11 else first.with_values(first.values * (turn + 1))
+        features = 7 if turn == 12 else 5
+        w, r = torch.randn(40, features).T, torch.randn(40, features).T
+        bias = torch.randn(features) if has_bias else None
+        layer = partial(sage_conv, root_weight=r) if has_root else graph_conv
+        dense = x.to_dense()
+        wanted = a.to_dense() @ (dense @ w.T) + (dense @ r.T if has_root else 0) + (0 if bias is None else bias)
+        found = layer(a, x, w, bias=bias, activation=activation)
+        torch.testing.assert_close(found, ACTIVATIONS[activation](wanted), rtol=1e-4, atol=1e-3)
+
+
+def _sparse_features() -> scorch.Tensor:
+    return scorch.tensor(torch.randn(60, 40) * (torch.rand(60, 40) < 0.2), "csr")
+
+
+def test_a_recalled_layer_is_differentiated() -> None:
+    a, w = Window(2)(60), torch.randn(40, 5).T.requires_grad_()
+    x = _sparse_features()
+    for _ in range(12):
+        with torch.no_grad():
+            plain = graph_conv(a, x, w, activation="relu")
+    result = graph_conv(a, x, w, activation="relu")
+    torch.testing.assert_close(result.detach(), plain)
+    result.sum().backward()
+    exact = w.detach().clone().requires_grad_()
+    torch.relu(a.to_dense() @ (x.to_dense() @ exact.T)).sum().backward()
+    torch.testing.assert_close(w.grad, exact.grad, rtol=1e-4, atol=1e-4)
 
 
 def test_a_wide_graph_layer_leaves_its_dense_products_to_torch() -> None:
     a, x, w = Window(1)(600), torch.randn(600, 128), torch.randn(128, 128)
     for _ in range(2):
-        assert aggregated(a, x, w) is None
-        assert aggregated(a, x, w, w) is None
+        assert aggregated("layer", (a, x, w)) is None
+        assert aggregated("layer", (a, x, w, w), True) is None
     for wide in (w, torch.randn(130, 128)):
         wanted = a.to_dense() @ x @ wide.T
         torch.testing.assert_close(graph_conv(a, x, wide), wanted, rtol=1e-4, atol=1e-4)

@@ -14,6 +14,7 @@ from scorch.api import kept
 from scorch.functions.registry import taker
 from scorch.nn.functional.epilogue import Activation, epilogue
 from scorch.nn.functional.fused import finished
+from scorch.nn.functional.whole import keep
 from scorch.operand import as_storage, bind
 
 __all__ = ["aggregated"]
@@ -22,32 +23,23 @@ _APART = object()  # what is remembered of layers that are several kernels, by p
 
 
 def aggregated(
-    adjacency: scorch.Tensor,
-    x: torch.Tensor,
-    weight: torch.Tensor,
-    root_weight: torch.Tensor | None = None,
-    bias: torch.Tensor | None = None,
-    activation: Activation = None,
+    name: str, operands: Sequence[Any], has_root: bool = False, activation: Activation = None
 ) -> torch.Tensor | None:
-    """activation((A x) weight.T + x root_weight.T + bias) in one kernel; None where the schedule expects more of
-    several, or torch traces the call.
+    """activation((A X) W + X R + b) in one kernel, for operands A, X, W, R if the layer `has_root`, and b if there is
+    one more; None where the schedule expects more of several, or torch traces the call.
 
-    For calls of which `is_plain_call` holds, and dense `x`.
+    For calls of which `is_plain_call` holds, and dense X. `name` is that under which it is kept.
 
     >>> A = scorch.tensor(torch.eye(2), "csr")
     >>> x, weight = torch.ones(2, 16), torch.ones(16, 16)
-    >>> made = aggregated(A, x, weight, bias=torch.ones(16), activation="relu")
+    >>> made = aggregated("layer", (A, x, weight, torch.ones(16)), activation="relu")
     >>> made is None or bool((made == 17).all())
     True
     """
     if torch.compiler.is_compiling() or taker() is not None:
         return None
-    # A row for each input feature, as these layers store their weights, is what SIMD lanes read.
-    given = {"A": adjacency, "X": x.contiguous(), "W": weight.t().contiguous()}
-    if root_weight is not None:
-        given["R"] = root_weight.t().contiguous()
-    if bias is not None:
-        given["b"] = bias
+    letters = ("A", "X", "W", *("R" if has_root else ""), "b")
+    given = {letter: x if letter == "A" else x.contiguous() for letter, x in zip(letters, operands, strict=False)}
     bound = bind(given.values())
     if bound is None:
         return None
@@ -58,6 +50,8 @@ def aggregated(
     program, slots, rest = found
     vals = bound[1]
     result: torch.Tensor = program([vals[n] for n in slots])
+    if program.direct is not None:
+        keep(name, operands, activation, program, slots)
     return result if rest is None else epilogue(result, None, rest)
 
 

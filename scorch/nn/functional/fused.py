@@ -15,7 +15,7 @@ from scorch.functions.registry import taker
 from scorch.nn.functional.epilogue import Activation, epilogue
 from scorch.operand import as_storage, bind
 
-__all__ = ["finished", "is_plain_call", "product", "scalar"]
+__all__ = ["finished", "is_known", "is_plain_call", "product", "scalar"]
 
 _EXPRESSIONS = {
     None: "{0}",
@@ -79,7 +79,7 @@ def product(
         program, slots = found
         result = program([bound[1][n] for n in slots])
         recall.keep(call, operands, bound[0], program, slots)
-    return result if _is_known(activation) else epilogue(result, None, activation)
+    return result if is_known(activation) else epilogue(result, None, activation)
 
 
 def _remember(key: object, given: tuple[Any, ...], activation: Activation, by_row: bool) -> None:
@@ -108,7 +108,7 @@ def _statements(
     scale: torch.Tensor | None,
 ) -> tuple[str, dict[str, Any], Activation]:
     """The text and its operands, and the activation that is left to torch."""
-    known = _is_known(activation)
+    known = is_known(activation)
     operands = {"A": a, "B": b, "b": bias, "D": added, "s": scale}
     operands = {name: x for name, x in operands.items() if x is not None}
     write = _text if torch.compiler.is_compiling() else _kept_text
@@ -122,13 +122,18 @@ def finished(value: str, activation: Activation) -> tuple[str, Activation]:
     >>> finished("T[i] + b[i]", "silu"), finished("T[i]", "gelu")
     (('(T[i] + b[i]) * sigmoid((T[i] + b[i]))', None), ('T[i]', 'gelu'))
     """
-    if not _is_known(activation):
+    if not is_known(activation):
         return value, activation
     value = f"({value})" if " " in value and activation not in (None, "relu", "sigmoid") else value
     return _EXPRESSIONS[activation].format(value), None  # type: ignore[index]
 
 
-def _is_known(activation: Activation) -> bool:
+def is_known(activation: Activation) -> bool:
+    """Whether kernels compute an activation.
+
+    >>> is_known("relu"), is_known("gelu")
+    (True, False)
+    """
     return activation is None or (type(activation) is str and activation in _EXPRESSIONS)
 
 

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 import scorch
 from scorch.errors import NotationError
+from scorch.functions.registry import taker
 from scorch.nn import structure
 from scorch.nn.functional.aggregate import aggregated
 from scorch.nn.functional.edges import edge_max, edge_softmax, edge_sum
@@ -16,6 +17,7 @@ from scorch.nn.functional.epilogue import Activation, epilogue
 from scorch.nn.functional.fused import is_plain_call, product, scalar
 from scorch.nn.functional.linear import is_sparse, linear, matmul
 from scorch.nn.functional.order import sums_first
+from scorch.nn.functional.whole import by_statements, recalled
 from scorch.nn.graph.normalise import row_norm
 
 __all__ = ["gat_conv", "gin_sum", "graph_conv", "propagate", "sage_conv"]
@@ -69,8 +71,8 @@ def graph_conv(
     >>> graph_conv(A, torch.ones(2, 3), torch.ones(1, 3)).T
     tensor([[3., 3.]])
     """
-    if _widens(x, weight) and is_plain_call(adjacency, x, weight, bias):
-        whole = aggregated(adjacency, x, weight, None, bias, activation)
+    if is_plain_call(adjacency, x, weight, bias):
+        whole = _whole("graph_conv", adjacency, x, weight, None, bias, activation)
         if whole is not None:
             return whole
     if not sums_first(adjacency, x, weight):
@@ -96,8 +98,8 @@ def sage_conv(
     >>> sage_conv(A, torch.ones(2, 3), torch.ones(1, 3), 2 * torch.ones(1, 3)).T
     tensor([[9., 9.]])
     """
-    if _widens(x, weight) and is_plain_call(adjacency, x, weight, root_weight, bias):
-        whole = aggregated(adjacency, x, weight, root_weight, bias, activation)
+    if is_plain_call(adjacency, x, weight, root_weight, bias):
+        whole = _whole("sage_conv", adjacency, x, weight, root_weight, bias, activation)
         if whole is not None:
             return whole
     own = linear(x, root_weight)
@@ -109,9 +111,34 @@ def sage_conv(
     return epilogue(matmul(adjacency, neighbours) + own, bias, activation)
 
 
-def _widens(x: Any, weight: torch.Tensor) -> bool:
-    """Whether a layer makes as many features as it takes or more of a dense input: it may be one kernel then."""
-    return not is_sparse(x) and weight.shape[0] >= weight.shape[1]
+def _whole(
+    name: str,
+    adjacency: Any,
+    x: Any,
+    weight: torch.Tensor,
+    root_weight: torch.Tensor | None,
+    bias: torch.Tensor | None,
+    activation: Activation,
+) -> torch.Tensor | None:
+    """A layer by statements of which only the values are asked for, or the kernels that they took before.
+
+    None where the weight of a sparse x comes last, dense products are torch's, or torch traces the call.
+    """
+    if torch.compiler.is_compiling() or taker() is not None:
+        return None
+    # A row for each input feature, as these layers store their weights, is what SIMD lanes read.
+    weights = [each.t() for each in (weight, root_weight) if each is not None]
+    operands = [adjacency, x, *weights, *(() if bias is None else (bias,))]
+    result = recalled(name, operands, activation)
+    if result is not None:
+        return result
+    if is_sparse(x):
+        if sums_first(adjacency, x, weight):
+            return None
+        return by_statements(name, operands, root_weight is not None, activation)
+    if weight.shape[0] < weight.shape[1]:  # fewer features than before: they change before they are summed
+        return None
+    return aggregated(name, operands, root_weight is not None, activation)
 
 
 def gin_sum(
