@@ -383,6 +383,17 @@ def test_roofline_has_a_share_a_case_and_a_mean_a_family() -> None:
     assert json.loads(report.as_json({}, cases, RATES))["rates"]["flops"] == 80.0
 
 
+def test_how_far_ahead_the_bounds_allow() -> None:
+    """The rival takes 2 and 4 times the bound; a case that is generated, and one without a rival, say nothing."""
+    mine, rivals = outcome("scorch", 2000.0, "scorch"), [outcome("a", value) for value in (2500.0, 5000.0, 9999.0)]
+    cases = [result(mine, rival, real=rival.value != 9999.0) for rival in rivals] + [result(mine, real=True)]
+    for case in cases:
+        case.work = Work(50_000, 1000)
+    assert roofline.ahead_rows(cases, RATES)[1:] == [["spmm K=16", "2", "1.77", "2.83", "2.83"]]
+    assert roofline.ahead_rows(cases[2:], RATES) == []
+    assert "Roofline: how far ahead" in report.as_text({"cpu": "c"}, cases, RATES)
+
+
 def test_schedules_say_how_often_the_choice_was_right(monkeypatch: pytest.MonkeyPatch) -> None:
     schedules = families.FAMILIES["schedules"]
     cases = [result(outcome("chosen", 10.0, "scorch"), outcome("best other", value)) for value in (20.0, 9.5, 8.0)]

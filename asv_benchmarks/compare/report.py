@@ -90,6 +90,8 @@ def _sections(
         sections += [title.format("Roofline: the machine") + "\n" + roofline.RATES, render(roofline.rate_rows(rates))]
         sections += [title.format("Roofline: scorch") + "\n" + roofline.BOUNDS]
         sections.append(render(roofline.roofline_rows(results, rates)) or "No case here has a bound.")
+        if ahead := roofline.ahead_rows(results, rates):
+            sections += [title.format("Roofline: how far ahead") + "\n" + roofline.AHEAD, render(ahead)]
     totals = summaries(results)
     if totals:
         sections.append(title.format("Summary: best counted rival / scorch") + "\n" + _legend())

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .model import CaseResult, Work
-from .ratios import geometric_mean, ours
+from .ratios import best_rival, geometric_mean, ours
 from .table import Rows, three
 
 if TYPE_CHECKING:
     from scorch.runtime.rates import Rates
 
-__all__ = ["BOUNDS", "RATES", "Bound", "bound_of", "rate_rows", "roofline_rows", "work_of"]
+__all__ = ["AHEAD", "BOUNDS", "RATES", "Bound", "ahead_rows", "bound_of", "rate_rows", "roofline_rows", "work_of"]
 
 RATES = (
     "Highest rates of all threads together, measured in this run: streams as STREAM counts them, rows of some bytes "
@@ -30,6 +30,11 @@ RATES = (
 BOUNDS = (
     "*Bound by*: moving every array once at the rate of the level that holds them all, or the multiply-adds. *Gather "
     "bound*: each nonzero's row comes from a random place of its table; caches and nearby nonzeros can beat it."
+)
+
+AHEAD = (
+    "How far ahead of the best counted rival a kernel at the machine's limit would be, geometric means over the real "
+    "matrices: *at most*, with every array moved once; *gathering*, with each nonzero's row from a random place."
 )
 
 
@@ -92,6 +97,25 @@ def roofline_rows(results: Sequence[CaseResult], rates: Rates) -> Rows:
         )
     for family, found in shares.items():
         rows.append([f"{family}, geometric mean", *[""] * 6, f"{geometric_mean(found):.2f}", ""])
+    return rows if len(rows) > 1 else []
+
+
+def ahead_rows(results: Sequence[CaseResult], rates: Rates) -> Rows:
+    """A header, and a row a family and variant: the ratio that was reached, and those of kernels at the bounds."""
+    found: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
+    for result in results:
+        mine, rival = ours(result), best_rival(result)
+        if mine is None or not mine.value or rival is None or rival.value is None:
+            continue
+        if result.work is None or not result.real:
+            continue
+        bound = bound_of(result.work, rates)
+        ratios = rival.value / mine.value, rival.value / bound.stream, rival.value / bound.gather
+        found.setdefault((result.family, result.variant), []).append(ratios)
+    rows = [["family", "cases", "reached", "at most", "gathering"]]
+    for (family, variant), cases in found.items():
+        means = [f"{geometric_mean(each):.2f}" for each in zip(*cases, strict=True)]
+        rows.append([f"{family} {variant}".strip(), str(len(cases)), *means])
     return rows if len(rows) > 1 else []
 
 
