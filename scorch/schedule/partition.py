@@ -14,6 +14,7 @@ __all__ = ["choose_partition", "serial_below"]
 # Work that is shared takes at least that many times what entering its parallel regions takes: less would not repay the
 # half second in which Numba compiles a parallel kernel.
 LAUNCHES = 5.0
+PARALLEL = 0.9  # of each further thread's time is work
 CHUNK = 5_000.0  # nanoseconds: small enough to balance cores of unequal speed, large enough to hide the cursor
 SELDOM = {"relevel": 100_000.0, "bucket": 1_000_000.0}
 """Nanoseconds of work of conversions, which find the other threads asleep: to wake one takes longer than to give work

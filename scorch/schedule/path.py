@@ -14,8 +14,8 @@ from scorch.formats import Format, dense
 from scorch.ir.einsum import operand_names
 from scorch.ir.notation import Access, Apply, Assign, Expr
 from scorch.ir.plan import Alternative, Handover, Plan, Split
-from scorch.schedule.partition import serial_below
-from scorch.schedule.planner import PARALLEL, alternatives, schedule
+from scorch.schedule.partition import PARALLEL, serial_below
+from scorch.schedule.planner import alternatives, schedule
 from scorch.schedule.problem import Operand, Problem, appended_bits
 from scorch.schedule.result import candidate_formats
 from scorch.schedule.statistics import Statistics, product

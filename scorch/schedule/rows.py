@@ -38,14 +38,13 @@ from scorch.ir.plan import (
 )
 from scorch.schedule.cost import nest_cost
 from scorch.schedule.nest import Nest, build_nest
-from scorch.schedule.partition import CHUNK, serial_below
+from scorch.schedule.partition import CHUNK, PARALLEL, serial_below
 from scorch.schedule.problem import Operand, Problem, appended_bits
 from scorch.schedule.result import candidate_formats
 from scorch.schedule.tile import can_tile, choose_tile, grouped_positions, in_flight, vector_lanes
 
 __all__ = ["plan_rows"]
 
-PARALLEL = 0.9  # of each further thread's time is work
 ENOUGH = 4  # rows a thread in the outermost loop
 
 

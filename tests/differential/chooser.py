@@ -16,7 +16,7 @@ from scorch.emit import jit
 from scorch.emit.module import Phase
 from scorch.engine import expression, statements
 from scorch.ir.plan import Kernel, Loop, Plan, Where, walk
-from scorch.schedule import lanes, partition, planner, sampling, sizing, tile
+from scorch.schedule import candidate, lanes, partition, planner, sampling, sizing, tile, tilings
 from scorch.schedule.machine import AVX2, AVX512
 
 CANDIDATES = planner._candidates
@@ -39,9 +39,9 @@ class Chooser:
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
         """Put the choices in the place of the schedule's, and divide every kernel that can be divided."""
-        patch.setattr(planner, "_candidates", self.candidate)
+        patch.setattr(planner, "_candidates", self.chosen)
         patch.setattr(planner, "_plan", self.plan)
-        patch.setattr(planner, "accumulators", self.accumulators)
+        patch.setattr(candidate, "accumulators", self.accumulators)
         for price in ("count_cost", "bound_cost"):
             patch.setattr(sizing, price, lambda *_: float(self.rng.random()))
         patch.setattr(sampling, "WORTH", -1)
@@ -52,8 +52,9 @@ class Chooser:
         patch.setattr(tile, "LONG_ROW", -1)  # rows of any length are taken in vectors, or unrolled, or neither
         patch.setattr(lanes, "_row_cost", lambda *_: float(self.rng.random()))
         patch.setattr(lanes, "_is_long", lambda *_: self.toss())
-        patch.setattr(planner, "along_positions", self.along_positions)
-        patch.setattr(planner, "_rows_are_far", lambda *_: self.toss())
+        patch.setattr(candidate, "along_positions", self.along_positions)
+        patch.setattr(candidate, "rows_are_far", lambda *_: self.toss())
+        patch.setattr(tilings, "rows_are_far", lambda *_: self.toss())
         patch.setattr(planner, "unrolling", lambda *a: tile.unrolling(*a) if self.toss() else 1)
         for made in (expression, statements):
             patch.setattr(made, "compile_kernel", self.compiled)
@@ -69,7 +70,7 @@ class Chooser:
     def toss(self) -> bool:
         return bool(self.rng.random() < 0.5)
 
-    def candidate(self, problem: Any) -> list[Any]:
+    def chosen(self, problem: Any) -> list[Any]:
         """A random candidate of a random loop order: pricing those of all orders would be most of the time."""
         if len(problem.statement.indices) > planner.FEW_INDICES:
             return self.one_of(CANDIDATES(problem))

@@ -11,6 +11,7 @@ import scorch
 from scorch import engine
 from scorch.formats import Format, coo, csf
 from scorch.schedule import partition, planner
+from scorch.schedule.candidate import Candidate
 from tests.differential.chooser import CANDIDATES, Chooser
 from tests.differential.oracle import build, check, random_array, shapes_of
 
@@ -84,7 +85,7 @@ def test_two_threads(
     assert divided.seen["private" if unit == "private" else f"unit {unit}"]
 
 
-def those_with(unit: str, candidates: list[planner._Candidate]) -> list[planner._Candidate]:
+def those_with(unit: str, candidates: list[Candidate]) -> list[Candidate]:
     """The candidates that divide work as wanted, or else all."""
     private = unit == "private"
     found = [c for c in candidates if c.partition.private == private and (private or c.partition.unit == unit)]

@@ -1,0 +1,203 @@
+"""One way to compute a statement: its loops, how it writes, and what that is expected to cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from scorch.formats import Format, dtypes
+from scorch.ir.graph import level_indices, walks
+from scorch.ir.notation import Access
+from scorch.ir.plan import Assembly, Partition, Tile
+from scorch.schedule.assembly import Writing, choose_assembly
+from scorch.schedule.cost import conversion_cost, nest_cost
+from scorch.schedule.lanes import Along, along_positions
+from scorch.schedule.partition import PARALLEL, choose_partition
+from scorch.schedule.problem import Problem
+from scorch.schedule.sizing import Collector, accumulators, merges_rows, size_merged, size_scattered
+from scorch.schedule.tile import block_tile, choose_tile, panel_vectors, positions_beside, turned_tile
+
+__all__ = ["Candidate", "Layout", "merges_plainly", "priced", "rows_are_far", "sums_inside"]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Loop order, tiled index (which `order` then lacks), result format, and the operands' formats after conversion.
+
+    `spread`: the tiles are the outermost loop, for threads to share. `panels`: they are the outermost loop of each
+    chunk, so that what a tile reads of dense operands stays near. `rows`: so many coordinates of the innermost result
+    loop share the reduction inside a tile, which then stands right outside that loop. `turned`: square blocks of these
+    accesses are turned in registers, for the tile outside the innermost loop.
+    """
+
+    order: tuple[str, ...]
+    wanted: Format
+    formats: dict[str, Format]
+    conversions: tuple[tuple[str, Format], ...]
+    tiled: str | None = None
+    spread: bool = False
+    panels: bool = False
+    rows: int = 1
+    turned: tuple[Access, ...] = ()
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to compute the statement, with its estimated time in nanoseconds."""
+
+    layout: Layout
+    writing: Writing
+    accumulator: Collector
+    tile: tuple[str, Tile] | None
+    along: Along | None
+    partition: Partition
+    cost: float
+    parts: tuple[tuple[str, float], ...]
+
+    @property
+    def description(self) -> str:
+        """Loop order, tile, accumulator and what is converted, in a line."""
+        layout = self.layout
+        text = f"loops {' '.join(layout.order)}"
+        if layout.tiled:
+            text += f", {layout.tiled} in SIMD tiles" + (" outermost" if layout.spread else "")
+            text += " outside all rows of a chunk" if layout.panels else ""
+            text += f", {layout.rows} rows at a time" if layout.rows > 1 else ""
+            text += f", blocks of {', '.join(a.tensor for a in layout.turned)} turned" if layout.turned else ""
+        if self.writing.scatter:
+            text += f", row of {self.writing.scatter} in a {self.accumulator}"
+            text += ", room for every product" if self.writing.assembly.bounded else ", counted first"
+        elif self.writing.assembly.bounded:
+            text += ", room for every step"
+        if self.writing.format != layout.wanted:
+            text += ", result sorted afterwards"
+        for name, format in layout.conversions:
+            text += f", {name} as {format}"
+        if not layout.wanted.is_dense:
+            text += f", result {layout.wanted}"
+        return text + (", serial" if self.partition.unit == "serial" else "")
+
+
+def priced(
+    problem: Problem, layout: Layout, accumulator: Collector | None = None, bounded: bool | None = None
+) -> Candidate | None:
+    """A candidate with its estimated time, part by part; None if its loops cannot write the result.
+
+    A row accumulator and room for its result are the cheapest unless they are given.
+    """
+    whole = _whole(problem, layout)
+    writing = choose_assembly(problem, whole, layout.wanted, layout.formats)
+    if writing is None or not _can_finish(problem, whole, writing, layout.formats):
+        return None
+    tile = _tile(problem, layout, writing.assembly)
+    innermost = layout.order[-1] if layout.order and tile is None and writing.scatter is None else None
+    along = None if innermost is None else along_positions(problem, innermost, layout.formats)
+    row = along.row if along is not None else None
+    panel = panel_vectors(problem) if layout.panels and not layout.turned else 0
+    turned = len(layout.turned)
+    loops = nest_cost(problem, layout.order, layout.tiled, layout.formats, layout.rows, panel, row, turned)
+    parts: list[tuple[str, float]] = []
+    if writing.scatter is not None:
+        costs = accumulators(problem, layout.order, writing)
+        accumulator = accumulator or min(costs, key=lambda each: costs[each])
+        parts.append((f"row in a {accumulator}", costs[accumulator]))
+        writing, cost = size_scattered(problem, layout.order, writing, accumulator.kind, bounded)
+        parts.append(("bound" if writing.assembly.bounded else "count", cost))
+    elif writing.assembly.kind == "bucket":
+        parts.append(("count and place", problem.products * problem.prices.place))
+    elif writing.assembly.kind == "append":
+        path = level_indices(problem.statement.target, writing.format)
+        lowest = max(n for n, level in enumerate(writing.format.levels) if not level.full)
+        parts.append(("append", problem.entries(path[: lowest + 1]) * problem.prices.append))
+        if merges_plainly(problem, layout, writing):
+            writing, cost = size_merged(problem, layout.order, layout.tiled, layout.formats, writing, bounded)
+            parts.append(("bound" if writing.assembly.bounded else "count", cost))
+    work = loops + sum(cost for _, cost in parts)
+    collects = writing.scatter is not None and writing.split == 0  # one row for all loops: chunks would share it
+    outermost = whole[0] if whole and not collects else None
+    partition = choose_partition(problem, outermost, tile, layout.formats, work, writing.assembly, layout.order)
+    share = 1.0 if partition.unit == "serial" else 1.0 / (problem.threads * PARALLEL)
+    parts = [("loops", loops * share), *((name, cost * share) for name, cost in parts)]
+    if writing.format != layout.wanted:
+        parts.append(("sort", problem.products * 2 * problem.prices.convert))
+    targets = dict(layout.conversions)
+    converted = sum(conversion_cost(problem, a, targets[a.tensor]) for a in problem.accesses if a.tensor in targets)
+    if converted:
+        parts.append(("conversion", converted))
+    if partition.unit != "serial":
+        parts.append(("threads", problem.prices.launch * writing.assembly.phases))
+    return Candidate(
+        layout,
+        writing,
+        accumulator or Collector("bitmap"),
+        tile,
+        along,
+        partition,
+        sum(cost for _, cost in parts),
+        tuple(parts),
+    )
+
+
+def merges_plainly(problem: Problem, layout: Layout, writing: Writing) -> bool:
+    """Whether the innermost loop merges each row of the result without branches, in the order in which it is stored."""
+    untiled = layout.tiled is None and writing.format == layout.wanted
+    return untiled and merges_rows(problem, layout.order, layout.formats, writing)
+
+
+def _can_finish(problem: Problem, order: tuple[str, ...], writing: Writing, formats: dict[str, Format]) -> bool:
+    """Whether each value is complete where it is written, so that it can be finished there; if it has to be.
+
+    Places of a dense result that a sparse loop skips would not be.
+    """
+    if problem.statement.finish is None:
+        return True
+    if not writing.assembly.owned or writing.scatter is not None:
+        return False
+    skips = any(walks(a, v, formats[a.tensor]) for a in problem.accesses for v in problem.statement.target.indices)
+    return writing.assembly.kind == "share" or not skips
+
+
+def _whole(problem: Problem, layout: Layout) -> tuple[str, ...]:
+    """All loops in the order in which the nest will have them: a tiled result index stands outside the reductions."""
+    order, tiled, target = layout.order, layout.tiled, problem.statement.target.indices
+    if tiled is None:
+        return order
+    if layout.spread:
+        return (tiled, *order)
+    if tiled in target and sums_inside(problem, order):
+        return (*(v for v in order if v in target), tiled, *(v for v in order if v not in target))
+    return (*order, tiled)
+
+
+def _tile(problem: Problem, layout: Layout, assembly: Assembly) -> tuple[str, Tile] | None:
+    if layout.tiled is None:
+        return None
+    reduced = layout.tiled not in problem.statement.target.indices
+    parts = problem.threads if layout.spread else 1
+    if layout.turned:
+        return layout.tiled, turned_tile(problem, layout.tiled)
+    if layout.rows > 1:
+        return layout.tiled, block_tile(problem, layout.tiled, layout.rows)
+    beside = positions_beside(problem, layout.order, layout.tiled, layout.formats, assembly)
+    gathers = (not reduced or beside > 1) and rows_are_far(problem, layout.tiled)
+    once = assembly.owned
+    most = panel_vectors(problem) if layout.panels else None
+    return layout.tiled, choose_tile(problem, layout.tiled, reduced, gathers, parts, once, beside, most)
+
+
+def rows_are_far(problem: Problem, tiled: str) -> bool:
+    """Whether rows picked by nonzeros come from beyond the second cache: what one row's nonzeros span is larger than
+    it."""
+    for access in problem.sparse:
+        picked = access.indices[problem.format(access).order[-1]]
+        for other in problem.accesses:
+            if other not in problem.sparse and picked in other.indices and tiled in other.indices:
+                rows = problem.extents[picked] * problem.by_name[access.tensor].statistics.spread
+                if rows * problem.extents[tiled] * dtypes.itemsize(problem.dtype) > problem.machine.near_bytes:
+                    return True
+    return False
+
+
+def sums_inside(problem: Problem, order: tuple[str, ...]) -> bool:
+    """Whether the result's indices come before every reduction."""
+    inside = [v in problem.statement.target.indices for v in order]
+    return inside == sorted(inside, reverse=True)
