@@ -66,6 +66,50 @@ class Accumulator(ABC):
         """Emit: add the number of entries to the counter, and free them."""
 
 
+class _Marked(Accumulator):
+    """A mark of a byte for each coordinate that holds something: where most products fall on marked ones, the branch is
+    foretold."""
+
+    @property
+    def marks(self) -> ir.Var:
+        return self.array("mark", "uint8")
+
+    @abstractmethod
+    def _record(self, key: ir.Expr) -> None:
+        """Emit: note a coordinate, the first time that it comes."""
+
+    def insert(self, key: ir.Expr, value: Callable[[], ir.Expr]) -> None:
+        key = self.b.let("w_key", key)
+        new = ir.Binary("==", ir.Load(self.marks, key), ir.Const(0, "uint8"))
+        with self.b.block() as first:
+            self.b.emit(ir.Store(self.marks, key, ir.Const(1, "uint8")))
+            self._record(key)
+        self.b.emit(ir.If(new, tuple(first)))
+        if self.with_values:
+            self.accumulate(key, value())
+
+    def _free(self, key: ir.Expr) -> None:
+        """Emit: a coordinate holds nothing any more."""
+        self.b.emit(ir.Store(self.marks, key, ir.Const(0, "uint8")))
+        if self.with_values:
+            self.b.emit(ir.Store(self.vals, key, self.empty))
+
+
+class _Listed(Accumulator):
+    """Keys in a list, in the order in which they come, sorted before they are read."""
+
+    @property
+    def list(self) -> ir.Var:
+        return self.array("list", "int64")
+
+    def begin(self) -> None:
+        self.length = self.b.fresh(f"{self.workspace.name}_len")
+        self.b.emit(ir.Let(self.length, ir.Const(0)))
+
+    def _sort(self) -> None:
+        self.b.emit(ir.Effect(ir.Call("sort_range", (self.list, ir.Const(0), self.length), "none")))
+
+
 class _Bitmap(Accumulator):
     """Dense values, one bit a coordinate, and one bit a word of those bits: entries come in order, without a sort.
 
@@ -87,6 +131,7 @@ class _Bitmap(Accumulator):
         self._record(key)
 
     def _record(self, key: ir.Expr) -> None:
+        """Emit: set the bit of a coordinate, and that of its word."""
         word = self.b.let("word", ir.Binary(">>", key, ir.Const(6)))
         held = self.b.let("held", ir.Load(self.bits, word))
         self.b.emit(ir.If(ir.Binary("==", held, ZERO), (self._mark(self.top, word),)))
@@ -134,27 +179,12 @@ class _Bitmap(Accumulator):
         self._each_word(add)
 
 
-class _MarkedBitmap(_Bitmap):
-    """A bitmap that is only written for coordinates that have no mark yet, a byte each: where most have one, the branch
-    is foretold, and no product waits until the word that the last one wrote can be read."""
+class _MarkedBitmap(_Marked, _Bitmap):
+    """A bitmap that is only written for coordinates that have no mark yet: no product waits until the word that the
+    last one wrote can be read."""
 
-    @property
-    def marks(self) -> ir.Var:
-        return self.array("mark", "uint8")
-
-    def insert(self, key: ir.Expr, value: Callable[[], ir.Expr]) -> None:
-        key = self.b.let("w_key", key)
-        new = ir.Binary("==", ir.Load(self.marks, key), ir.Const(0, "uint8"))
-        with self.b.block() as first:
-            self.b.emit(ir.Store(self.marks, key, ir.Const(1, "uint8")))
-            self._record(key)
-        self.b.emit(ir.If(new, tuple(first)))
-        if self.with_values:
-            self.accumulate(key, value())
-
-    def _free(self, key: ir.Expr) -> None:
-        self.b.emit(ir.Store(self.marks, key, ir.Const(0, "uint8")))
-        super()._free(key)
+    def _record(self, key: ir.Expr) -> None:
+        _Bitmap._record(self, key)
 
     def count(self, counter: ir.Var) -> None:
         def add(key: ir.Var) -> None:
@@ -163,7 +193,7 @@ class _MarkedBitmap(_Bitmap):
         self._each_word(lambda word: self._each_bit(self.bits, word, "w_key", add))
 
 
-class _Sorted(Accumulator):
+class _Sorted(_Listed):
     """Every product by itself, in order of arrival; sorted by coordinate and reduced where it is read.
 
     What is sorted are coordinates with the place of their value in the lower bits, so that equal ones keep their order.
@@ -173,14 +203,6 @@ class _Sorted(Accumulator):
         super().__init__(builder, workspace, extent, values)
         self.bits = ir.Const((workspace.most - 1).bit_length())
         self.places = ir.Const((1 << (workspace.most - 1).bit_length()) - 1)
-
-    @property
-    def list(self) -> ir.Var:
-        return self.array("list", "int64")
-
-    def begin(self) -> None:
-        self.length = self.b.fresh(f"{self.workspace.name}_len")
-        self.b.emit(ir.Let(self.length, ir.Const(0)))
 
     def insert(self, key: ir.Expr, value: Callable[[], ir.Expr]) -> None:
         listed = ir.Binary("|", ir.Binary("<<", key, self.bits), self.length)
@@ -194,9 +216,6 @@ class _Sorted(Accumulator):
 
     def _value(self, place: ir.Expr) -> ir.Expr:
         return ir.Load(self.vals, ir.Binary("&", ir.Load(self.list, place), self.places))
-
-    def _sort(self) -> None:
-        self.b.emit(ir.Effect(ir.Call("sort_range", (self.list, ir.Const(0), self.length), "none")))
 
     def entries(self, visit: Callable[[ir.Expr, ir.Expr], None], ordered: bool = True) -> None:
         self._sort()
@@ -223,48 +242,21 @@ class _Sorted(Accumulator):
         )
 
 
-class _List(Accumulator):
+class _List(_Marked, _Listed):
     """Dense values, a mark a coordinate, and the list of marked coordinates, sorted before it is read."""
 
-    @property
-    def marks(self) -> ir.Var:
-        return self.array("mark", "uint8")
-
-    @property
-    def list(self) -> ir.Var:
-        return self.array("list", "int64")
-
-    def begin(self) -> None:
-        self.length = self.b.fresh(f"{self.workspace.name}_len")
-        self.b.emit(ir.Let(self.length, ir.Const(0)))
-
-    def _append(self, key: ir.Expr) -> None:
+    def _record(self, key: ir.Expr) -> None:
         self.b.emit(ir.Store(self.list, self.length, key), ir.Let(self.length, ir.Const(1), "+"))
-
-    def insert(self, key: ir.Expr, value: Callable[[], ir.Expr]) -> None:
-        key = self.b.let("w_key", key)
-        new = ir.Binary("==", ir.Load(self.marks, key), ir.Const(0, "uint8"))
-        with self.b.block() as first:
-            self.b.emit(ir.Store(self.marks, key, ir.Const(1, "uint8")))
-            self._append(key)
-        self.b.emit(ir.If(new, tuple(first)))
-        if self.with_values:
-            self.accumulate(key, value())
 
     def entries(self, visit: Callable[[ir.Expr, ir.Expr], None], ordered: bool = True) -> None:
         if ordered:
-            self.b.emit(ir.Effect(ir.Call("sort_range", (self.list, ir.Const(0), self.length), "none")))
+            self._sort()
         q = self.b.fresh("q")
         with self.b.block() as each:
             key = self.b.let("w_key", ir.Load(self.list, q))
             visit(key, ir.Load(self.vals, key))
             self._free(key)
         self.b.emit(ir.For(q, ir.Const(0), self.length, tuple(each)))
-
-    def _free(self, key: ir.Expr) -> None:
-        self.b.emit(ir.Store(self.marks, key, ir.Const(0, "uint8")))
-        if self.with_values:
-            self.b.emit(ir.Store(self.vals, key, self.empty))
 
     def count(self, counter: ir.Var) -> None:
         self.b.emit(ir.Let(counter, self.length, "+"))
@@ -279,7 +271,7 @@ class _List(Accumulator):
         )
 
 
-class _Hash(Accumulator):
+class _Hash(_Listed):
     """Open addressing with linear probing; the keys are listed in order of arrival, and sorted before they are read."""
 
     @property
@@ -287,17 +279,12 @@ class _Hash(Accumulator):
         return self.array("keys", "int64")
 
     @property
-    def list(self) -> ir.Var:
-        return self.array("list", "int64")
-
-    @property
     def slots(self) -> ir.Var:
         return self.array("slots", "int64")
 
     def begin(self) -> None:
-        self.length = self.b.fresh(f"{self.workspace.name}_len")
+        super().begin()
         self.mask = self.b.let("w_mask", ir.Binary("-", ir.Call("len", (self.keys,), "int64"), ir.Const(1)))
-        self.b.emit(ir.Let(self.length, ir.Const(0)))
 
     def _probe(self, key: ir.Expr) -> ir.Var:
         """The slot of the key, or the free slot where it belongs. Fibonacci hashing spreads runs of keys."""
@@ -323,7 +310,7 @@ class _Hash(Accumulator):
 
     def entries(self, visit: Callable[[ir.Expr, ir.Expr], None], ordered: bool = True) -> None:
         if ordered:
-            self.b.emit(ir.Effect(ir.Call("sort_range", (self.list, ir.Const(0), self.length), "none")))
+            self._sort()
         q = self.b.fresh("q")
         with self.b.block() as each:
             key = self.b.let("w_key", ir.Load(self.list, q))

@@ -47,7 +47,11 @@ def problem_of(
         result,
         onto,
         choice=choice,
-        sample=sample(statement, {name: s.pattern for name, s in zip(names, operands, strict=False)}),
+        sample=sample(
+            statement,
+            {name: s.pattern for name, s in zip(names, operands, strict=False)},
+            {operand.name: operand.fill for operand in described},
+        ),
     )
 
 

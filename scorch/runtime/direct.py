@@ -16,7 +16,7 @@ from scorch.runtime import threads
 from scorch.runtime.memory import LARGE, allocate, empty
 from scorch.runtime.scratch import Arrays, Scratch
 
-__all__ = ["PARALLEL", "Direct", "Rows"]
+__all__ = ["PARALLEL", "Direct", "Workspaces"]
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 WHOLE = 0  # the number of the only chunk of a serial run
@@ -25,7 +25,7 @@ Way: TypeAlias = "tuple[Callable[..., None], list[Any], list[tuple[int, int]], l
 """A compiled function, its arguments with gaps, and the places of these: sparse and dense operands', the result's."""
 
 
-class Rows:
+class Workspaces:
     """The workspaces of a kernel, for one call at a time: the arrays and the places of those that it takes."""
 
     def __init__(self, scratch: Scratch, places: Sequence[tuple[int, tuple[str, str]]]) -> None:
@@ -60,7 +60,7 @@ class Direct:
         result: int,
         shape: Sequence[int],
         dtype: str,
-        rows: Rows | None = None,
+        rows: Workspaces | None = None,
     ) -> None:
         self._compiled = compiled
         self._units = units

@@ -20,7 +20,7 @@ from scorch.ir.operators import identity
 from scorch.ir.plan import Loop, Plan, walk
 from scorch.runtime import threads
 from scorch.runtime.chunks import chunk_bounds, merge_rows, unit_count
-from scorch.runtime.direct import WHOLE, Direct, Rows
+from scorch.runtime.direct import WHOLE, Direct, Workspaces
 from scorch.runtime.memory import LARGE, allocate, copied_together, empty, moved_together
 from scorch.runtime.scratch import Scratch
 
@@ -117,7 +117,7 @@ class Launcher:
             next(place for place, param in binding.made if param.kind == "vals"),
             self._stored if assembly.kind == "locate" else [self._shared().nnz],
             self.result.dtype,
-            Rows(self.scratch, rows) if rows else None,
+            Workspaces(self.scratch, rows) if rows else None,
         )
 
     def _check_leading(self) -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import ctypes
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
 
 __all__ = ["allocate", "copied_together", "empty", "moved_together"]
 
-Array: TypeAlias = "np.ndarray[Any, Any]"
 LINE = 64  # bytes: a SIMD store across two cache lines costs two
 LARGE = 4 << 20  # bytes: from here on numpy asks the system for huge pages, which saves most page faults
 

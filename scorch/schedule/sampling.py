@@ -13,8 +13,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from scorch.formats import Format, Pattern
+from scorch.ir.absence import without
 from scorch.ir.graph import level_indices
-from scorch.ir.notation import Access, Assign
+from scorch.ir.notation import Access, Assign, Literal
 
 __all__ = ["FEW", "Few", "Sample", "sample"]
 
@@ -52,12 +53,12 @@ class Sample:
         return f"{self.products:.3g} products fall on {self.entries:.3g} places, by a sample of rows"
 
 
-def sample(statement: Assign, patterns: Mapping[str, Pattern]) -> Sample | None:
+def sample(statement: Assign, patterns: Mapping[str, Pattern], fills: Mapping[str, Any]) -> Sample | None:
     """The sample of a product of two matrices by rows, C[i,j] += A[i,k] * B[k,j]; None for any other statement, and
     where it would take as long as the product."""
     found = _by_rows(statement, patterns)
-    if found is None:
-        return None
+    if found is None or not all(without(statement.expr, {a: Literal(fills[a.tensor])})[1] for a in found):
+        return None  # of a sum, say, there is a term wherever either has an entry
     left, right = (_Rows(patterns[access.tensor].plain) for access in found)
     if left.nnz * right.nnz <= WORTH * right.count:
         return None

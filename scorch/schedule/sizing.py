@@ -80,7 +80,7 @@ def size_scattered(
     width = problem.extents[str(writing.scatter)]
     entries = problem.entries(target)
     count = count_cost(problem.prices, accumulator, problem.products, entries, rows, width)
-    roomy = problem.products > entries * MOST_ROOM
+    roomy = _is_roomy(problem.products, entries)
     bound = bound_cost(problem.prices, problem.products, entries, problem.visits(order[:-1]), roomy)
     fits = _has_whole_rows(writing) and problem.products * ENTRY_BYTES < ROOM_BYTES
     if fits and (bound < count if bounded is None else bounded):
@@ -126,4 +126,9 @@ def _has_whole_rows(writing: Writing) -> bool:
 
 def _with_room(writing: Writing, most: float, entries: float) -> Writing:
     """The same with room for so many entries, instead of a count."""
-    return replace(writing, assembly=replace(writing.assembly, bounded=True, roomy=most > entries * MOST_ROOM))
+    return replace(writing, assembly=replace(writing.assembly, bounded=True, roomy=_is_roomy(most, entries)))
+
+
+def _is_roomy(most: float, entries: float) -> bool:
+    """Whether most of the room for so many entries is expected to stay empty."""
+    return most > entries * MOST_ROOM

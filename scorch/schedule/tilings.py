@@ -62,10 +62,15 @@ def _in_blocks(problem: Problem, layout: Layout) -> Iterator[Candidate]:
         yield candidate
 
 
+def _shares_tiles(problem: Problem, layout: Layout, plain: Candidate) -> bool:
+    """Whether several rows may be done at a time: each value of a dense result is written once, with its whole sum."""
+    assembly = plain.writing.assembly
+    return assembly.kind == "locate" and assembly.owned and sums_inside(problem, layout.order)
+
+
 def _blocked(problem: Problem, layout: Layout, plain: Candidate) -> Iterator[Candidate]:
     """The loops with several rows at a time, where their reductions visit the same coordinates."""
-    assembly = plain.writing.assembly
-    if assembly.kind != "locate" or not assembly.owned or not sums_inside(problem, layout.order):
+    if not _shares_tiles(problem, layout, plain):
         return
     rows = rows_of_block(problem, layout.order, str(layout.tiled), layout.formats)
     blocked = priced(problem, replace(layout, rows=rows)) if rows > 1 else None
@@ -75,8 +80,7 @@ def _blocked(problem: Problem, layout: Layout, plain: Candidate) -> Iterator[Can
 
 def _grouped(problem: Problem, layout: Layout, plain: Candidate) -> Iterator[Candidate]:
     """The loops with several rows of a frozen operand at a time, in a copy that has their coordinates together."""
-    assembly = plain.writing.assembly
-    if assembly.kind != "locate" or not assembly.owned or not sums_inside(problem, layout.order):
+    if not _shares_tiles(problem, layout, plain):
         return
     found = grouping(problem, layout.order, str(layout.tiled), layout.formats)
     if found is None:

@@ -11,6 +11,8 @@ import scorch
 from scorch.engine import problem_of
 from scorch.formats import Format, coo, csf
 from scorch.ir.einsum import parse_einsum
+from scorch.ir.normalise import normalise
+from scorch.ir.parse import parse_statements
 from scorch.operand import as_storage
 from scorch.schedule import sampling
 from scorch.schedule.problem import Problem
@@ -115,6 +117,13 @@ def test_whichever_way_operands_are_stored(always: None, notation: str, formats:
 def test_other_statements_have_none(always: None, notation: str, formats: tuple[Format | str, Format | str]) -> None:
     operands = [scorch.tensor(torch.eye(9), format=format) for format in formats]
     assert asked(notation, *operands, wanted="coo").sample is None
+
+
+def test_a_sum_has_none(always: None) -> None:
+    A = as_storage(scorch.tensor(torch.eye(9), format="csr"))
+    for text, has in (("C[i,j] += A[i,k] * B[k,j]", True), ("C[i,j] += A[i,k] + B[k,j]", False)):
+        (statement,) = normalise(parse_statements(text))
+        assert (problem_of(statement, [A, A]).sample is not None) == has
 
 
 def test_higher_order_operands_have_none(always: None) -> None:

@@ -126,8 +126,8 @@ def _whole(
     """
     if torch.compiler.is_compiling() or taker() is not None:
         return None
-    # A row for each input feature, as these layers store their weights, is what SIMD lanes read.
-    weights = [each.t() for each in (weight, root_weight) if each is not None]
+    # A row for each input feature is what SIMD lanes read; these layers store their weights so, and nothing is copied.
+    weights = [each.t().contiguous() for each in (weight, root_weight) if each is not None]
     operands = [adjacency, x, *weights, *(() if bias is None else (bias,))]
     result = recalled(name, operands, activation)
     if result is not None:

@@ -36,7 +36,9 @@ def keep(name: str, operands: Sequence[Any], activation: Activation, program: An
 
 def by_statements(name: str, operands: Sequence[Any], has_root: bool, activation: Activation) -> torch.Tensor:
     """activation(A (X W) + X R + b) for operands A, X, W, R if the layer `has_root`, and b if there is one more."""
-    text, rest = _text(has_root, len(operands) > 3 + has_root, activation)
+    # Of an activation that is torch's nothing is kept: it may be a module.
+    known, rest = (activation, None) if is_known(activation) else (None, activation)
+    text = _text(has_root, len(operands) > 3 + has_root, known)
     letters = ("A", "X", "W", *("R" if has_root else ""), "b")
     named = dict(zip(letters, operands, strict=False))
     result: torch.Tensor = scorch.compute(text, out_format="dense", **named)  # type: ignore[assignment]
@@ -51,12 +53,12 @@ def _call(name: str, operands: Sequence[Any], activation: Activation) -> object:
 
 
 @lru_cache(maxsize=256)
-def _text(has_root: bool, has_bias: bool, activation: Activation) -> tuple[str, Activation]:
-    """The statements of a layer, and the activation that is left to torch.
+def _text(has_root: bool, has_bias: bool, activation: str | None) -> str:
+    """The statements of a layer with an activation that kernels compute.
 
-    >>> print(_text(True, False, "relu")[0])
+    >>> print(_text(True, False, "relu"))
     H[j,o] += X[j,f] * W[f,o]; N[i,o] += A[i,j] * H[j,o]; S[i,o] += X[i,f] * R[f,o]; C[i,o] = relu(N[i,o] + S[i,o])
     """
     own = "S[i,o] += X[i,f] * R[f,o]; " if has_root else ""
-    value, rest = finished("N[i,o]" + " + S[i,o]" * has_root + " + b[o]" * has_bias, activation)
-    return f"H[j,o] += X[j,f] * W[f,o]; N[i,o] += A[i,j] * H[j,o]; {own}C[i,o] = {value}", rest
+    value, _ = finished("N[i,o]" + " + S[i,o]" * has_root + " + b[o]" * has_bias, activation)
+    return f"H[j,o] += X[j,f] * W[f,o]; N[i,o] += A[i,j] * H[j,o]; {own}C[i,o] = {value}"
