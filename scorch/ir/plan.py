@@ -196,8 +196,7 @@ class Assembly:
     "append": coordinates come in order; a count phase sizes the arrays, a fill phase writes them. `filtered`: values
     equal to the fill are left out; `guarded`: sums are left out that met no stored value. `gaps`: the loops skip places
     of a dense level above, whose position ends are filled in later. `bounded`: instead of counting, room is made for as
-    many entries as there are products, or steps of a merge, and what is left over is closed up; `roomy`: that will be
-    most of it, so that the room is not taken in huge pages, each cleared as a whole.
+    many entries as there are products, or steps of a merge, and what is written is copied out of it.
     "bucket": entries are counted, then placed, by their outermost coordinate.
     """
 
@@ -209,7 +208,6 @@ class Assembly:
     guarded: bool = False
     gaps: bool = False
     bounded: bool = False
-    roomy: bool = False
 
     @property
     def phases(self) -> int:
@@ -229,7 +227,7 @@ class Assembly:
                 return f"the entries of {self.source} in their order, the first {self.depth} levels written"
         if self.kind == "bucket":
             return "placed by counting the entries of each outermost coordinate"
-        how = "into room for as many as there can be, then closed up" if self.bounded else "counted first"
+        how = "into room for as many as there can be, then copied out" if self.bounded else "counted first"
         left_out = ", fill values left out" if self.filtered else ", empty sums left out" if self.guarded else ""
         return f"appended in order, {how}{left_out}"
 
@@ -240,7 +238,8 @@ class Partition:
 
     `unit`: "coordinates" of the outermost index, "positions" of the single sparse level it iterates, "tiles" of it,
     "merge-path" (positions of the second level, rows split), or "serial". `weight`: the access whose nonzeros a unit
-    holds (equal work, not equal counts). `private`: each chunk accumulates into its own copy of the result, summed at
+    holds (equal work, not equal counts); `selected`: the access of which each of those nonzeros selects a row, where
+    all that they select is what weighs. `private`: each chunk accumulates into its own copy of the result, summed at
     the end.
     """
 
@@ -249,11 +248,14 @@ class Partition:
     weight: Access | None = None
     chunks: int = 1
     private: bool = False
+    selected: Access | None = None
 
     def __str__(self) -> str:
         if self.unit == "serial":
             return "serial"
         by = f", weighted by the nonzeros of {self.weight}" if self.weight else ""
+        if self.selected:
+            by = f", weighted by what the nonzeros of {self.weight} select of {self.selected}"
         own = ", a private result each" if self.private else ", taken dynamically"
         return f"{self.chunks} chunks of {self.unit} of {self.index}{by}{own}"
 

@@ -13,7 +13,6 @@ from time import perf_counter_ns
 from typing import Any
 
 import numpy as np
-import torch
 
 from scorch.config import config
 from scorch.emit.entry import write_atomically
@@ -118,15 +117,12 @@ def _prices(found: dict[str, float]) -> Prices:
     collect = found["collected"] / (b.scatter + b.append)
     place = found["placed"] / b.place
     own = {
-        **{
-            name: getattr(b, name) * core
-            for name in ("loop", "sparse", "scalar", "next", "cached", "blend", "move", "room")
-        },
+        **{name: getattr(b, name) * core for name in ("loop", "sparse", "scalar", "next", "cached", "blend", "move")},
         **{name: getattr(b, name) * collect for name in ("scatter", "append", "word")},
         **{name: getattr(b, name) * place for name in ("place", "convert", "gather")},
         **{name: getattr(b, name) * found["merge"] / b.merge for name in ("enter", "search", "visit")},  # mispredicted
         **{name: getattr(b, name) * found["vector"] / b.vector for name in ("fma", "across", "turn")},
-        **{name: found[name] for name in ("merge", "vector", "sort", "page", "launch")},
+        **{name: found[name] for name in ("merge", "vector", "sort", "launch")},
     }
     near = max(own["cached"], found["near"])
     line = max(0.1 * b.line, found["line"] - found["vector"] * 64 / host().bits * 8)
@@ -163,7 +159,6 @@ def _steps() -> dict[str, Step]:
         "collected": _collected,
         "sort": _sorted,
         "placed": _placed,
-        "page": _touched,
         "launch": _launched,
     }
 
@@ -225,17 +220,6 @@ def _placed() -> float:
     vals, out = np.ones(keys.size, np.float32), np.zeros(keys.size, np.float32)
     probe = compiled("place")
     return _timed(lambda turns: probe(keys, vals, pos, crd, out, turns), keys.size)
-
-
-def _touched() -> float:
-    """A page of memory that the system has just given, as room for results is: more of it than is kept when freed."""
-    pages, page = 256, 1024
-
-    def call(turns: int) -> None:
-        for _ in range(turns):
-            torch.empty(10_000 * page, dtype=torch.float32)[: pages * page : page] = 1
-
-    return _timed(call, pages)
 
 
 def _launched() -> float:

@@ -21,14 +21,14 @@ from scorch.ir.plan import Loop, Plan, walk
 from scorch.runtime import threads
 from scorch.runtime.chunks import chunk_bounds, merge_rows, unit_count
 from scorch.runtime.direct import WHOLE, Direct, Workspaces
-from scorch.runtime.memory import LARGE, allocate, copied_together, empty, moved_together
+from scorch.runtime.memory import LARGE, allocate, empty
+from scorch.runtime.rooms import collect
 from scorch.runtime.scratch import Scratch
 
 __all__ = ["Launcher"]
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 POSITION = 8  # bytes of the end of a position range
-KEPT = 4  # times the entries that there are, of room that a result keeps: what has more is copied out of it
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,8 @@ class Launcher:
         self.shape = tuple([extents[v] for v in self.kernel.statement.target.indices])
         weight = self.partition.weight
         self._weights = self._patterns[weight.tensor] if weight else None
+        selected = self.partition.selected
+        self._selected = self._patterns[selected.tensor] if selected else None
         self.units = self._units()
         self._bounds: Array | None = None
         self.scratch = Scratch(self.kernel, patterns, self.extents)
@@ -234,7 +236,12 @@ class Launcher:
     def _chunk_bounds(self) -> Array:
         if self._bounds is None:
             self._bounds = chunk_bounds(
-                self.partition.unit, self.units, self.partition.chunks, self.weights, self._together()
+                self.partition.unit,
+                self.units,
+                self.partition.chunks,
+                self.weights,
+                self._together(),
+                self._selected() if self._selected else None,
             )
         return self._bounds
 
@@ -253,30 +260,57 @@ class Launcher:
         return identity(statement.reduce, self.kernel.dtype) if statement.reduced else self.result.fill
 
     def _appended(self, vals: list[Array]) -> Storage:
-        """Count (or bound), find out where each chunk's positions begin, allocate, fill."""
+        """Count, find out where each chunk's positions begin, allocate, fill; or fill room for all there can be."""
         format = self.result.format
         groups = sum(not (level.full or level.branchless) for level in format.levels)
         chunks = self._chunks()
         counts, begin = np.zeros((2, chunks, groups), dtype=np.int64)
         self._run(0, vals, {"begin": begin.reshape(-1), "count": counts.reshape(-1)}, chunks)
-        begin[0] = 0
-        if chunks > 1:
-            np.cumsum(counts[:-1], axis=0, out=begin[1:])
-        arrays, positions = self._allocate(format, counts.sum(axis=0) if chunks > 1 else counts[0])
+        if self.kernel.assembly.bounded:
+            arrays, values = self._bounded(vals, counts[:, 0])
+        else:
+            if chunks > 1:
+                np.cumsum(counts[:-1], axis=0, out=begin[1:])
+            begin[0] = 0
+            arrays, values = self._counted(vals, counts.sum(axis=0) if chunks > 1 else counts[0], begin)
+        self._finish(format, arrays)
+        return Storage(Pattern(self.shape, format, arrays, validate=False), values, self.result.fill)
+
+    def _counted(self, vals: list[Array], totals: Array, begin: Array) -> tuple[list[dict[str, Array]], torch.Tensor]:
+        """Entries and values in arrays of the right size; `begin` has each chunk's first positions."""
+        format = self.result.format
+        arrays, positions = self._allocate(format, totals)
         values = self._room(positions, self._torch_dtype)
         if format.levels[-1].full and not self.kernel.assembly.owned:
             values.fill_(self._start)
-        made = {
-            "vals": dtypes.array_of(values),
-            "begin": begin.reshape(-1),
-            "count": counts.reshape(-1),
-            "arrays": arrays,
-        }
-        self._run(1, vals, made, chunks)
-        if self.kernel.assembly.bounded:
-            values = self._close_up(arrays, values, begin[:, 0], counts[:, 0], chunks)
-        self._finish(format, arrays)
-        return Storage(Pattern(self.shape, format, arrays, validate=False), values, self.result.fill)
+        made = {"vals": dtypes.array_of(values), "begin": begin.reshape(-1), "arrays": arrays}
+        self._run(1, vals, made, len(begin))
+        return arrays, values
+
+    def _bounded(self, vals: list[Array], most: Array) -> tuple[list[dict[str, Array]], torch.Tensor]:
+        """Entries and values of a result of one appended level, its last, of which chunk c has at most most[c]."""
+        arrays, _ = self._allocate(self.result.format, np.zeros(1, dtype=np.int64))
+        level, chunks = arrays[-1], len(most)
+        kinds = (level["crd"].dtype, dtypes.to_numpy(self.result.dtype))
+        bounds = self._chunk_bounds() if chunks > 1 else None
+
+        def fill(part: slice, room: Sequence[Array], begin: Array) -> Array:
+            ends = np.empty_like(begin)
+            level["crd"], values = room
+            made = {"vals": values, "begin": begin, "count": ends, "arrays": arrays}
+            self._run(1, vals, made, chunks, None if bounds is None else bounds[part.start : part.stop + 1])
+            return ends
+
+        def check(count: int) -> None:
+            size = count * sum(kind.itemsize for kind in kinds)
+            check_memory(size, f"{count} entries of a {self.result.format} result of shape {self.shape}")
+
+        found = collect(fill, most, kinds, threads.workers(), check)
+        for chunk in np.flatnonzero(found.begin != found.targets[:-1]).tolist():
+            lo, hi = self._chunk_rows(chunk, len(level["pos"]) - 1)
+            level["pos"][lo + 1 : hi + 1] += found.targets[chunk] - found.begin[chunk]
+        level["crd"], values = found.arrays
+        return arrays, dtypes.tensor_of(values, self.result.dtype)
 
     def _relevelled(self, vals: list[Array]) -> Storage:
         """Write the levels that the operand does not have; its values, and its innermost coordinates if they are not
@@ -307,21 +341,6 @@ class Launcher:
         if not format.levels[0].full:
             arrays[0]["pos"][1] = positions
         return Storage(Pattern(self.shape, format, arrays, validate=False), values, self.result.fill)
-
-    def _close_up(
-        self, arrays: list[dict[str, Array]], values: torch.Tensor, begin: Array, end: Array, chunks: int
-    ) -> torch.Tensor:
-        """Move what each chunk wrote to follow the chunk before it; a bounded result has one appended level, its
-        last."""
-        level = arrays[-1]
-        targets = np.append(0, np.cumsum(end - begin))
-        for chunk in np.flatnonzero(begin != targets[:-1]).tolist():
-            lo, hi = self._chunk_rows(chunk, len(level["pos"]) - 1)
-            level["pos"][lo + 1 : hi + 1] -= begin[chunk] - targets[chunk]
-        close = copied_together if targets[-1] * KEPT < len(level["crd"]) else moved_together
-        crd, values = close((torch.from_numpy(level["crd"]), values), begin.tolist(), targets.tolist())
-        level["crd"] = crd.numpy()
-        return values
 
     def _chunk_rows(self, chunk: int, rows: int) -> tuple[int, int]:
         """The range of rows below the outermost coordinates that a chunk takes."""
@@ -368,7 +387,7 @@ class Launcher:
         if size < LARGE:
             return allocate((length,), (1,), dtype)
         check_memory(size, f"{length} values of a {self.result.format} result of shape {self.shape}")
-        return torch.empty(length, dtype=dtype) if self.kernel.assembly.roomy else empty((length,), dtype)
+        return empty((length,), dtype)
 
     def _finish(self, format: Format, arrays: list[dict[str, Array]]) -> None:
         """Position ends that no loop wrote: the whole of a first level, and places that the loops skipped."""
@@ -389,8 +408,11 @@ class Launcher:
         """How many chunks this run has; the phases of one run share them."""
         return self.partition.chunks if self._parallel() else 1
 
-    def _run(self, number: int, vals: list[Array], made: dict[str, Any], chunks: int) -> None:
-        """Run one phase. `made` holds what this call allocated, by the kind of parameter that takes it."""
+    def _run(
+        self, number: int, vals: list[Array], made: dict[str, Any], chunks: int, bounds: Array | None = None
+    ) -> None:
+        """Run one phase. `made` holds what this call allocated, by the kind of parameter that takes it; `bounds` are
+        those of some of the chunks."""
         binding = self._bindings[number]
         arguments = binding.fixed.copy()
         for place, operand in binding.operands:
@@ -401,7 +423,7 @@ class Launcher:
         for place, param in binding.made:
             arguments[place] = self._made(param, made, scratch, parallel)
         if parallel:
-            self._run_chunks(number, workers, arguments)
+            self._run_chunks(number, workers, self._chunk_bounds() if bounds is None else bounds, arguments)
         else:
             self.compiled.bodies[number](WHOLE, 0, self.units, *arguments)
         if scratch is not None:
@@ -415,7 +437,7 @@ class Launcher:
             return made["arrays"][param.depth][param.part]
         return made[param.kind]
 
-    def _run_chunks(self, number: int, workers: int, arguments: list[Any]) -> None:
+    def _run_chunks(self, number: int, workers: int, bounds: Array, arguments: list[Any]) -> None:
         kernel = self.compiled.kernels[number]
         assert kernel is not None
-        threads.run(kernel, workers, self._chunk_bounds(), *arguments)
+        threads.run(kernel, workers, bounds, *arguments)

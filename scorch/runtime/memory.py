@@ -1,8 +1,7 @@
-"""Memory for results: aligned to cache lines, in huge pages where it is large, and moved without a copy on the side."""
+"""Memory for results: aligned to cache lines, in huge pages where it is large."""
 
 from __future__ import annotations
 
-import ctypes
 import math
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
@@ -10,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 import torch
 
-__all__ = ["allocate", "copied_together", "empty", "moved_together"]
+__all__ = ["allocate", "empty"]
 
 LINE = 64  # bytes: a SIMD store across two cache lines costs two
 LARGE = 4 << 20  # bytes: from here on numpy asks the system for huge pages, which saves most page faults
@@ -48,32 +47,3 @@ def empty(shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
     room = np.empty(size + LINE, dtype=np.uint8)
     start = -room.ctypes.data % LINE
     return torch.from_numpy(room[start : start + size]).view(dtype).view(tuple(shape))
-
-
-def copied_together(arrays: Sequence[torch.Tensor], begin: Sequence[int], targets: Sequence[int]) -> list[torch.Tensor]:
-    """Runs of entries one after the other in new memory: run n begins at begin[n] and ends up at targets[n], the last
-    of `targets` being their whole length.
-
-    >>> copied_together([torch.arange(6)], [0, 3], [0, 1, 3])
-    [tensor([0, 3, 4])]
-    """
-    made = [empty((targets[-1],), array.dtype) for array in arrays]
-    for source, target, end in zip(begin, targets, targets[1:], strict=False):
-        for new, old in zip(made, arrays, strict=True):
-            new[target:end] = old[source : source + end - target]
-    return made
-
-
-def moved_together(arrays: Sequence[torch.Tensor], begin: Sequence[int], targets: Sequence[int]) -> list[torch.Tensor]:
-    """The same in the memory where the runs are; no run moves backwards.
-
-    >>> moved_together([torch.arange(6)], [0, 3], [0, 1, 3])
-    [tensor([0, 3, 4])]
-    """
-
-    for array in arrays:
-        base, size = array.data_ptr(), array.itemsize
-        for source, target, end in zip(begin, targets, targets[1:], strict=False):
-            if source != target:
-                ctypes.memmove(base + target * size, base + source * size, (end - target) * size)
-    return [array[: targets[-1]] for array in arrays]

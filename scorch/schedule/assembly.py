@@ -21,13 +21,15 @@ class Writing:
     """How a kernel writes: its assembly, the format that it writes, and the outer loops of a row accumulator, if it has
     one.
 
-    A `format` that differs from the wanted one is reordered after the kernel.
+    A `format` that differs from the wanted one is reordered after the kernel. `most` entries are expected to need room
+    where they are not counted first.
     """
 
     assembly: Assembly
     format: Format
     scatter: str | None = None
     split: int = 0
+    most: float = 0.0
 
 
 def unsorted_coo(order: tuple[int, ...]) -> Format:

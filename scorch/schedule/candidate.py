@@ -114,7 +114,7 @@ def priced(
     work = loops + sum(cost for _, cost in parts)
     collects = writing.scatter is not None and writing.split == 0  # one row for all loops: chunks would share it
     outermost = whole[0] if whole and not collects else None
-    partition = choose_partition(problem, outermost, tile, layout.formats, work, writing.assembly, layout.order)
+    partition = choose_partition(problem, outermost, tile, layout.formats, work, writing, layout.order)
     share = 1.0 if partition.unit == "serial" else 1.0 / (problem.threads * PARALLEL)
     parts = [("loops", loops * share), *((name, cost * share) for name, cost in parts)]
     if writing.format != layout.wanted:

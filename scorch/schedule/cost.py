@@ -20,7 +20,6 @@ __all__ = ["bound_cost", "conversion_cost", "count_cost", "merge_cost", "nest_co
 LINE = 64  # bytes of a cache line
 RUNS = 1.2  # of the time of whole rows from afar, where they are taken in short runs
 PAGE = 4096  # bytes
-ENTRY = 8  # bytes of a coordinate and a value, as a rule
 PAGES = 64  # whose addresses are at hand
 LATENCY = 8  # multiply-adds in the time that one takes to be done: two a cycle
 STREAMED = 4  # lines of a register block that arrive, in order, in the time of one, beside the arithmetic
@@ -240,10 +239,6 @@ def count_cost(prices: Prices, kind: str, products: float, entries: float, rows:
     return marked + (entries * prices.append * 2 + words if kind == "marked bitmap" else entries * prices.append)
 
 
-def bound_cost(prices: Prices, products: float, entries: float, visits: float, roomy: bool = False) -> float:
-    """Counting products by the row, touching room for them, and closing up the result.
-
-    Where there is room for far more, entries are copied out of it: memory is touched for the first time twice.
-    """
-    fresh = entries * 2 * ENTRY / PAGE * prices.page if roomy else 0.0
-    return visits * prices.sparse + entries * prices.move + (products - entries) * prices.room + fresh
+def bound_cost(prices: Prices, entries: float, visits: float) -> float:
+    """Counting products, or steps of a merge, by the row, and copying the entries out of the room for all of them."""
+    return visits * prices.sparse + entries * prices.move

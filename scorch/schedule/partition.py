@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from scorch.formats import Format
+import math
+
+from scorch.formats import Format, dtypes
 from scorch.ir.graph import level_indices, walks
 from scorch.ir.notation import Access
 from scorch.ir.plan import Assembly, Partition, Tile
+from scorch.schedule.assembly import Writing
 from scorch.schedule.prices import Prices
 from scorch.schedule.problem import Problem
 
-__all__ = ["choose_partition", "serial_below"]
+__all__ = ["ROOM_BYTES", "choose_partition", "serial_below"]
 
 # Work that is shared takes at least that many times what entering its parallel regions takes: less would not repay the
 # half second in which Numba compiles a parallel kernel.
@@ -20,7 +23,10 @@ SELDOM = {"relevel": 100_000.0, "bucket": 1_000_000.0}
 """Nanoseconds of work of conversions, which find the other threads asleep: to wake one takes longer than to give work
 to one that just had some. Buckets are written by several threads to the same cache lines, for 1.4 times the speed of
 one at best."""
-CLOSED_CHUNK = 40_000.0  # nanoseconds, of a result that is closed up: each chunk's part is moved from Python
+COPIED_CHUNK = 40_000.0  # nanoseconds, of a result whose entries are copied out of room: by the chunk, from Python
+ROOM_BYTES = 32 << 20  # for the entries of a few chunks at a time; kept between calls
+SHARE = 1 / 16  # of the room, for the entries of a chunk: the last ones of a wave leave a thread waiting
+SELECTED = 4  # products for each nonzero, from which on the rows that it selects are worth counting
 LEAST_CHUNKS = 2  # a thread, for one that starts late to leave work to the others
 PRIVATE_BYTES = 4 << 20  # of private results in all
 
@@ -42,16 +48,15 @@ def choose_partition(
     tiled: tuple[str, Tile] | None,
     formats: dict[str, Format],
     cost: float,
-    assembly: Assembly,
+    writing: Writing,
     order: tuple[str, ...],
 ) -> Partition:
     """The partition of the outermost loop; serial where it is small or where chunks would write the same places."""
+    assembly = writing.assembly
     if outermost is None or cost < serial_below(problem.prices, assembly) or problem.threads == 1:
         return Partition("serial")
     appends = assembly.kind in ("relevel", "append", "bucket")
-    # As many to each thread: five equal chunks take two threads as long as six.
-    chunk = CLOSED_CHUNK if assembly.bounded else CHUNK
-    chunks = problem.threads * int(min(max(cost / chunk / problem.threads, LEAST_CHUNKS), 8))
+    chunks = _chunks(problem, cost, writing)
     if tiled is not None and tiled[0] == outermost:
         if outermost not in problem.statement.target.indices or tiled[1].count is not None:
             return Partition("serial")
@@ -72,13 +77,24 @@ def choose_partition(
             and _one_row_outweighs(problem, weight, formats, order)
         ):
             return Partition("merge-path", outermost, weight, problem.threads * 4)
-        return Partition("coordinates", outermost, weight, chunks)
+        return Partition("coordinates", outermost, weight, chunks, selected=_selected(problem, weight, formats))
     if len(walkers) == 1 and problem.lattice(outermost, formats).only() is not None:
         level = formats[walkers[0].tensor].levels[0]
         if not level.unique and not level.ordered and not appends:
             return Partition("serial")  # one coordinate may turn up in several chunks
-        return Partition("positions", outermost, walkers[0], chunks)
+        return Partition("positions", outermost, walkers[0], chunks, selected=_selected(problem, walkers[0], formats))
     return Partition("coordinates", outermost, None, chunks)
+
+
+def _chunks(problem: Problem, cost: float, writing: Writing) -> int:
+    """How many chunks; as many to each thread: five equal chunks take two threads as long as six."""
+    bounded = writing.assembly.bounded
+    each = cost / (COPIED_CHUNK if bounded else CHUNK) / problem.threads
+    chunks = int(min(max(each, LEAST_CHUNKS), 8))
+    if bounded:
+        size = writing.most * (4 + dtypes.itemsize(problem.dtype))
+        chunks = max(chunks, math.ceil(size / (ROOM_BYTES * SHARE) / problem.threads))
+    return problem.threads * chunks
 
 
 def _one_row_outweighs(problem: Problem, weight: Access, formats: dict[str, Format], order: tuple[str, ...]) -> bool:
@@ -133,6 +149,21 @@ def _weight(problem: Problem, index: str, formats: dict[str, Format]) -> Access 
         if found is None or _nnz(problem, access) > _nnz(problem, found):
             found = access
     return found
+
+
+def _selected(problem: Problem, weight: Access | None, formats: dict[str, Format]) -> Access | None:
+    """The sparse operand whose rows the nonzeros of `weight` select, if the work is mostly there."""
+    if weight is None or formats[weight.tensor].ndim != 2 or "pos" not in formats[weight.tensor].levels[1].arrays:
+        return None
+    if problem.products < SELECTED * _nnz(problem, weight):
+        return None
+    picked = level_indices(weight, formats[weight.tensor])[1]
+    for access in problem.sparse:
+        format = formats[access.tensor]
+        rows = format.ndim > 1 and format.levels[0].full and "pos" in format.levels[1].arrays
+        if rows and access != weight and level_indices(access, format)[0] == picked:
+            return access
+    return None
 
 
 def _nnz(problem: Problem, access: Access) -> int:

@@ -15,8 +15,7 @@ from scorch.schedule.problem import Problem
 __all__ = ["Collector", "accumulators", "merges_rows", "size_merged", "size_scattered"]
 
 ENTRY_BYTES = 16  # of a coordinate and a value, at most
-ROOM_BYTES = 1 << 30  # that a result may be given room for, most of it never touched
-MOST_ROOM = 4  # places of room for each entry expected, from which on most of its pages stay untouched
+MOST_BYTES = 1 << 32  # of addresses that a result may have room for, of which it takes memory for what there is
 DENSE = ("bitmap", "marked bitmap", "list")  # accumulators with a place for every coordinate
 DENSE_ROW_BYTES = 64 << 20  # a row accumulator of dense values may take, for each thread
 
@@ -80,11 +79,10 @@ def size_scattered(
     width = problem.extents[str(writing.scatter)]
     entries = problem.entries(target)
     count = count_cost(problem.prices, accumulator, problem.products, entries, rows, width)
-    roomy = _is_roomy(problem.products, entries)
-    bound = bound_cost(problem.prices, problem.products, entries, problem.visits(order[:-1]), roomy)
-    fits = _has_whole_rows(writing) and problem.products * ENTRY_BYTES < ROOM_BYTES
+    bound = bound_cost(problem.prices, entries, problem.visits(order[:-1]))
+    fits = _has_whole_rows(writing) and problem.products * ENTRY_BYTES < MOST_BYTES
     if fits and (bound < count if bounded is None else bounded):
-        return _with_room(writing, problem.products, entries), bound
+        return _with_room(writing, problem.products), bound
     return writing, count
 
 
@@ -102,9 +100,9 @@ def size_merged(
     most = rows * steps(problem, order, last, formats)
     entries = problem.entries(problem.statement.target.indices)
     count = merge_cost(problem, order, last, tiled, formats)
-    bound = bound_cost(problem.prices, most, entries, rows)
-    if (bound < count if bounded is None else bounded) and most * ENTRY_BYTES < ROOM_BYTES:
-        return _with_room(writing, most, entries), bound
+    bound = bound_cost(problem.prices, entries, rows)
+    if (bound < count if bounded is None else bounded) and most * ENTRY_BYTES < MOST_BYTES:
+        return _with_room(writing, most), bound
     return writing, count
 
 
@@ -124,11 +122,6 @@ def _has_whole_rows(writing: Writing) -> bool:
     return all(level.full for level in above) and not last.full and not writing.assembly.gaps
 
 
-def _with_room(writing: Writing, most: float, entries: float) -> Writing:
+def _with_room(writing: Writing, most: float) -> Writing:
     """The same with room for so many entries, instead of a count."""
-    return replace(writing, assembly=replace(writing.assembly, bounded=True, roomy=_is_roomy(most, entries)))
-
-
-def _is_roomy(most: float, entries: float) -> bool:
-    """Whether most of the room for so many entries is expected to stay empty."""
-    return most > entries * MOST_ROOM
+    return replace(writing, assembly=replace(writing.assembly, bounded=True), most=most)

@@ -50,6 +50,10 @@ def test_phases(assembly: Assembly, phases: int) -> None:
             Partition("positions", "i", A, 8),
             "8 chunks of positions of i, weighted by the nonzeros of A[i,k], taken dynamically",
         ),
+        (
+            Partition("coordinates", "i", A, 8, selected=B),
+            "8 chunks of coordinates of i, weighted by what the nonzeros of A[i,k] select of B[k,j], taken dynamically",
+        ),
         (Partition("coordinates", "k", None, 2, private=True), "2 chunks of coordinates of k, a private result each"),
         (TensorSpec("A", csr, "float32"), "A: csr float32"),
     ],

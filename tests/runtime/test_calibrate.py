@@ -29,7 +29,6 @@ MEASURED = {
     "collected": 7.0,
     "sort": 5.0,
     "placed": 8.0,
-    "page": 1000.0,
     "launch": 4000.0,
 }
 

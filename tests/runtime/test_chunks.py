@@ -36,6 +36,16 @@ def test_chunks_hold_equal_shares() -> None:
     assert max(shares) - min(shares) <= 2 * (1 + ROW)
 
 
+def test_chunks_hold_equal_shares_of_the_products_that_nonzeros_select() -> None:
+    """Two rows select long rows of the other matrix, all others select short ones."""
+    lengths = np.array([500, 500] + [2] * 998)
+    selecting = Pattern((1000, 1000), csr, [{}, {"pos": np.arange(1001), "crd": np.arange(1000)}])
+    bounds = chunk_bounds("coordinates", 1000, 2, selecting, rows=rows(lengths.tolist()))
+    shares = [int((lengths[lo:hi] + ROW).sum()) for lo, hi in pairwise(bounds)]
+    assert abs(shares[0] - shares[1]) <= 4 + 2 * ROW
+    assert chunk_bounds("coordinates", 1000, 2, selecting).tolist() == [0, 500, 1000]
+
+
 def test_a_run_of_one_coordinate_stays_together() -> None:
     A = scorch.from_coo([[0] * 5 + [1] * 90 + [2] * 5, [*range(5), *range(90), *range(5)]], torch.ones(100), (3, 90))
     pattern = as_storage(A).pattern

@@ -39,6 +39,25 @@ def test_rows_are_weighted_by_their_nonzeros() -> None:
     assert found.chunks >= 2
 
 
+@pytest.mark.parametrize("outer", ["csr", "dcsr"])
+def test_rows_of_a_sparse_product_are_weighted_by_their_products(outer: str) -> None:
+    found = divided("ik,kj->ij", ((N, N), 30 * N, outer), LARGE, wanted="csr")
+    assert (str(found.weight), str(found.selected)) == ("A[i,k]", "B[k,j]")
+    few = divided("ik,kj->ij", LARGE, ((N, N), 2 * N, "csr"), wanted="csr")
+    assert (str(few.weight), few.selected) == ("A[i,k]", None)  # not worth counting them
+
+
+@pytest.mark.parametrize("threads", [2, 3, 8])
+def test_entries_of_a_chunk_are_a_small_part_of_their_room(threads: int) -> None:
+    large: Spec = ((N, N), 300 * N, "csr")
+    with scorch.config.using(threads=threads):
+        plan = schedule(problem("ik,kj->ij", large, large, threads=threads, wanted="csr"))
+    most = 300 * 300 * N
+    assert plan.kernel.assembly.bounded
+    assert most * 8 / plan.partition.chunks <= partition.ROOM_BYTES / 8
+    assert plan.partition.chunks % threads == 0
+
+
 @pytest.mark.parametrize("threads", [2, 3, 8])
 def test_every_thread_gets_as_many_chunks(threads: int) -> None:
     for columns in (1, 4, 16, 64):
