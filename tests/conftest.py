@@ -10,6 +10,8 @@ import hypothesis
 import pytest
 
 import scorch
+from scorch import engine
+from scorch.schedule import machine
 
 # Machines that run the tests are shared: slow generation of examples says nothing of the code.
 hypothesis.settings.register_profile("shared", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -32,6 +34,22 @@ def plain(kernel_home: Path) -> Iterator[None]:
     """Kernels run as plain Python, which takes milliseconds: for tests of numbers, not of machine code."""
     with scorch.config.using(jit=False, cache_dir=kernel_home):
         yield
+
+
+@pytest.fixture
+def for_avx512(plain: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Plans for a CPU with AVX-512, whatever the one that runs the tests has; kernels run as plain Python."""
+    monkeypatch.setenv("NUMBA_CPU_NAME", "skylake-avx512")
+    monkeypatch.setenv("NUMBA_CPU_FEATURES", "+avx2,+fma,+avx512f,+avx512vl")
+    _plan_anew()
+    yield
+    monkeypatch.undo()
+    _plan_anew()
+
+
+def _plan_anew() -> None:
+    machine.host.cache_clear()
+    engine.kept.programs.clear()
 
 
 @pytest.fixture

@@ -139,7 +139,7 @@ def half() -> tuple[torch.Tensor, scorch.Tensor]:
     return dense, scorch.tensor(dense, format="csr")
 
 
-@pytest.mark.usefixtures("plain")
+@pytest.mark.usefixtures("for_avx512")
 def test_copies_are_made_once_and_kept() -> None:
     dense, a = half()
     packed, b = a.freeze(), torch.randn(24, 64)
@@ -169,7 +169,7 @@ def test_other_tensors_of_the_pattern_have_values_of_their_own() -> None:
             _ = packed @ b
 
 
-@pytest.mark.usefixtures("plain")
+@pytest.mark.usefixtures("for_avx512")
 def test_no_memory_for_a_copy_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise MemoryError
@@ -192,7 +192,7 @@ def test_in_inference_mode() -> None:
         torch.testing.assert_close(packed @ b, dense @ b)
 
 
-@pytest.mark.usefixtures("plain")
+@pytest.mark.usefixtures("for_avx512")
 def test_copies_go_with_the_tensor() -> None:
     _, a = half()
     packed = a.freeze()

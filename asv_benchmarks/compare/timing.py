@@ -6,17 +6,18 @@ import gc
 import math
 import os
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from time import perf_counter, perf_counter_ns
-from typing import Any
+from typing import Any, TypeAlias
 
 from . import check, peers, ratios, resident, roofline
 from .model import Case, CaseResult, Contender, LeftOut, Options, Outcome, Peer
 
 __all__ = ["Runner", "describe", "interleave", "measure", "reason"]
 
+Contenders: TypeAlias = Callable[[str, tuple[Any, ...]], Iterable[tuple[Peer, Contender]]]
 _LEAST_ROUNDS = 3
 _WARM_CALLS = 2
 _SLOW = 50e6  # nanoseconds: next to such a call, waking threads and filling caches is nothing
@@ -140,7 +141,7 @@ def _resident() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def measure(case: Case, options: Options) -> CaseResult:
+def measure(case: Case, options: Options, contenders: Contenders = peers.contenders) -> CaseResult:
     """Build, check and time every contender of a case; one that fails is an outcome with an error."""
     operands = case.load()
     result = CaseResult(case.id, case.family, case.matrix, case.variant, case.real, describe(operands))
@@ -148,7 +149,7 @@ def measure(case: Case, options: Options) -> CaseResult:
     if options.roofline and expected is not None:
         result.work = roofline.work_of(case.operation, operands, expected[0])
     runners = []
-    for peer, contender in peers.contenders(case.operation, operands):
+    for peer, contender in contenders(case.operation, operands):
         outcome = Outcome(contender.label, peer.name, peer.counted)
         result.outcomes.append(outcome)
         runner = _prepare(peer, contender, outcome, expected, case.inner)

@@ -134,8 +134,9 @@ def rows_of_block(problem: Problem, order: tuple[str, ...], tiled: str, formats:
         return 1
     for access in problem.accesses:
         path = level_indices(access, formats[access.tensor])
-        if row in path and not all(level.full for level in formats[access.tensor].levels[path.index(row) :]):
-            return 1
+        inside = zip(path, formats[access.tensor].levels, strict=True)
+        if row in path and not all(level.full for index, level in inside if index not in outer[:-1]):
+            return 1  # what is walked inside is walked once for all rows, and located by none
     rows = _fewest_loads(problem, tiled)
     return rows if problem.extents[row] >= rows else 1
 

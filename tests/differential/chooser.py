@@ -16,6 +16,7 @@ from scorch.emit import jit
 from scorch.emit.module import Phase
 from scorch.engine import expression, statements
 from scorch.ir.plan import Kernel, Loop, Plan, Where, walk
+from scorch.runtime import rooms
 from scorch.schedule import candidate, lanes, partition, planner, sampling, sizing, tile, tilings
 from scorch.schedule.machine import AVX2, AVX512
 
@@ -48,7 +49,9 @@ class Chooser:
         patch.setattr(sampling, "FEW", (1, 4))
         patch.setattr(partition, "LAUNCHES", -1.0)
         patch.setattr(partition, "CHUNK", 1.0)
-        patch.setattr(partition, "CLOSED_CHUNK", 1.0)
+        patch.setattr(partition, "COPIED_CHUNK", 1.0)
+        patch.setattr(partition, "SELECTED", 0.0)
+        patch.setattr(rooms, "ROOM_BYTES", 256)
         patch.setattr(tile, "LONG_ROW", -1)  # rows of any length are taken in vectors, or unrolled, or neither
         patch.setattr(lanes, "_row_cost", lambda *_: float(self.rng.random()))
         patch.setattr(lanes, "_is_long", lambda *_: self.toss())

@@ -26,6 +26,7 @@ def weights(made: nn.Sequential) -> list[scorch.nn.SparseWeight]:
     return [made[0].weight, made[2].weight]  # type: ignore[union-attr, list-item]
 
 
+@pytest.mark.usefixtures("for_avx512")
 def test_the_same_results_from_copies() -> None:
     made, x = model(), torch.randn(64, 24)
     with torch.no_grad():

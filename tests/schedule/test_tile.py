@@ -6,9 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from scorch.emit.module import emit
+from scorch.formats import Format
 from scorch.schedule.machine import AVX2, AVX512, SSE, Machine
+from scorch.schedule.planner import alternatives, schedule
 from scorch.schedule.tile import can_tile, choose_tile, vector_lanes
-from tests.schedule.problems import problem
+from tests.schedule.problems import Spec, problem
 
 EXTENTS = [0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 127, 128, 129, 255, 256, 257, 300, 1000, 4097]
 
@@ -60,3 +63,13 @@ def test_other_types_are_converted_on_lanes_but_truth_values() -> None:
     assert can_tile(replace(asked, dtype="float64"), "j", formats)
     a, b = asked.operands
     assert not can_tile(replace(asked, operands=(a, replace(b, dtype="bool"))), "j", formats)
+
+
+@pytest.mark.parametrize("machine", [AVX512, AVX2, SSE])
+def test_rows_do_not_share_a_walk_that_locates_them(machine: Machine) -> None:
+    """The places of A's last level lie below stored coordinates of the reduction, which all rows would walk at once."""
+    heads: Spec = ((4, 4, 8), 40, Format("dense, compressed, dense"))
+    asked = replace(problem("ijh,jf->ihf", heads, ((4, 8), 0, "dense")), machine=machine)
+    for found in alternatives(asked):
+        plan = schedule(replace(asked, choice=found.description))
+        assert emit(plan.kernel)

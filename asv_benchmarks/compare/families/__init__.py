@@ -11,6 +11,7 @@ from . import (
     algebra,
     convert,
     end_to_end,
+    growth,
     latency,
     memory,
     overhead,
@@ -40,6 +41,7 @@ FAMILIES: dict[str, Family] = {
         overhead.FAMILY,
         latency.FAMILY,
         memory.FAMILY,
+        growth.FAMILY,
         end_to_end.FAMILY,
         schedules.FAMILY,
     )

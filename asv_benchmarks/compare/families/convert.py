@@ -16,7 +16,7 @@ from asv_benchmarks.inputs import Matrix, load
 
 from .operands import chosen
 
-__all__ = ["FAMILY"]
+__all__ = ["FAMILY", "pair"]
 
 
 def _csr(matrix: Matrix) -> tuple[Any, ...]:
@@ -36,7 +36,7 @@ def _shuffled(matrix: Matrix) -> tuple[Any, ...]:
     return (sparse.coo_array((a.data[order], coords), shape=a.shape),)
 
 
-def _pair(matrix: Matrix) -> tuple[Any, ...]:
+def pair(matrix: Matrix) -> tuple[Any, ...]:
     """A matrix, and the same with odd columns moved by one, so that the patterns overlap in part."""
     a = load(matrix)
     rows, cols = a.tocoo().coords
@@ -49,8 +49,8 @@ _WORK: tuple[tuple[str, str, _Operands, Callable[..., Any]], ...] = (
     ("COO->CSR", "coo_to_csr", _coo, sparse.csr_array),
     ("shuffled COO->CSR", "shuffled_to_csr", _shuffled, sparse.csr_array),
     ("CSR->CSC", "csr_to_csc", _csr, sparse.csr_array),
-    ("CSR+CSR", "add", _pair, add),
-    ("CSR*CSR", "multiply", _pair, mul),
+    ("CSR+CSR", "add", pair, add),
+    ("CSR*CSR", "multiply", pair, mul),
 )
 
 

@@ -33,8 +33,11 @@ def _cases(options: Options) -> Iterator[Case]:
 
 
 def _measure(case: Case, options: Options) -> CaseResult:
-    size = timing.describe(case.load())
-    result = CaseResult(case.id, case.family, case.matrix, case.variant, case.real, size)
+    operands = case.load()
+    result = CaseResult(case.id, case.family, case.matrix, case.variant, case.real, timing.describe(operands))
+    if case.variant.startswith(spmspm.FAMILY.name) and (reason := spmspm.too_large(*operands)):
+        result.notes.append(reason)
+        return result
     sizes: dict[str, str] = {}
     for label, peer in _CONTENDERS.items():
         outcome = Outcome(label, peer, counted=True, rounds=1)
