@@ -306,9 +306,9 @@ class Launcher:
             check_memory(size, f"{count} entries of a {self.result.format} result of shape {self.shape}")
 
         found = collect(fill, most, kinds, threads.workers(), check)
-        if bounds is not None:
-            rows = np.diff(bounds) * ((len(level["pos"]) - 1) // self.units)  # below the coordinates of each chunk
-            level["pos"][1:] += np.repeat(found.targets[:-1] - found.begin, rows)
+        for chunk in np.flatnonzero(found.begin != found.targets[:-1]).tolist():
+            lo, hi = self._chunk_rows(chunk, len(level["pos"]) - 1)
+            level["pos"][lo + 1 : hi + 1] += found.targets[chunk] - found.begin[chunk]
         level["crd"], values = found.arrays
         return arrays, dtypes.tensor_of(values, self.result.dtype)
 
@@ -341,6 +341,11 @@ class Launcher:
         if not format.levels[0].full:
             arrays[0]["pos"][1] = positions
         return Storage(Pattern(self.shape, format, arrays, validate=False), values, self.result.fill)
+
+    def _chunk_rows(self, chunk: int, rows: int) -> tuple[int, int]:
+        """The range of rows below the outermost coordinates that a chunk takes."""
+        bounds, each = self._chunk_bounds(), rows // self.units
+        return int(bounds[chunk]) * each, int(bounds[chunk + 1]) * each
 
     def _allocate(self, format: Format, totals: Array, shared: bool = False) -> tuple[list[dict[str, Array]], int]:
         """The arrays of all levels, and how many values there are; without the innermost coordinates if they are
