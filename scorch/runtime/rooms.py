@@ -16,6 +16,7 @@ Array: TypeAlias = "np.ndarray[Any, Any]"
 Fill: TypeAlias = Callable[[slice, Sequence[Array], Array], Array]
 LINE = 64  # bytes of a cache line
 KEPT = 2  # rooms kept for calls to come: as many as threads that call at once
+ADDRESSES = 1 << 28  # entries for which there are addresses from the start, if there can be so many
 _free: list[Array] = []
 
 
@@ -60,8 +61,12 @@ def collect(
         written = fill(chunks, parts, begin[chunks]) - begin[chunks]
         targets[first + 1 : last + 1] = targets[first] + np.cumsum(written)
         check(int(targets[last]))
+        end, whole = int(targets[last]), int(targets[last] + most[last:].sum())
         if not arrays:  # memory beyond what is written is never touched
-            arrays = [np.empty(int(targets[last] + most[last:].sum()), kind) for kind in kinds]
+            arrays = [np.empty(min(whole, max(end, ADDRESSES)), kind) for kind in kinds]
+        for array in arrays:
+            if len(array) < end:
+                array.resize(min(whole, 2 * end), refcheck=False)
         for source, target in zip(parts, arrays, strict=True):
             _copy(source, begin[chunks].tolist(), target, targets[first : last + 1].tolist())
         _give_back(room)

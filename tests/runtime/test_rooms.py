@@ -39,13 +39,15 @@ def writer(written: Sequence[int]) -> rooms.Fill:
     st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)).map(sorted), min_size=1, max_size=12),
     st.integers(1, 20),
     st.integers(1, 3),
+    st.sampled_from([1, rooms.ADDRESSES]),
 )
 def test_entries_follow_each_other_whatever_fits_into_the_room(
-    sizes: list[list[int]], capacity: int, workers: int
+    sizes: list[list[int]], capacity: int, workers: int, addresses: int
 ) -> None:
     written, most = zip(*sizes, strict=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rooms, "ROOM_BYTES", capacity * 12)
+        patch.setattr(rooms, "ADDRESSES", addresses)
         found = collect(writer(written), np.array(most), KINDS, workers, lambda count: None)
     chunks, entries = found.arrays
     assert chunks.tolist() == [chunk for chunk, count in enumerate(written) for _ in range(count)]
