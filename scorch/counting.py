@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -53,12 +54,18 @@ def passes(pattern: Pattern, format: Format) -> tuple[Format, ...] | None:
         return _of_sorted(pattern.format.order, format)
     if format.ndim != 2 or not (format.is_ordered and format.is_unique) or pattern.nnz < FEW:
         return None
-    first, second = format.order
-    columns = Format((Dense(), Compressed(ordered=False, unique=False)), (second, first))
-    rows = Format((Dense(), Compressed(unique=False)), format.order)
+    return _of_unsorted(format.order)
+
+
+@lru_cache(maxsize=64)
+def _of_unsorted(order: tuple[int, ...]) -> tuple[Format, ...]:
+    """One pass for each dimension of a matrix; entries of equal coordinates stay apart."""
+    columns = Format((Dense(), Compressed(ordered=False, unique=False)), order[::-1])
+    rows = Format((Dense(), Compressed(unique=False)), order)
     return (columns, rows)
 
 
+@lru_cache(maxsize=256)
 def _of_sorted(old: tuple[int, ...], format: Format) -> tuple[Format, ...]:
     """One pass for each dimension that must move to the front, the last first."""
     moved = _moved(old, format.order)
@@ -96,11 +103,12 @@ def place(storage: Storage, targets: Sequence[Format]) -> Placed:
 def _grouped(pattern: Pattern, entries: torch.Tensor) -> Placed:
     """Rows of ascending coordinates, those that repeat the one before joined to it."""
     pos, crd = pattern.arrays[1]["pos"], pattern.arrays[1]["crd"]
-    first = np.ones(len(crd), dtype=bool)
-    np.not_equal(crd[1:], crd[:-1], out=first[1:])
-    first[pos[:-1][pos[:-1] < len(crd)]] = True
+    repeated = np.zeros(len(crd) + 1, dtype=bool)  # one more, for rows that begin behind the last entry
+    np.equal(crd[1:], crd[:-1], out=repeated[1:-1])
+    repeated[pos] = False
     groups = None
-    if not first.all():
+    if repeated.any():
+        first = ~repeated[:-1]
         numbers = np.cumsum(first)
         groups = torch.from_numpy(numbers - 1)
         pos, crd = np.append(0, numbers)[pos], crd[first]

@@ -134,7 +134,7 @@ def reorder(pattern: Pattern, format: Format) -> Reordering:
     """A sparse pattern in another sparse format, kept on the pattern: only values are gathered at each use."""
     if pattern.format == format:
         return Reordering(pattern)  # not kept: a pattern that kept itself would live until the collector looks
-    if any(level.block > 1 for level in format.levels):
+    if format.is_grouped:
         return _grouped(pattern, format)  # not kept: the copy is, with its values
     key = ("reorder", format)
     found = pattern.cache.get(key)
@@ -207,13 +207,11 @@ class _Turned:
 def _rewritten(pattern: Pattern, format: Format) -> Reordering:
     """The same coordinates under other levels. Values stay in their order if that is the only one the levels allow."""
     pads = any(level.full and not above.full for above, level in pairwise(format.levels))
-    moved = pads or not format.is_ordered
-    numbers = Storage(
-        pattern, torch.arange(1, pattern.nnz + 1) if moved else torch.empty(pattern.nnz, dtype=torch.bool)
-    )
-    result = engine.copy(numbers, format, structure=not moved)
+    if format.is_ordered and not pads:
+        return Reordering(engine.relevel(pattern, format))
+    result = engine.copy(Storage(pattern, torch.arange(1, pattern.nnz + 1)), format)
     assert isinstance(result, Storage)
-    return Reordering(result.pattern, places=result.values if moved else None)
+    return Reordering(result.pattern, places=result.values)
 
 
 def _sorted(pattern: Pattern, format: Format) -> Reordering:

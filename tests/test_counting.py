@@ -13,6 +13,7 @@ import scorch
 from scorch import counting
 from scorch.formats import Pattern, coo
 from scorch.reorder import reorder
+from scorch.runtime import launch
 
 
 @pytest.fixture(autouse=True)
@@ -141,3 +142,22 @@ def test_compiled_and_shared_among_threads(format: str) -> None:
     for tensor in (made, turned):
         tensor.validate()
         torch.testing.assert_close(tensor.to_dense(), wanted)
+
+
+@pytest.mark.parametrize("out", [5, 70, 199])
+def test_a_list_that_is_sorted_only_at_its_beginning_is_not_taken_for_sorted(out: int) -> None:
+    places = torch.arange(200)
+    coords = torch.stack([places // 14, places % 14])
+    coords[:, [out - 1, out]] = coords[:, [out, out - 1]]
+    values = torch.arange(1.0, 201.0)
+    made = scorch.from_coo(coords, values, (15, 14))
+    assert str(made.format) == "coo"
+    torch.testing.assert_close(made.to_dense(), dense(coords, values, (15, 14)))
+
+
+@pytest.mark.parametrize("most", [0, 3])
+def test_entries_beyond_counters_of_32_bits_are_counted_in_64(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "MOST_NARROW", most)
+    coords, values = listed(5)
+    made = scorch.from_coo(coords, values, (9, 14), "csr")
+    torch.testing.assert_close(made.to("csc").to_dense(), dense(coords, values, (9, 14)))

@@ -3,7 +3,7 @@
 `evaluate` takes one statement over entries, `compute` several whole ones; programs are kept for operands like these.
 """
 
-from scorch.engine.copies import copy, copy_of
+from scorch.engine.copies import copy, copy_of, relevel
 from scorch.engine.expression import AnyProgram, choices, evaluate, prepare
 from scorch.engine.kept import find, remember, settings
 from scorch.engine.problem import problem_of, result_type
@@ -29,6 +29,7 @@ __all__ = [
     "prepare",
     "prepare_product",
     "problem_of",
+    "relevel",
     "remember",
     "replayed",
     "result_type",

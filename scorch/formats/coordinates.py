@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,9 @@ from scorch.formats.named import coo
 from scorch.formats.storage import INDEX_LIMIT, Array, Pattern, bindable
 
 __all__ = ["Packing", "coordinates", "listed", "pack", "sum_groups"]
+
+
+FIRST = 64  # coordinates that tell of most lists that they are not sorted
 
 
 @dataclass(frozen=True)
@@ -103,20 +107,29 @@ def listed(coords: torch.Tensor, shape: Sequence[int]) -> Pattern:
 
 
 def _is_sorted(coords: torch.Tensor) -> bool:
-    """Whether coordinates ascend, row by row, none of them twice."""
-    apart = torch.zeros(max(0, coords.shape[1] - 1), dtype=torch.bool)
-    for row in coords:
-        if bool(((row[1:] < row[:-1]) & ~apart).any()):
+    """Whether coordinates ascend, row by row, none of them twice. Where they don't, the first ones mostly tell."""
+    rows = coords.unbind()
+    return _ascend([row[:FIRST].numpy() for row in rows]) and (coords.shape[1] <= FIRST or _ascend(rows))
+
+
+def _ascend(rows: Sequence[Any]) -> bool:
+    """Whether tuples ascend, given a torch tensor or a numpy array for each of their places."""
+    *outer, last = rows
+    apart = None  # where a place before has grown
+    for row in outer:
+        falls, grows = row[1:] < row[:-1], row[1:] > row[:-1]
+        if bool((falls if apart is None else falls & ~apart).any()):
             return False
-        apart |= row[1:] > row[:-1]
-    return bool(apart.all())
+        apart = grows if apart is None else apart | grows
+    grows = last[1:] > last[:-1]
+    return bool((grows if apart is None else grows | apart).all())
 
 
 def _check_range(coords: torch.Tensor, shape: Sequence[int]) -> None:
-    for dimension, row in enumerate(coords):
-        if not len(row):
-            return
-        lowest, highest = (int(bound) for bound in torch.aminmax(row))
+    if not coords.shape[1]:
+        return
+    for dimension, row in enumerate(coords.unbind()):
+        lowest, highest = (bound.item() for bound in torch.aminmax(row))
         if lowest < 0 or highest >= shape[dimension]:
             entry = int(((row < 0) | (row >= shape[dimension])).nonzero()[0])
             raise FormatError(

@@ -60,7 +60,7 @@ def _with_insides(
     return levels, tuple(range(outer + inner)) if order is None else order
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True, init=False, eq=False)
 class Format:
     """Level types outermost first, and the dimension that each stores.
 
@@ -103,6 +103,13 @@ class Format:
         object.__setattr__(self, "order", chosen)
         object.__setattr__(self, "blocks", blocks)
 
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if not isinstance(other, Format) or self._hash != other._hash:
+            return False
+        return (self.levels, self.order, self.blocks) == (other.levels, other.order, other.blocks)
+
     def __hash__(self) -> int:
         return self._hash  # of nested values, and asked for at each look into a table of plans
 
@@ -135,6 +142,11 @@ class Format:
     def is_dense(self) -> bool:
         """Whether every coordinate is stored."""
         return not self.blocks and all(level.full for level in self.levels)
+
+    @cached_property
+    def is_grouped(self) -> bool:
+        """Whether a level stores several coordinates at a position."""
+        return any(level.block > 1 for level in self.levels)
 
     @cached_property
     def is_ordered(self) -> bool:

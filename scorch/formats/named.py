@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache, wraps
 from typing import TypeAlias
 
 from scorch.errors import FormatError
@@ -28,11 +29,24 @@ __all__ = [
 Order: TypeAlias = tuple[int, ...] | None
 
 
+def _kept(make: Callable[[int, Order], Format]) -> Callable[..., Format]:
+    """One object a format, which remembers what it was asked about itself."""
+    made = lru_cache(maxsize=256)(make)
+
+    @wraps(make)
+    def found(ndim: int, order: Order = None) -> Format:
+        return made(ndim, order if order is None else tuple(order))
+
+    return found
+
+
+@_kept
 def dense(ndim: int, order: Order = None) -> Format:
     """Every coordinate stored, one value each; `order` (1, 0) is column-major."""
     return Format((Dense(),) * ndim, order)
 
 
+@_kept
 def coo(ndim: int, order: Order = None) -> Format:
     """Coordinate lists: one coordinate array a dimension, sorted in level order, each coordinate tuple once.
 
@@ -46,11 +60,13 @@ def coo(ndim: int, order: Order = None) -> Format:
     return Format(levels, order)
 
 
+@_kept
 def csf(ndim: int, order: Order = None) -> Format:
     """Compressed sparse fibres: every level compressed (Smith and Karypis 2015)."""
     return Format((Compressed(),) * ndim, order)
 
 
+@_kept
 def bitmap(ndim: int, order: Order = None) -> Format:
     """A bit for each coordinate, and values for those that are set: for tensors of which a twentieth or more is stored.
 
@@ -137,15 +153,15 @@ def resolve(format: Format | str, ndim: int) -> Format:
     name = format if isinstance(format, str) else ""
     if isinstance(format, Format):
         found = format
+    elif name in _FIXED:
+        found = _FIXED[name]
+    elif name in _BY_RANK:
+        found = _BY_RANK[name](ndim, None)
     elif blocked := _BLOCKED.fullmatch(name):
         found = _BY_BLOCKS[blocked[1]]((int(blocked[2]), int(blocked[3])))
     elif unsorted := _UNSORTED.fullmatch(name):
         exact = resolve(unsorted[1], ndim)
         found = exact.repeated if unsorted[2] else exact.unsorted
-    elif name in _FIXED:
-        found = _FIXED[name]
-    elif name in _BY_RANK:
-        found = _BY_RANK[name](ndim, None)
     elif "," in name or "(" in name or name in ("compressed", "singleton"):
         found = Format(name)
     else:

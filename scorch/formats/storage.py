@@ -136,9 +136,7 @@ class Pattern:
             if extent > INDEX_LIMIT:
                 raise ShapeError(f"an extent cannot be over 2^63 - 1: shape {self.shape}")
         self.stored_shape = stored_shape(self.shape, format.blocks) if format.blocks else self.shape
-        self.arrays = tuple(
-            [{name: bindable(np.asarray(level[name])) for name in kind.arrays} for kind, level in self._levels(arrays)]
-        )
+        self.arrays = tuple([self._level(depth, level) for depth, level in enumerate(arrays)])
         self.positions = self._validated() if validate else self._counted()
 
     narrowed: Pattern | None = None  # the same with narrower arrays, of a frozen tensor
@@ -149,11 +147,13 @@ class Pattern:
         """The pattern whose arrays kernels read in place of these: narrower ones of a frozen tensor, else its own."""
         return self if self.narrowed is None else self.narrowed
 
-    def _levels(self, arrays: Sequence[Arrays]) -> list[tuple[Any, Arrays]]:
-        for depth, (kind, level) in enumerate(zip(self.format.levels, arrays, strict=True)):
-            if len(kind.arrays) != len(level) or any(name not in level for name in kind.arrays):
-                raise FormatError(f"level {depth} ({kind}) needs the arrays {kind.arrays}, got {tuple(level)}")
-        return list(zip(self.format.levels, arrays, strict=True))
+    def _level(self, depth: int, arrays: Arrays) -> dict[str, Array]:
+        kind = self.format.levels[depth]
+        if not kind.arrays and not arrays:
+            return {}
+        if set(kind.arrays) != set(arrays):
+            raise FormatError(f"level {depth} ({kind}) needs the arrays {kind.arrays}, got {tuple(arrays)}")
+        return {name: bindable(np.asarray(arrays[name])) for name in kind.arrays}
 
     def extent(self, depth: int) -> int:
         """The extent of the dimension that level `depth` stores."""

@@ -17,18 +17,19 @@ from scorch.formats import Format, Pattern, Storage, dtypes
 from scorch.formats.memory import check_memory
 from scorch.formats.storage import Values, as_array, checked_size, hold
 from scorch.ir.operators import identity
-from scorch.ir.plan import Loop, Plan, walk
+from scorch.ir.plan import Kernel, Loop, Plan, walk
 from scorch.runtime import threads
 from scorch.runtime.chunks import chunk_bounds, merge_rows, unit_count
 from scorch.runtime.direct import WHOLE, Direct, Workspaces
 from scorch.runtime.memory import LARGE, allocate, empty
 from scorch.runtime.rooms import collect
-from scorch.runtime.scratch import Scratch
+from scorch.runtime.scratch import Scratch, workspaces
 
 __all__ = ["Launcher"]
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 POSITION = 8  # bytes of the end of a position range
+MOST_NARROW = 2**31 - 1  # entries that counters of 32 bits can count
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,15 @@ class _Binding:
     """Arguments of a phase: those that are the same at every call, operands' values by place, and what a call makes."""
 
     fixed: list[Any]
+    operands: list[tuple[int, int]]
+    made: list[tuple[int, Param]]
+
+
+@dataclass(frozen=True)
+class _Places:
+    """A phase's parameters by where their values come from, with the place of each."""
+
+    bound: list[tuple[int, Param]]  # extents and arrays of operands: the same at every call
     operands: list[tuple[int, int]]
     made: list[tuple[int, Param]]
 
@@ -66,6 +76,11 @@ class Launcher:
         order = self.result.format.order
         self._dims = None if order == tuple(range(len(order))) else tuple(np.argsort(order).tolist())
         self._parallelizes = self.partition.unit != "serial" and compiled.kernels[0] is not None
+        self._places = [self._sorted(phase) for phase in compiled.phases]
+        self._wheres = workspaces(self.kernel)
+        self._index_types = _index_types(self.kernel)
+        loops = (s for s in walk(self.kernel.root) if isinstance(s, Loop) and s.index == self.partition.index)
+        self._divided_loops = list(loops) if self.partition.index is not None else []
         if patterns is not None:
             self._bind(patterns, dict(plan.extents))
 
@@ -87,8 +102,8 @@ class Launcher:
         self._selected = self._patterns[selected.tensor] if selected else None
         self.units = self._units()
         self._bounds: Array | None = None
-        self.scratch = Scratch(self.kernel, patterns, self.extents)
-        self._bindings = [self._binding(phase) for phase in self.compiled.phases]
+        self.scratch = Scratch(self._wheres, patterns, self.extents)
+        self._bindings = [self._binding(places) for places in self._places]
         self._stored = [self.shape[d] for d in self.result.format.order]
         if self.result.format.is_dense:
             checked_size(self._stored)
@@ -146,33 +161,41 @@ class Launcher:
         index = self.partition.index
         if index is None:
             return 0
-        tile = next((s.tile for s in walk(self.kernel.root) if isinstance(s, Loop) and s.index == index), None)
+        tile = self._divided_loops[0].tile if self._divided_loops else None
         width = tile.vectors * tile.lanes if tile else 1
         return unit_count(self.partition.unit, self.extents[index], self.weights, width)
 
     def _together(self) -> int:
         """How many units a loop takes at a time."""
-        loops = (s for s in walk(self.kernel.root) if isinstance(s, Loop) and s.index == self.partition.index)
-        return max((loop.unroll for loop in loops), default=1) if self.partition.unit == "coordinates" else 1
+        if self.partition.unit != "coordinates":
+            return 1
+        return max((loop.unroll for loop in self._divided_loops), default=1)
 
-    def _binding(self, phase: Phase) -> _Binding:
-        """Sort a phase's parameters by where their values come from."""
-        binding = _Binding([None] * len(phase.params), [], [])
+    def _sorted(self, phase: Phase) -> _Places:
+        places = _Places([], [], [])
         for place, param in enumerate(phase.params):
             mine = param.owner == self.result.name
-            if param.kind == "extent":
-                binding.fixed[place] = self.extents[param.owner]
-            elif param.kind == "number":
-                binding.fixed[place] = self._patterns[param.owner]().numbers[param.depth][param.part]
-            elif param.kind == "level" and not mine:
-                binding.fixed[place] = self._patterns[param.owner]().packed.arrays[param.depth][param.part]
-            elif param.kind == "vals" and param.owner in self._held:
-                binding.fixed[place] = self._held[param.owner]
+            held = param.kind == "vals" and param.owner in self._held
+            if param.kind in ("extent", "number") or (param.kind == "level" and not mine) or held:
+                places.bound.append((place, param))
             elif param.kind == "vals" and not mine:
-                binding.operands.append((place, self.order[param.owner]))
+                places.operands.append((place, self.order[param.owner]))
             else:
-                binding.made.append((place, param))
-        return binding
+                places.made.append((place, param))
+        return places
+
+    def _binding(self, places: _Places) -> _Binding:
+        fixed: list[Any] = [None] * (len(places.bound) + len(places.operands) + len(places.made))
+        for place, param in places.bound:
+            if param.kind == "level":
+                fixed[place] = self._patterns[param.owner]().packed.arrays[param.depth][param.part]
+            elif param.kind == "extent":
+                fixed[place] = self.extents[param.owner]
+            elif param.kind == "number":
+                fixed[place] = self._patterns[param.owner]().numbers[param.depth][param.part]
+            else:
+                fixed[place] = self._held[param.owner]
+        return _Binding(fixed, places.operands, places.made)
 
     def __call__(self, values: Sequence[Values]) -> Storage | torch.Tensor:
         """Run with the operands' flat values, in the kernel's operand order: a torch tensor if the result is dense."""
@@ -289,7 +312,7 @@ class Launcher:
 
     def _bounded(self, vals: list[Array], most: Array) -> tuple[list[dict[str, Array]], torch.Tensor]:
         """Entries and values of a result of one appended level, its last, of which chunk c has at most most[c]."""
-        arrays, _ = self._allocate(self.result.format, np.zeros(1, dtype=np.int64))
+        arrays, _ = self._allocate(self.result.format, [0])
         level, chunks = arrays[-1], len(most)
         kinds = (level["crd"].dtype, dtypes.to_numpy(self.result.dtype))
         bounds = self._chunk_bounds() if chunks > 1 else None
@@ -313,30 +336,40 @@ class Launcher:
         return arrays, dtypes.tensor_of(values, self.result.dtype)
 
     def _relevelled(self, vals: list[Array]) -> Storage:
-        """Write the levels that the operand does not have; its values, and its innermost coordinates if they are not
-        written, are the result's."""
+        """The operand's values under levels of which it does not have all."""
+        source = self.kernel.assembly.source
+        assert source is not None
+        values = dtypes.tensor_of(vals[self.order[source.tensor]], self.result.dtype)
+        return Storage(self.relevelled(), values, self.result.fill)
+
+    def relevelled(self) -> Pattern:
+        """Write the levels that the operand does not have; its innermost coordinates are the result's if they are not
+        written."""
         source, format = self.kernel.assembly.source, self.result.format
         assert source is not None
         pattern = self._patterns[source.tensor]()
         shared = self.kernel.assembly.depth != len(format.levels)
-        arrays, _ = self._allocate(format, np.array([pattern.nnz]), shared)
-        self._run(0, vals, {"arrays": arrays}, self._chunks())
+        arrays, _ = self._allocate(format, [pattern.nnz], shared)
+        self._run(0, [], {"arrays": arrays}, self._chunks())
         if shared:
             arrays[-1]["crd"] = pattern.packed.arrays[-1]["crd"]
         self._finish(format, arrays)
-        values = dtypes.tensor_of(vals[self.order[source.tensor]], self.result.dtype)
-        return Storage(Pattern(self.shape, format, arrays, validate=False), values, self.result.fill)
+        return Pattern(self.shape, format, arrays, validate=False)
 
     def _bucketed(self, vals: list[Array]) -> Storage:
         """Count the entries of each outermost coordinate by chunks, fill."""
         format = self.result.format
         chunks = self._chunks()
-        counts = np.zeros(chunks * self.shape[format.order[0]], dtype=np.int64)
+        (operand,) = self.kernel.operands
+        nnz = self._patterns[operand.name]().nnz
+        # Counters are visited at random: the narrower they are, the more of them stay in the first cache.
+        kind = np.int32 if nnz <= MOST_NARROW else np.int64
+        counts = np.zeros(chunks * self.shape[format.order[0]], dtype=kind)
         self._run(0, vals, {"count": counts}, chunks)
-        (access,) = self.kernel.accesses
-        arrays, positions = self._allocate(format, np.array([self._patterns[access.tensor]().nnz]))
+        arrays, positions = self._allocate(format, [nnz])
         values = empty((positions,), self._torch_dtype)
-        made = {"vals": dtypes.array_of(values), "count": counts, "begin": np.empty_like(counts), "chunks": chunks}
+        begin = counts if chunks == 1 else np.empty_like(counts)  # others still read what each counted
+        made = {"vals": dtypes.array_of(values), "count": counts, "begin": begin, "chunks": chunks}
         self._run(1, vals, made | {"arrays": arrays}, chunks)
         if not format.levels[0].full:
             arrays[0]["pos"][1] = positions
@@ -347,7 +380,9 @@ class Launcher:
         bounds, each = self._chunk_bounds(), rows // self.units
         return int(bounds[chunk]) * each, int(bounds[chunk + 1]) * each
 
-    def _allocate(self, format: Format, totals: Array, shared: bool = False) -> tuple[list[dict[str, Array]], int]:
+    def _allocate(
+        self, format: Format, totals: Array | list[int], shared: bool = False
+    ) -> tuple[list[dict[str, Array]], int]:
         """The arrays of all levels, and how many values there are; without the innermost coordinates if they are
         `shared`."""
         arrays: list[dict[str, Array]] = []
@@ -366,13 +401,6 @@ class Launcher:
             arrays.append({name: self._array(name, length, dtype) for name, (length, dtype) in plan.items()})
             parents = positions
         return arrays, parents
-
-    @cached_property
-    def _index_types(self) -> list[np.dtype[Any]]:
-        """The number type of each level's coordinates."""
-        named = zip(self.result.format.levels, self.result.index_bits, strict=True)
-        bits = (dict(zip(level.arrays, widths, strict=True)).get("crd", 64) for level, widths in named)
-        return [np.dtype(f"int{each}") for each in bits]
 
     def _array(self, name: str, length: int, dtype: np.dtype[Any]) -> Array:
         if length * dtype.itemsize < LARGE:
@@ -441,3 +469,10 @@ class Launcher:
         kernel = self.compiled.kernels[number]
         assert kernel is not None
         threads.run(kernel, workers, bounds, *arguments)
+
+
+def _index_types(kernel: Kernel) -> list[np.dtype[Any]]:
+    """The number type of the coordinates of each level of the result."""
+    named = zip(kernel.result.format.levels, kernel.result.index_bits, strict=True)
+    bits = (dict(zip(level.arrays, widths, strict=True)).get("crd", 64) for level, widths in named)
+    return [np.dtype(f"int{each}") for each in bits]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,21 +14,25 @@ from scorch.ir.notation import Access, accesses
 from scorch.ir.plan import Compute, Kernel, Loop, Stmt, Where, walk
 from scorch.schedule.statistics import statistics
 
-__all__ = ["Arrays", "Scratch"]
+__all__ = ["Arrays", "Scratch", "workspaces"]
 
 Arrays: TypeAlias = "dict[tuple[str, str], np.ndarray[Any, Any]]"
 LINE = 64  # bytes of a cache line
 KEPT = 4  # sets of arrays kept for calls to come: as many as threads that call at once
 
 
+def workspaces(kernel: Kernel) -> list[Where]:
+    """The statements of a kernel that collect in memory of their own."""
+    return [s for s in walk(kernel.root) if isinstance(s, Where) and s.workspace.kind != "register"]
+
+
 class Scratch:
     """A pool of workspace arrays, each of shape (threads, length)."""
 
-    def __init__(self, kernel: Kernel, patterns: Mapping[str, Pattern], extents: Mapping[str, int]) -> None:
-        found = [s for s in walk(kernel.root) if isinstance(s, Where) and s.workspace.kind != "register"]
-        self._workspaces = [s.workspace for s in found]
-        self._lengths = {s.workspace.name: _lengths(s, patterns, extents) for s in found}
-        self.needed = bool(found)
+    def __init__(self, wheres: Sequence[Where], patterns: Mapping[str, Pattern], extents: Mapping[str, int]) -> None:
+        self._workspaces = [s.workspace for s in wheres]
+        self._lengths = {s.workspace.name: _lengths(s, patterns, extents) for s in wheres}
+        self.needed = bool(wheres)
         self._free: list[Arrays] = []
 
     def take(self, threads: int) -> Arrays:

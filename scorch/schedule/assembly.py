@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from scorch.formats import Compressed, Dense, Format, Level, Singleton
 from scorch.ir.graph import level_indices, walks
@@ -32,6 +33,7 @@ class Writing:
     most: float = 0.0
 
 
+@lru_cache(maxsize=256)
 def unsorted_coo(order: tuple[int, ...]) -> Format:
     """Coordinate lists in the order of arrival: every loop order can append to them."""
     first = Compressed(ordered=False, unique=False)

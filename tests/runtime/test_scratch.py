@@ -16,7 +16,7 @@ from scorch.ir.einsum import parse_einsum
 from scorch.ir.plan import Plan
 from scorch.operand import as_storage
 from scorch.runtime.launch import Launcher
-from scorch.runtime.scratch import Scratch
+from scorch.runtime.scratch import Scratch, workspaces
 from scorch.schedule import planner
 from scorch.schedule.sizing import Collector
 
@@ -48,7 +48,7 @@ def ones(shape: tuple[int, int], lengths: list[int]) -> Storage:
 def test_length_and_reuse(kind: str) -> None:
     A, B = ones((3, 4), [2, 1, 0]), ones((4, 900), [3, 1, 0, 2])
     plan = forced(kind, "ik,kj->ij", [A, B], "ikj", "csr")
-    scratch = Scratch(plan.kernel, patterns(plan, [A, B]), dict(plan.extents))
+    scratch = Scratch(workspaces(plan.kernel), patterns(plan, [A, B]), dict(plan.extents))
     arrays = scratch.take(2)
     assert {len(a) for a in arrays.values()} == {2}
     longest = {part: a.shape[1] for (_, part), a in arrays.items()}
@@ -68,7 +68,7 @@ def test_one_row_for_all_loops_holds_every_entry() -> None:
     """The columns of all rows fall into one workspace, which the longest row does not bound."""
     A, B = Storage.from_dense(torch.ones(3, 50)), ones((50, 900), [1] * 50)
     plan = forced("hash", "ij,jk->k", [A, B], "ijk", "coo")
-    scratch = Scratch(plan.kernel, patterns(plan, [A, B]), dict(plan.extents))
+    scratch = Scratch(workspaces(plan.kernel), patterns(plan, [A, B]), dict(plan.extents))
     assert scratch.take(1)[("w", "list")].shape[1] >= 3 * 50
 
 
