@@ -13,7 +13,7 @@ from scorch.schedule.cost import conversion_cost, nest_cost
 from scorch.schedule.lanes import Along, along_positions
 from scorch.schedule.partition import PARALLEL, choose_partition
 from scorch.schedule.problem import Problem
-from scorch.schedule.sizing import Collector, accumulators, merges_rows, size_merged, size_scattered
+from scorch.schedule.sizing import Collector, Sizing, accumulators, merges_rows, size_merged, size_scattered
 from scorch.schedule.tile import block_tile, choose_tile, panel_vectors, positions_beside, turned_tile
 
 __all__ = ["Candidate", "Layout", "merges_plainly", "priced", "rows_are_far", "sums_inside"]
@@ -95,28 +95,19 @@ def priced(
     panel = panel_vectors(problem) if layout.panels and not layout.turned else 0
     turned = len(layout.turned)
     loops = nest_cost(problem, layout.order, layout.tiled, layout.formats, layout.rows, panel, row, turned)
-    parts: list[tuple[str, float]] = []
-    if writing.scatter is not None:
+    if writing.scatter is not None and accumulator is None:
         costs = accumulators(problem, layout.order, writing)
-        accumulator = accumulator or min(costs, key=lambda each: costs[each])
-        parts.append((f"row in a {accumulator}", costs[accumulator]))
-        writing, cost = size_scattered(problem, layout.order, writing, accumulator.kind, bounded)
-        parts.append(("bound" if writing.assembly.bounded else "count", cost))
-    elif writing.assembly.kind == "bucket":
-        parts.append(("count and place", problem.products * problem.prices.place))
-    elif writing.assembly.kind == "append":
-        path = level_indices(problem.statement.target, writing.format)
-        lowest = max(n for n, level in enumerate(writing.format.levels) if not level.full)
-        parts.append(("append", problem.entries(path[: lowest + 1]) * problem.prices.append))
-        if merges_plainly(problem, layout, writing):
-            writing, cost = size_merged(problem, layout.order, layout.tiled, layout.formats, writing, bounded)
-            parts.append(("bound" if writing.assembly.bounded else "count", cost))
+        accumulator = min(costs, key=lambda each: costs[each])
+    sizing, parts = _written(problem, layout, writing, accumulator, bounded)
+    writing = sizing.writing
     work = loops + sum(cost for _, cost in parts)
     collects = writing.scatter is not None and writing.split == 0  # one row for all loops: chunks would share it
     outermost = whole[0] if whole and not collects else None
     partition = choose_partition(problem, outermost, tile, layout.formats, work, writing, layout.order)
     share = 1.0 if partition.unit == "serial" else 1.0 / (problem.threads * PARALLEL)
     parts = [("loops", loops * share), *((name, cost * share) for name, cost in parts)]
+    if sizing.alone:
+        parts.append(("copy out", sizing.alone))
     if writing.format != layout.wanted:
         parts.append(("sort", problem.products * 2 * problem.prices.convert))
     targets = dict(layout.conversions)
@@ -135,6 +126,30 @@ def priced(
         sum(cost for _, cost in parts),
         tuple(parts),
     )
+
+
+def _written(
+    problem: Problem, layout: Layout, writing: Writing, accumulator: Collector | None, bounded: bool | None
+) -> tuple[Sizing, list[tuple[str, float]]]:
+    """How a sparse result gets its room, and what the threads do for it beside the loops, part by part."""
+    parts: list[tuple[str, float]] = []
+    sizing = None
+    if writing.scatter is not None:
+        assert accumulator is not None
+        parts.append((f"row in a {accumulator}", accumulators(problem, layout.order, writing)[accumulator]))
+        sizing = size_scattered(problem, layout.order, writing, accumulator.kind, bounded)
+    elif writing.assembly.kind == "bucket":
+        parts.append(("count and place", problem.products * problem.prices.place))
+    elif writing.assembly.kind == "append":
+        path = level_indices(problem.statement.target, writing.format)
+        lowest = max(n for n, level in enumerate(writing.format.levels) if not level.full)
+        parts.append(("append", problem.entries(path[: lowest + 1]) * problem.prices.append))
+        if merges_plainly(problem, layout, writing):
+            sizing = size_merged(problem, layout.order, layout.tiled, layout.formats, writing, bounded)
+    if sizing is None:
+        return Sizing(writing), parts
+    parts.append(("bound" if sizing.writing.assembly.bounded else "count", sizing.shared))
+    return sizing, parts
 
 
 def merges_plainly(problem: Problem, layout: Layout, writing: Writing) -> bool:

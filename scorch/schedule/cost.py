@@ -14,7 +14,16 @@ from scorch.schedule.problem import Problem
 from scorch.schedule.statistics import product
 from scorch.schedule.tile import block_tile, vector_lanes
 
-__all__ = ["bound_cost", "conversion_cost", "count_cost", "merge_cost", "nest_cost", "scatter_cost", "sorted_cost"]
+__all__ = [
+    "bound_cost",
+    "conversion_cost",
+    "count_cost",
+    "merge_cost",
+    "nest_cost",
+    "room_cost",
+    "scatter_cost",
+    "sorted_cost",
+]
 
 
 LINE = 64  # bytes of a cache line
@@ -234,11 +243,16 @@ def count_cost(prices: Prices, kind: str, products: float, entries: float, rows:
     """A count phase before the fill: the products once more, without values, order or output."""
     words = rows * prices.word * width / 4096 / 2
     if kind == "bitmap":
-        return products * prices.scatter * 0.6 + words
+        return products * prices.scatter + words
     marked = products * prices.scatter * 0.15 + _missed(prices, products, entries) / 2
     return marked + (entries * prices.append * 2 + words if kind == "marked bitmap" else entries * prices.append)
 
 
-def bound_cost(prices: Prices, entries: float, visits: float) -> float:
-    """Counting products, or steps of a merge, by the row, and copying the entries out of the room for all of them."""
-    return visits * prices.sparse + entries * prices.move
+def bound_cost(prices: Prices, visits: float) -> float:
+    """Counting products, or steps of a merge, by the row."""
+    return visits * prices.sparse
+
+
+def room_cost(prices: Prices, entries: float) -> float:
+    """Copying entries out of the room that was made for all there can be, which one thread does."""
+    return prices.room + entries * prices.move

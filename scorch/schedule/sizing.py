@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from scorch.formats import Format, dtypes
 from scorch.ir.graph import level_indices
 from scorch.schedule.assembly import Writing
-from scorch.schedule.cost import bound_cost, count_cost, merge_cost, scatter_cost, sorted_cost
+from scorch.schedule.cost import bound_cost, count_cost, merge_cost, room_cost, scatter_cost, sorted_cost
 from scorch.schedule.merging import blended, steps
+from scorch.schedule.partition import PARALLEL
 from scorch.schedule.problem import Problem
 
-__all__ = ["Collector", "accumulators", "merges_rows", "size_merged", "size_scattered"]
+__all__ = ["Collector", "Sizing", "accumulators", "merges_rows", "size_merged", "size_scattered"]
 
 ENTRY_BYTES = 16  # of a coordinate and a value, at most
 MOST_BYTES = 1 << 32  # of addresses that a result may have room for, of which it takes memory for what there is
@@ -67,9 +68,18 @@ def _away(problem: Problem, width: int) -> float:
     return (prices.far if size > machine.far_bytes else prices.near) - prices.cached
 
 
+@dataclass(frozen=True, slots=True)
+class Sizing:
+    """How a sparse result gets its room, and what that costs: work that threads share, and work of one of them."""
+
+    writing: Writing
+    shared: float = 0.0
+    alone: float = 0.0
+
+
 def size_scattered(
     problem: Problem, order: tuple[str, ...], writing: Writing, accumulator: str, bounded: bool | None
-) -> tuple[Writing, float]:
+) -> Sizing:
     """Whether to count the entries first, or to make room for every product: cheaper where few of them fall together.
 
     `bounded` decides, if it is given, where both are possible.
@@ -79,11 +89,9 @@ def size_scattered(
     width = problem.extents[str(writing.scatter)]
     entries = problem.entries(target)
     count = count_cost(problem.prices, accumulator, problem.products, entries, rows, width)
-    bound = bound_cost(problem.prices, entries, problem.visits(order[:-1]))
-    fits = _has_whole_rows(writing) and problem.products * ENTRY_BYTES < MOST_BYTES
-    if fits and (bound < count if bounded is None else bounded):
-        return _with_room(writing, problem.products), bound
-    return writing, count
+    if not _has_whole_rows(writing):
+        return Sizing(writing, count)
+    return _sized(problem, writing, count, problem.visits(order[:-1]), problem.products, bounded)
 
 
 def size_merged(
@@ -93,17 +101,26 @@ def size_merged(
     formats: dict[str, Format],
     writing: Writing,
     bounded: bool | None,
-) -> tuple[Writing, float]:
+) -> Sizing:
     """Whether to count what a merge gives first, or to make room for every step of it; `bounded` decides if given."""
     last = len(order) - 1
     rows = problem.visits(order[:last])
     most = rows * steps(problem, order, last, formats)
-    entries = problem.entries(problem.statement.target.indices)
-    count = merge_cost(problem, order, last, tiled, formats)
-    bound = bound_cost(problem.prices, entries, rows)
-    if (bound < count if bounded is None else bounded) and most * ENTRY_BYTES < MOST_BYTES:
-        return _with_room(writing, most), bound
-    return writing, count
+    return _sized(problem, writing, merge_cost(problem, order, last, tiled, formats), rows, most, bounded)
+
+
+def _sized(
+    problem: Problem, writing: Writing, count: float, visits: float, most: float, bounded: bool | None
+) -> Sizing:
+    """The cheaper of a count, which costs so much, and room for `most` entries, found in so many visits."""
+    bound = bound_cost(problem.prices, visits)
+    alone = room_cost(problem.prices, problem.entries(problem.statement.target.indices))
+    if bounded is None:
+        threads = max(1.0, problem.threads * PARALLEL)
+        bounded = bound / threads + alone < count / threads
+    if bounded and most * ENTRY_BYTES < MOST_BYTES:
+        return Sizing(replace(writing, assembly=replace(writing.assembly, bounded=True), most=most), bound, alone)
+    return Sizing(writing, count)
 
 
 def merges_rows(problem: Problem, order: tuple[str, ...], formats: dict[str, Format], writing: Writing) -> bool:
@@ -120,8 +137,3 @@ def _has_whole_rows(writing: Writing) -> bool:
     not rows."""
     *above, last = writing.format.levels
     return all(level.full for level in above) and not last.full and not writing.assembly.gaps
-
-
-def _with_room(writing: Writing, most: float) -> Writing:
-    """The same with room for so many entries, instead of a count."""
-    return replace(writing, assembly=replace(writing.assembly, bounded=True), most=most)

@@ -43,7 +43,7 @@ class Chooser:
         patch.setattr(planner, "_candidates", self.chosen)
         patch.setattr(planner, "_plan", self.plan)
         patch.setattr(candidate, "accumulators", self.accumulators)
-        for price in ("count_cost", "bound_cost"):
+        for price in ("count_cost", "bound_cost", "room_cost"):
             patch.setattr(sizing, price, lambda *_: float(self.rng.random()))
         patch.setattr(sampling, "WORTH", -1)
         patch.setattr(sampling, "FEW", (1, 4))

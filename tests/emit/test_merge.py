@@ -11,7 +11,10 @@ import scipy.sparse
 import torch
 
 import scorch
+from scorch import engine
+from scorch.formats import csr
 from scorch.ir.plan import Loop, Plan, walk
+from scorch.operand import as_storage
 
 
 @pytest.fixture(autouse=True)
@@ -83,15 +86,26 @@ def test_reductions_take_what_holds(text: str) -> None:
     torch.testing.assert_close(made if isinstance(made, torch.Tensor) else made.to_dense(), dense)
 
 
-@pytest.mark.parametrize("choice", [", room for every step", ""])
+@pytest.mark.parametrize("room", [True, False])
 @pytest.mark.parametrize("text", ["S[i,j] = A[i,j] + B[i,j]", "S[i,j] = A[i,j] * B[i,j]"])
-def test_room_for_every_step_and_counting_first_give_the_same(text: str, choice: str) -> None:
-    statement = scorch.explain(text, A=A, B=B, out_format="csr")
-    names = [alternative.description for alternative in statement.plan.alternatives]
-    assert any("room for every step" in name for name in names), names
-    made = scorch.compute(text, A=A, B=B, out_format="csr")
-    assert isinstance(made, scorch.Tensor)
+def test_room_for_every_step_and_counting_first_give_the_same(text: str, room: bool) -> None:
+    statement = scorch.explain(text, A=A, B=B, out_format="csr").plan.kernel.statement
+    operands = [as_storage(A), as_storage(B)]
+    names = [each.description for each in engine.choices(statement, operands, csr)]
+    chosen = next(name for name in names if ("room for every step" in name) == room)
+    program = engine.prepare(statement, operands, csr, choice=chosen)
+    assert program.plan.kernel.assembly.bounded == room
+    made = scorch.Tensor(program([storage.vals for storage in operands]))
     made.validate()
+    a, b = A.to_dense(), B.to_dense()
+    torch.testing.assert_close(made.to_dense(), a + b if "+" in text else a * b)
+
+
+def test_large_sums_get_room_and_small_ones_are_counted() -> None:
+    for shape, room in (((300, 400), False), ((6000, 8000), True)):
+        left, right = (matrix(seed, shape=shape, density=0.005) for seed in (7, 8))
+        plan = merged("S[i,j] = A[i,j] + B[i,j]", A=left, B=right, out_format="csr")
+        assert plan.kernel.assembly.bounded == room
 
 
 def test_what_has_no_entry_is_not_computed_with() -> None:
@@ -132,7 +146,7 @@ def test_little_of_much_room_is_copied_out_of_it() -> None:
     "text", ["S[i,j] = A[i,j] + B[i,j]", "S[i,j] = A[i,j] * B[i,j]", "S[i,j] = A[i,j] - 2 * B[i,j]"]
 )
 def test_compiled_and_shared_among_threads(text: str) -> None:
-    left, right = (matrix(seed, shape=(3000, 4000), density=0.004) for seed in (7, 8))
+    left, right = (matrix(seed, shape=(6000, 8000), density=0.005) for seed in (7, 8))
     with scorch.config.using(jit=True, threads=2):
         explained = scorch.explain(text, A=left, B=right, out_format="csr")
         assert explained.plan.partition.unit == "coordinates"
