@@ -182,8 +182,9 @@ class Notes:
 
     def ran(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
         """A call ran as it is."""
-        given = [*args, *kwargs.values()]
-        line = f"{self._named(result)} = {name}({self._listed(given)})  {_kind(result)}"
+        made = self._named(result)
+        given = [*map(self._argument, args), *(f"{key}={self._argument(x)}" for key, x in kwargs.items())]
+        line = f"{made} = {name}({', '.join(given)})  {_kind(result)}"
         self.original.append(line)
         self.steps.append((Part((line,)), []))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from numbers import Real
 from typing import Any, TypeAlias
 
@@ -41,6 +42,7 @@ _ALIASES = {
 }
 
 
+@lru_cache(maxsize=4096)
 def known_name(name: str) -> str:
     """The one name of an operation: `__add__`, `Tensor.add` and `torch.add` are all `add`.
 

@@ -6,7 +6,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
@@ -23,6 +23,18 @@ from scorch.trace.run import Told, evaluate
 from scorch.trace.value import Deferred, DenseValue, SparseValue, resolved
 
 __all__ = ["Recorder", "recording"]
+
+_READERS = frozenset(
+    getattr(torch.Tensor, name).__get__
+    for name in ("shape", "dtype", "device", "layout", "ndim", "requires_grad", "is_leaf", "is_cpu", "is_sparse")
+) | frozenset(
+    getattr(torch.Tensor, name)
+    for name in (
+        *("size", "stride", "dim", "numel", "data_ptr", "is_contiguous"),
+        *("is_floating_point", "is_complex", "is_inference"),
+    )
+)
+"""What is asked of a tensor most often, and is no operation: nothing is put off or computed for it."""
 
 
 class Recorder(TorchFunctionMode):
@@ -52,38 +64,20 @@ class Recorder(TorchFunctionMode):
         registry.interception.reset(self._token)
         super().__exit__(*problem)  # type: ignore[no-untyped-call]
 
-    @contextmanager
-    def paused(self) -> Iterator[None]:
+    def paused(self) -> _Paused:
         """Calls are not recorded within."""
-        token = registry.interception.set(None)
-        self._off += 1
-        try:
-            with self._aside():
-                yield
-        finally:
-            self._off -= 1
-            registry.interception.reset(token)
-
-    @contextmanager
-    def _aside(self) -> Iterator[None]:
-        """torch asks the recorder about nothing within: it would about every shape, too."""
-        if not _is_on_top(self):  # within another mode, or torch has put it aside
-            yield
-            return
-        torch._C._pop_torch_function_stack()
-        try:
-            yield
-        finally:
-            torch._C._push_on_torch_function_stack(self)
+        return _Paused(self)
 
     def _intercept(self, name: str, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The result of one of Scorch's own functions."""
         _refuse_compiling()
-        with self._aside():
+        with _Aside(self):
             return self.take(name, func, args, kwargs)
 
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if func in _READERS and not isinstance(args[0], Deferred):
+            return func(*args, **kwargs)
         _refuse_compiling()
         if self._off:
             return func(*resolved(args), **resolved(kwargs))
@@ -106,13 +100,14 @@ class Recorder(TorchFunctionMode):
                 return self._stand_in(node)
         elif self._renews(name, args, kwargs):
             return args[0]
+        writes = _writes(name, args, kwargs)
         with self.paused():
-            if _writes(name, args, kwargs):
+            if writes:
                 self.has_written = True
                 self.settle()
             result = func(*resolved(args), **resolved(kwargs))
-        if self.told is not None and not name.startswith("get"):
-            self.told.ran(name, args, kwargs, result)
+        if self.told is not None and not name.startswith("get") and (writes or all(result is not x for x in args)):
+            self.told.ran(name, args, kwargs, result)  # not what gives back what it is given
         return result
 
     def _renews(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
@@ -177,6 +172,40 @@ class Recorder(TorchFunctionMode):
         self.pending.clear()
 
 
+class _Aside:
+    """torch asks the recorder about nothing within: it would about every shape, too."""
+
+    __slots__ = ("_popped", "_recorder")
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+
+    def __enter__(self) -> None:
+        self._popped = _is_on_top(self._recorder)  # not within another mode, or where torch has put it aside
+        if self._popped:
+            torch._C._pop_torch_function_stack()
+
+    def __exit__(self, *problem: object) -> None:
+        if self._popped:
+            torch._C._push_on_torch_function_stack(self._recorder)
+
+
+class _Paused(_Aside):
+    """Neither Scorch nor torch asks the recorder within."""
+
+    __slots__ = ("_token",)
+
+    def __enter__(self) -> None:
+        self._token = registry.interception.set(None)
+        self._recorder._off += 1
+        super().__enter__()
+
+    def __exit__(self, *problem: object) -> None:
+        super().__exit__(*problem)
+        self._recorder._off -= 1
+        registry.interception.reset(self._token)
+
+
 @contextmanager
 def recording(fuse: bool, told: Told | None = None) -> Iterator[Recorder]:
     """A recorder at work."""
@@ -219,13 +248,19 @@ def _plain(value: Any) -> Any:
 
 def _writes(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """Whether a call may change a tensor that others see."""
+    always, perhaps = _writing(name)
+    return always or kwargs.get("out") is not None or (perhaps and any(x is True for x in args[1:]))
+
+
+@lru_cache(maxsize=1024)
+def _writing(name: str) -> tuple[bool, bool]:
+    """Whether calls of a name change a tensor, and whether they may be asked to."""
     return (
-        kwargs.get("out") is not None
-        or (hasattr(torch.nn.functional, name) and any(x is True for x in args[1:]))  # inplace, perhaps
-        or name.endswith("_")
+        name.endswith("_")
         or name.startswith("set ")
         or name in ("setitem", "backward")
-        or (name.startswith("i") and hasattr(torch.Tensor, f"__{name}__"))
+        or (name.startswith("i") and hasattr(torch.Tensor, f"__{name}__")),
+        hasattr(torch.nn.functional, name),
     )
 
 

@@ -187,3 +187,23 @@ def test_layers_of_scorch(layer: Any, t: SimpleNamespace) -> None:
     model(*given).square().sum().backward()
     for gradient, parameter in zip(found, model.parameters(), strict=True):
         torch.testing.assert_close(gradient, parameter.grad, atol=1e-4, rtol=1e-4)
+
+
+def test_a_sparse_layer_is_one_operation() -> None:
+    layers = nn.Sequential(snn.Linear(12, 8, sparsity=0.5, activation="relu"), snn.Linear(8, 4, sparsity=0.5)).eval()
+    compiled, x = scorch.compile(layers), torch.rand(1, 12)
+    with torch.no_grad():
+        same(compiled(x), layers(x))
+        explained = scorch.explain(compiled, x)
+    assert [line.split(" = ")[1].split("(")[0] for line in explained.original] == ["sparse_product", "sparse_product"]
+    assert "activation='relu', by_row=True)  float32 8" in explained.original[0]
+
+
+def test_to_ask_a_tensor_is_no_operation() -> None:
+    def asks(x: torch.Tensor) -> torch.Tensor:
+        assert (x.dim(), x.size(0), x.numel(), x.is_contiguous(), x.is_floating_point()) == (2, 3, 6, True, True)
+        assert (x.shape, x.dtype, x.layout, x.requires_grad) == ((3, 2), torch.float32, torch.strided, False)
+        return x.contiguous() + 1
+
+    explained = scorch.explain(scorch.compile(asks), torch.ones(3, 2))
+    assert [line.split(" = ")[1].split("(")[0] for line in explained.original] == ["add"]

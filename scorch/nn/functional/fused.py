@@ -60,8 +60,14 @@ def product(
     tensor([[0.5000, 0.0000],
             [1.5000, 0.0000]])
     """
-    if torch.compiler.is_compiling() or taker() is not None:
+    if torch.compiler.is_compiling():
         return _written(a, b, bias, activation, by_row, added, scale)
+    taken = taker()
+    if taken is not None:
+        options = {"bias": bias, "activation": activation, "added": added, "scale": scale}
+        said = {name: x for name, x in options.items() if x is not None} | ({"by_row": True} if by_row else {})
+        made: torch.Tensor = taken("sparse_product", product, (a, b), said)
+        return made
     given = (a, b, bias, added, scale)
     operands = [x for x in given if x is not None]
     # All that the statements depend on; their text and the operands' names need not be made again.
