@@ -17,12 +17,13 @@ import torch
 from scorch import engine
 from scorch.formats.storage import Values
 from scorch.operand import Stored, as_storage, is_plain_dense
-from scorch.shortcut import Shortcut, Test, is_plain, write
+from scorch.shortcut import Shortcut, Test, View, is_plain, write
 
-__all__ = ["Guard", "keep", "run", "shortcut"]
+__all__ = ["Guard", "keep", "keep_view", "run", "shortcut"]
 
 MOST = 4  # programs of one call, the last one first: more than that are looked up among all
 CALLS = 2048
+PLAIN = (torch.Tensor, torch.nn.Parameter)
 SHORTENED = 8  # times a program is recalled before its call is written as a function, which takes 0.2 ms
 
 
@@ -137,9 +138,14 @@ class _Entry:
         self._recalled = 0
         self._shortcut: weakref.ref[Shortcut] | None = None
 
+    @property
+    def shortcut(self) -> Shortcut | None:
+        """The function that the call was written as, once it was, for as long as the program lives."""
+        return None if self._shortcut is None else self._shortcut()
+
     def run(self, operands: Sequence[Any]) -> Any:
         """The program's result for operands like those that it was kept for; None of others, or when it is gone."""
-        call = None if self._shortcut is None else self._shortcut()
+        call = self.shortcut
         result = None if call is None else call(operands)
         if result is not None:
             return result
@@ -155,24 +161,48 @@ class _Entry:
         return result
 
 
+class _View(_Entry):
+    """The same through other views of the operands' memory: by its shortcut alone, which takes addresses."""
+
+    __slots__ = ()
+
+    def __init__(self, guard: Guard, program: Any, order: Sequence[int] | None, shortcut: Shortcut) -> None:
+        super().__init__(guard, program, order)
+        self._shortcut = weakref.ref(shortcut)
+
+    def run(self, operands: Sequence[Any]) -> Any:
+        call = self.shortcut
+        return None if call is None else call(operands)
+
+
 _calls: dict[object, list[_Entry]] = {}
 
 
 def shortcut(
-    guard: Guard, operands: Sequence[Any], program: Any, order: Sequence[int] | None = None
+    guard: Guard,
+    operands: Sequence[Any],
+    program: Any,
+    order: Sequence[int] | None = None,
+    result: torch.Tensor | None = None,
 ) -> Shortcut | None:
     """A function of operands like these, which the guard passes, that gives the program's result; held by the program.
 
-    None where it has no such function.
+    `result` is a view of the program's result that is wanted in place of it. None where it has no such function.
     """
     if not isinstance(program, engine.Program | engine.Replay):
         return None
     kinds = tuple(isinstance(x, Stored) for x in operands)
-    key = (kinds, guard.learned, None if order is None else tuple(order), engine.settings())
+    view = None if result is None else _view(result)
+    views = None if view is None else (view, *(None if isinstance(x, Stored) else _view(x) for x in operands))
+    key = (kinds, guard.learned, None if order is None else tuple(order), engine.settings(), views)
     if program.shortcuts.get(key) is None:
-        program.shortcuts[key] = write(operands, guard, program, order)
+        program.shortcuts[key] = write(operands, guard, program, order, view)
     found: Shortcut | None = program.shortcuts[key]
     return found
+
+
+def _view(x: torch.Tensor) -> View:
+    return tuple(x.shape), x.stride()
 
 
 def run(call: object, operands: Sequence[Any]) -> Any:
@@ -204,7 +234,42 @@ def keep(
     guard = Guard.of(operands, keys)
     if guard is None:
         return
+    _insert(call, _Entry(guard, program, order))
+
+
+def _insert(call: object, made: _Entry) -> None:
     if len(_calls) >= CALLS and call not in _calls:
         _calls.clear()
     entries = [entry for entry in _calls.get(call, ()) if entry.program() is not None]
-    _calls[call] = [_Entry(guard, program, order), *entries[: MOST - 1]]
+    _calls[call] = [made, *entries[: MOST - 1]]
+
+
+def keep_view(
+    call: object, operands: Sequence[Any], inner: object, inner_operands: Sequence[Any], result: torch.Tensor
+) -> None:
+    """Let a call take the way of the one that it leads to: its operands are views of the inner call's, from the same
+    addresses, and `result` is one of the inner call's result.
+
+    Once the inner call was recalled often enough to have a shortcut, and for a few kinds of operands; nothing is kept
+    else.
+    """
+    settings = engine.settings()
+    fitting = (entry for entry in _calls.get(inner, ()) if entry.guard.values(inner_operands) is not None)
+    entry = next(fitting, None)
+    program = None if entry is None or entry.shortcut is None or entry.settings != settings else entry.program()
+    alike = [view for view in _calls.get(call, ()) if view.settings == settings and view.program() is not None]
+    if entry is None or program is None or len(alike) == MOST or not _has_tests():
+        return
+    dense: list[tuple[int, Test]] = []
+    sparse: list[tuple[int, object]] = []
+    for place, x in enumerate(operands):
+        if isinstance(x, Stored):
+            sparse.append((place, x._storage.key))
+        elif type(x) in PLAIN and x.layout is torch.strided and x.is_cpu and not (x.is_neg() or x.is_conj()):
+            dense.append((place, _made(x)))
+        else:
+            return
+    guard = Guard(len(operands), dense, sparse, any(x.requires_grad for x in operands if type(x) in PLAIN))
+    found = shortcut(guard, operands, program, entry.order, result)
+    if found is not None:
+        _insert(call, _View(guard, program, entry.order, found))

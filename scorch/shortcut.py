@@ -20,9 +20,10 @@ from scorch.runtime import threads
 from scorch.runtime.direct import PARALLEL, Direct
 from scorch.runtime.memory import allocate, empty
 
-__all__ = ["Shortcut", "Test", "is_plain", "write"]
+__all__ = ["Shortcut", "Test", "View", "is_plain", "write"]
 
 Test: TypeAlias = Callable[[object], bool]
+View: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]  # shape and strides
 Shortcut: TypeAlias = "Callable[[Sequence[Any]], torch.Tensor | None]"
 
 
@@ -47,16 +48,18 @@ def write(
     guard: Guard,
     program: object,
     order: Sequence[int] | None = None,
+    view: View | None = None,
 ) -> Shortcut | None:
     """A function that takes operands like these and gives the result of the program, or None of other operands, on
     another number of threads, or while torch records or transforms.
 
-    `order` says which operands the program takes, if not all in their order. None where one of the program's kernels
-    does not write every place of a dense result once.
+    `order` says which operands the program takes, if not all in their order; `view` how the result's memory is wanted,
+    if not as the last kernel writes it. None where one of the program's kernels does not write every place of a dense
+    result once.
     """
     steps = _steps(program, range(len(operands)) if order is None else order)
     ways = [step.direct.known(step.direct.workers()) for step in steps]
-    if not steps or None in ways:
+    if not steps or None in ways or (view is not None and steps[-1].direct.is_large):
         return None
     known: dict[str, Any] = {
         "Stored": Stored,
@@ -94,7 +97,8 @@ def write(
     if refused:
         lines += [f"if {' or '.join(refused)}:", "    return None"]
     for number, step in enumerate(steps):
-        lines += _called(number, step, len(operands), tests, known)
+        shown = view if number == len(steps) - 1 else None
+        lines += _called(number, step, len(operands), tests, known, shown)
     lines.append(f"return out{len(steps) - 1}")
     exec("def call(operands):\n" + "".join(f"    {line}\n" for line in lines), known)
     written: Shortcut = known.pop("call")  # whose names hold it no longer, so that it goes with whoever holds it
@@ -121,7 +125,9 @@ def _steps(program: object, order: Sequence[int]) -> list[_Step]:
     return [_Step(each.direct, reads, each.explaining()) for each, reads in found if each.direct is not None]
 
 
-def _called(number: int, step: _Step, operands: int, tests: Mapping[int, Test], known: dict[str, Any]) -> list[str]:
+def _called(
+    number: int, step: _Step, operands: int, tests: Mapping[int, Test], known: dict[str, Any], view: View | None
+) -> list[str]:
     """The lines of a step, and the objects that they name."""
     direct, workers = step.direct, step.direct.workers()
     way = direct.known(workers)
@@ -150,8 +156,8 @@ def _called(number: int, step: _Step, operands: int, tests: Mapping[int, Test], 
         for place, key in direct.rows.places:
             row = f"rows[{name(f'row{place}', key)}]"
             arguments[shift + place] = row if shift == PARALLEL else f"{row}[0]"
-    shape, dtype = name("shape", direct.shape), name("dtype", direct.dtype)
-    strides = name("strides", direct.strides)
+    extents, steps = (direct.shape, direct.strides) if view is None else view
+    shape, strides, dtype = name("shape", extents), name("strides", steps), name("dtype", direct.dtype)
     return [
         "try:",
         f"    out{number} = "

@@ -4,6 +4,8 @@ import copy
 import io
 import pickle
 import warnings
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +13,9 @@ from torch import nn
 from torch.nn.utils import prune as torch_prune
 
 import scorch
-from scorch.errors import NotationError, ShapeError, UnsupportedError
+from scorch import nn as snn
+from scorch import recall
+from scorch.errors import NotationError, ScorchError, ShapeError, UnsupportedError
 from scorch.nn import Linear
 
 
@@ -143,3 +147,92 @@ def test_data_loader_workers() -> None:
         rows = torch.cat(list(loader))
     with torch.no_grad():
         torch.testing.assert_close(rows, layer(torch.arange(4.0)[:, None].expand(4, 6)).contiguous())
+
+
+class TestAgain:
+    """A call that comes again takes a shorter way, whose operands and result are views of the kernel's."""
+
+    @pytest.fixture(autouse=True)
+    def compiled(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        monkeypatch.setattr(recall, "_calls", {})
+        with scorch.config.using(jit=True):
+            yield
+
+    @staticmethod
+    def layer(frozen: bool = False, activation: Any = "relu") -> snn.Linear:
+        torch.manual_seed(0)
+        made = snn.Linear(9, 7, sparsity=0.5, activation=activation)
+        with torch.no_grad():
+            made.bias.copy_(torch.rand(7))
+        if frozen:
+            snn.freeze(made)
+        return made
+
+    @staticmethod
+    def views() -> list[Any]:
+        return [entry for call, found in recall._calls.items() if call[0] == "viewed" for entry in found]
+
+    @staticmethod
+    def wanted(layer: snn.Linear, x: torch.Tensor) -> torch.Tensor:
+        value = nn.functional.linear(x, layer.weight().to_dense(), layer.bias)
+        return value.relu() if layer.activation == "relu" else value
+
+    @pytest.mark.parametrize("frozen", [False, True])
+    @pytest.mark.parametrize("activation", ["relu", None, "gelu"])
+    @pytest.mark.parametrize("samples", [1, 2, 5])
+    @pytest.mark.parametrize("by_feature", [False, True])
+    def test_results_and_their_layout_stay(self, frozen: bool, activation: Any, samples: int, by_feature: bool) -> None:
+        layer, strides = self.layer(frozen, activation), set()
+        with torch.no_grad():
+            for _ in range(14):
+                x = torch.rand(9, samples).t() if by_feature else torch.rand(samples, 9)
+                found = layer(x)
+                wanted = self.wanted(layer, x)
+                torch.testing.assert_close(found, nn.functional.gelu(wanted) if activation == "gelu" else wanted)
+                strides.add((found.shape, found.stride()))
+        assert len(strides) == 1
+        assert bool(self.views()) == (activation != "gelu" and (samples == 1 or by_feature))
+
+    def test_what_is_unlike_takes_the_long_way(self) -> None:
+        layer = self.layer()
+        with torch.no_grad():
+            for _ in range(12):
+                layer(torch.rand(1, 9))
+            assert self.views()
+            for x in (torch.rand(1, 18)[:, ::2], torch.rand(3, 9), torch.rand(9, 3).t(), torch.rand(2, 1, 9)):
+                torch.testing.assert_close(layer(x), self.wanted(layer, x))
+            assert layer(torch.rand(1, 9).double()).dtype == torch.float64
+            with pytest.raises(ShapeError, match="features"):
+                layer(torch.rand(1, 8))
+        x = torch.rand(1, 9, requires_grad=True)
+        layer(x).sum().backward()
+        assert x.grad is not None
+        assert layer.weight.values.grad is not None
+
+    def test_a_weight_that_changes_is_read_anew(self) -> None:
+        layer, x = self.layer(), torch.rand(1, 9)
+        with torch.no_grad():
+            for _ in range(12):
+                layer(x)
+            layer.weight.values.mul_(-2)
+            layer.bias.add_(1)
+            torch.testing.assert_close(layer(x), self.wanted(layer, x))
+
+    def test_a_frozen_weight_that_changed_is_refused(self) -> None:
+        layer, x = self.layer(frozen=True), torch.rand(1, 9)
+        with torch.no_grad():
+            for _ in range(12):
+                layer(x)
+            assert self.views()
+            layer.weight.values.mul_(2)
+            with pytest.raises(ScorchError, match="changed in place"):
+                layer(x)
+
+    def test_only_a_few_shapes_are_kept(self) -> None:
+        layer = self.layer()
+        with torch.no_grad():
+            for samples in range(2, 9):
+                for _ in range(12):
+                    x = torch.rand(9, samples).t()
+                    torch.testing.assert_close(layer(x), self.wanted(layer, x))
+        assert len(self.views()) == recall.MOST

@@ -13,9 +13,9 @@ from scorch.api import kept
 from scorch.autograd import transforming
 from scorch.functions.registry import taker
 from scorch.nn.functional.epilogue import Activation, epilogue
-from scorch.operand import as_storage, bind
+from scorch.operand import Stored, as_storage, bind
 
-__all__ = ["finished", "is_known", "is_plain_call", "product", "scalar"]
+__all__ = ["finished", "is_known", "is_plain_call", "keep_viewed", "product", "scalar", "viewed"]
 
 _EXPRESSIONS = {
     None: "{0}",
@@ -70,8 +70,7 @@ def product(
         return made
     given = (a, b, bias, added, scale)
     operands = [x for x in given if x is not None]
-    # All that the statements depend on; their text and the operands' names need not be made again.
-    call = ("product", as_storage(a).key, activation, by_row, bias is None, added is None, scale is None)
+    call = _call(a, activation, by_row, bias is None, added is None, scale is None)
     result: torch.Tensor | None = recall.run(call, operands)
     if result is None:
         bound = bind(operands)
@@ -86,6 +85,34 @@ def product(
         result = program([bound[1][n] for n in slots])
         recall.keep(call, operands, bound[0], program, slots)
     return result if is_known(activation) else epilogue(result, None, activation)
+
+
+def _call(a: Any, activation: Activation, *options: bool) -> tuple[object, ...]:
+    """All that the statements depend on; their text and the operands' names need not be made again."""
+    return ("product", as_storage(a).key, activation, *options)
+
+
+def viewed(a: Any, x: Any, bias: torch.Tensor | None, activation: Activation) -> torch.Tensor | None:
+    """The product of a layer with x, samples by features, if it was one of features by samples before, else None."""
+    if torch.compiler.is_compiling() or taker() is not None or not is_known(activation) or not isinstance(a, Stored):
+        return None
+    operands = (a, x) if bias is None else (a, x, bias)
+    found: torch.Tensor | None = recall.run(("viewed", a._storage.key, activation, bias is None), operands)
+    return found
+
+
+def keep_viewed(
+    a: Any, x: torch.Tensor, columns: torch.Tensor, bias: torch.Tensor | None, activation: Activation, result: Any
+) -> None:
+    """Remember that a product with `columns`, on the memory of x, gave a result of which `result` is a view."""
+    if taker() is not None or not is_known(activation) or not isinstance(a, Stored):
+        return
+    if columns.data_ptr() != x.data_ptr():
+        return
+    rest = () if bias is None else (bias,)
+    inner = _call(a, activation, True, bias is None, True, True)
+    call = ("viewed", a._storage.key, activation, bias is None)
+    recall.keep_view(call, (a, x, *rest), inner, (a, columns, *rest), result)
 
 
 def _remember(key: object, given: tuple[Any, ...], activation: Activation, by_row: bool) -> None:

@@ -12,7 +12,7 @@ from scorch.errors import ShapeError
 from scorch.functions.registry import taker
 from scorch.nn.device import check_cpu
 from scorch.nn.functional.epilogue import Activation, epilogue
-from scorch.nn.functional.fused import is_plain_call, product
+from scorch.nn.functional.fused import is_plain_call, keep_viewed, product, viewed
 
 __all__ = ["is_sparse", "linear", "matmul"]
 
@@ -29,6 +29,9 @@ def linear(input: Any, weight: Any, bias: torch.Tensor | None = None, activation
     >>> linear(torch.tensor([[1.0, 3.0]]), weight, torch.tensor([0.5, -9.0]), "relu")
     tensor([[6.5000, 0.0000]])
     """
+    again = viewed(weight, input, bias, activation)
+    if again is not None:
+        return again
     if not getattr(input, "shape", ()):
         raise ShapeError(f"the input is (..., {weight.shape[-1]}), a tensor; this {type(input).__name__} has no shape")
     if input.shape[-1] != weight.shape[-1]:
@@ -57,7 +60,9 @@ def _by_feature(input: torch.Tensor, weight: Any, bias: torch.Tensor | None, act
         columns = flat[0] if flat.shape[0] == 1 else _columns(flat)
         result = product(weight, columns, bias, activation, by_row=True)
         if is_matrix:
-            return result.t() if result.ndim == 2 else result[None]
+            shown = result.t() if result.ndim == 2 else result[None]
+            keep_viewed(weight, input, columns, bias, activation, shown)
+            return shown
         return result.t().reshape(*input.shape[:-1], weight.shape[0])
     result = _torch(scorch.einsum("oi,ib->ob", weight, flat.t().contiguous())).t()
     return epilogue(result if is_matrix else result.reshape(*input.shape[:-1], weight.shape[0]), bias, activation)
