@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -44,3 +46,16 @@ def test_the_nearest_level_that_is_large_enough_holds_a_working_set() -> None:
     levels = tuple(Level(name, size, 1, 1, 1, ((4, 1.0),)) for name, size in (("L2", 10), ("L3", 100)))
     found = Rates(levels, 1.0, 1)
     assert [found.level(size).name for size in (10, 11, 100, 1000)] == ["L2", "L3", "L3", "L3"]
+
+
+def test_a_thread_that_wakes_late_does_not_pass_for_long_work() -> None:
+    turns: list[int] = []
+
+    def call(_: int, count: int) -> None:
+        turns.append(count)
+        if len(turns) == 2:  # the first that is timed
+            time.sleep(0.01)
+
+    with rates._pool(1) as run:
+        run(call)
+    assert max(turns) > 8
