@@ -60,10 +60,43 @@ def compute(
         program, count = fused(rest, known, wanted, dtype) if run is None else (None, 1)
         last = count == len(rest)
         step = _Step(known, wanted if last else None, dtype if last else None, last, observe, run or evaluate)
-        result = step.run(rest[0]) if program is None else step.run_together(rest[:count], program)
+        first = rest[0] if last else _with_gaps_of_zero(rest[0], rest[1:], known)
+        result = step.run(first) if program is None else step.run_together(rest[:count], program)
         known[rest[count - 1].target.tensor] = _temporary(rest[count - 1], result, known)
         rest = rest[count:]
     return result
+
+
+def _with_gaps_of_zero(statement: Assign, later: tuple[Assign, ...], known: Mapping[str, Storage]) -> Assign:
+    """A temporary that is not 0 where nothing is stored, with a 0 wherever it would have no value: such a place would
+    read as one where nothing is stored.
+
+    As it is if a later statement asks what the temporary stores.
+    """
+    name = statement.target.tensor
+    fills = {a.tensor: s.fill for a in accesses(statement.expr) if not (s := known[a.tensor]).pattern.format.is_dense}
+    value = absent_value(statement.expr, fills)
+    if statement.reduced or value is None or value.value in (0, ABSENT.value):
+        return statement
+    return (
+        statement if any(_asks(each.expr, name) for each in later) else replace(statement, expr=_zeroed(statement.expr))
+    )
+
+
+def _asks(expr: Expr, name: str) -> bool:
+    """Whether an expression asks for entries of a tensor."""
+    if not isinstance(expr, Apply):
+        return False
+    if expr.op == "stored" and any(access.tensor == name for access in accesses(expr)):
+        return True
+    return any(_asks(arg, name) for arg in expr.args)
+
+
+def _zeroed(expr: Expr) -> Expr:
+    """The expression with 0 for no value."""
+    if isinstance(expr, Apply):
+        return Apply(expr.op, tuple(_zeroed(arg) for arg in expr.args))
+    return Literal(0) if expr == ABSENT else expr
 
 
 def _counted(statements: tuple[Assign, ...], known: Mapping[str, Storage]) -> tuple[Assign, ...]:

@@ -57,7 +57,7 @@ def normalise(statements: Sequence[Raw]) -> tuple[Assign, ...]:
         sums = _Sums(raw.target, fresh)
         if raw.reduce is None:
             expr, _ = sums.place(expr, frozenset(raw.target.indices))
-        made += [*sums.temporaries, _assign(raw.target, expr, raw.reduce or "add")]
+        made += [*sums.temporaries, _assign(raw.target, _guarded_whole(expr), raw.reduce or "add")]
     return tuple(made)
 
 
@@ -122,6 +122,31 @@ class _Sums:
         access = Access(next(self.fresh), tuple(v for v in order if v not in summed))
         self.temporaries.append(_assign(access, expr, "add"))
         return access
+
+
+def _guarded_whole(expr: Expr) -> Expr:
+    """The expression with conditions under which an argument has no value around the whole of it: then it has none.
+
+    >>> from scorch.ir.parse import parse_expression
+    >>> print(_guarded_whole(parse_expression("x[i] + where(A[i] > 1, A[i], absent)")))
+    where(A[i] > 1, x[i] + A[i], absent)
+    """
+    if not isinstance(expr, Apply) or expr.op == "stored":
+        return expr
+    args = [_guarded_whole(arg) for arg in expr.args]
+    conditions: list[Expr] = []
+    for n, arg in enumerate(args[:1] if expr.op == "where" else args):  # a branch has its condition already
+        match arg:
+            case Apply("where", (condition, value, no)) if no == ABSENT:
+                conditions.append(condition)
+                args[n] = value
+            case Apply("where", (condition, yes, value)) if yes == ABSENT:
+                conditions.append(Apply("not", (condition,)))
+                args[n] = value
+    whole: Expr = Apply(expr.op, tuple(args))
+    for condition in reversed(conditions):
+        whole = Apply("where", (condition, whole, ABSENT))
+    return whole
 
 
 def _linear(expr: Apply) -> tuple[int, ...]:

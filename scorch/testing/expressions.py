@@ -162,8 +162,9 @@ def random_statements(words: Vocabulary) -> tuple[Raw, ...]:
     for name in ("T", "X", "C")[3 - count :]:
         scope = words.rng.sample("ijkl", words.rng.choice((1, 2, 2, 2, 3, 3)))
         expr = words.value(scope, words.rng.choice((0, 1, 1, 2, 2, 3)))
-        expr = _reading(expr, made, words)
-        expr = _masked(expr, scope, words)
+        inner = words.rng.random() < 0.3  # then what the mask leaves out is an operand of something else
+        expr = _reading(_masked(expr, scope, words) if inner else expr, made, words)
+        expr = expr if inner else _masked(expr, scope, words)
         if not any(True for _ in accesses(expr)):
             expr = words.access(scope)
         made.append(_statement(name, expr, words))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -451,3 +453,31 @@ def test_a_fill_wraps_at_64_bits_too() -> None:
     assert isinstance(found, scorch.Tensor)
     assert found.fill == -(2**63)
     assert torch.equal(found.to_dense(), X.to_dense() * 6)
+
+
+@pytest.mark.parametrize("formats", list(itertools.product(("csr", "dense", "dcsc"), ("coo", "dense", "bitmap"))))
+def test_a_place_without_a_value_is_no_place_without_an_entry(formats: tuple[str, str]) -> None:
+    """T is -1.5 where D and E have no entry, and has no value where D is larger: there it reads as 0, as ever."""
+    D = scorch.tensor(torch.tensor([[0.0, 0.0, 0.0, 1.0]]), formats[0])
+    E = scorch.tensor(torch.tensor([0.0, -1.0, 3.0, 0.0]), formats[1])
+    text = "T[i,k] = where(D[i,k] <= E[k], -1.5, absent); X[k] *= x[k] + T[i,k]"
+    assert result(text, D=D, E=E, x=torch.ones(4)) == [-0.5, 1.0, -0.5, 1.0]
+
+
+@pytest.mark.parametrize("format", ["coo", "dense"])
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("X[k] = x[k] + where(E[k] <= 0, 2.0, absent)", [3.0, 4.0, 0.0, 6.0]),
+        ("X[k] = x[k] * where(E[k] > 1, absent, 5.0) + 1", [6.0, 11.0, 0.0, 21.0]),
+        ("X[k] = x[k] - where(E[k] > 0, E[k], absent) * where(x[k] > 2, 2.0, absent)", [0.0, 0.0, -3.0, 0.0]),
+        ("X[k] = where(where(E[k] != 0, E[k] > 0, absent), x[k], 7.0)", [0.0, 7.0, 3.0, 0.0]),
+        ("X[k] = -where(stored(E[k]), E[k], absent)", None),
+        ("s max= x[k] + where(E[k] > 0, E[k], absent)", 6.0),
+    ],
+)
+def test_operators_on_no_value_have_none(format: str, text: str, wanted: list[float] | float | None) -> None:
+    E = scorch.tensor(torch.tensor([0.0, -1.0, 3.0, 0.0]), format)
+    operands = {"E": E, "x": torch.arange(1.0, 5.0)}
+    made = result(text, **{name: x for name, x in operands.items() if f"{name}[" in text})
+    assert made == ([-0.0, 1.0, -3.0, -0.0] if wanted is None else wanted)
