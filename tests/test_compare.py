@@ -7,6 +7,7 @@ import importlib
 import json
 import math
 import pkgutil
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -222,7 +223,7 @@ def test_failing_and_wrong_contenders_are_outcomes(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(peers, "available", lambda: (peer,))
     case = Case("spmm", "m", "", "work", lambda: (np.ones(3, np.float32),), abs)
     right, wrong, declined, failed = timing.measure(case, Options(rounds=4, budget=0)).outcomes
-    assert right.rounds == 3
+    assert right.rounds == 4
     assert right.value is not None
     assert wrong.value is None
     assert wrong.wrong == "differs by 1 at (0,)"
@@ -281,6 +282,26 @@ def test_rounds_end_when_the_medians_are_known() -> None:
     shaky = [runner("scorch", "scorch", 0.1), runner("a", "torch.sparse", 20)]
     timing.interleave(shaky, rounds=100, budget=60)
     assert shaky[0].outcome.rounds == 100
+
+
+def test_quick_calls_are_warmed_and_timed_more_often() -> None:
+    calls: list[float] = []
+
+    def runner(seconds: float) -> timing.Runner:
+        calls.clear()
+        return timing.Runner(
+            Contender("a", lambda: lambda: (calls.append(seconds), time.sleep(seconds))), outcome("a", None), 1
+        )
+
+    quick, slow = runner(0.0), runner(0.002)
+    quick.warm()
+    assert len(calls) == 12
+    calls.clear()
+    slow.warm()
+    assert len(calls) == 2
+    for each in (quick, slow):
+        timing.interleave([each], rounds=15, budget=0)  # nothing is left of the budget
+    assert quick.outcome.rounds == 15
 
 
 def test_the_best_counted_rival_stays_beside_a_faster_peer() -> None:

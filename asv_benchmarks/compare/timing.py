@@ -20,11 +20,13 @@ __all__ = ["Runner", "describe", "interleave", "measure", "reason"]
 Contenders: TypeAlias = Callable[[str, tuple[Any, ...]], Iterable[tuple[Peer, Contender]]]
 _LEAST_ROUNDS = 3
 _WARM_CALLS = 2
+_QUICK, _QUICK_CALLS = 1e6, 12  # nanoseconds; calls that come again and again may find shorter ways
 _SLOW = 50e6  # nanoseconds: next to such a call, waking threads and filling caches is nothing
 # After the first rounds, a contender this many times slower than the fastest can't be the best any more; it
 # sits out instead of taking the others' share of the budget and of the caches.
 _HOPELESS = 4.0
 _HOPELESS_AT_ONCE = 20.0  # after a single round
+_LEAST_SECONDS = 0.15  # from then on, whatever the budget: three calls of some microseconds say little
 # Rounds end before the budget does when the medians of Scorch and its best rival are known this well.
 _KNOWN = 0.01
 _KNOWN_ROUNDS = 20
@@ -49,12 +51,13 @@ class Runner:
         return made
 
     def warm(self) -> None:
-        """A few calls that nobody times, one if it is slow."""
-        for _ in range(_WARM_CALLS):
+        """A few calls that nobody times, one if it is slow, more if they are quick."""
+        for done in range(1, _QUICK_CALLS + 1):
             call = self.call()
             start = perf_counter_ns()
             call()
-            if perf_counter_ns() - start > _SLOW:
+            took = perf_counter_ns() - start
+            if took > _SLOW or (done >= _WARM_CALLS and took > _QUICK):
                 break
 
     def sample(self) -> None:
@@ -122,6 +125,7 @@ def interleave(runners: Sequence[Runner], rounds: int, budget: float) -> None:
                 _retire(runners, _HOPELESS_AT_ONCE)
             if done == _LEAST_ROUNDS:
                 _retire(runners, _HOPELESS)
+                deadline = max(deadline, perf_counter() + _LEAST_SECONDS)
             if done >= _LEAST_ROUNDS and (
                 perf_counter() > deadline or _resident() - before > _MOST_GROWTH or _known(runners, done)
             ):
