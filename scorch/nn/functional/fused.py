@@ -105,7 +105,7 @@ def keep_viewed(
     a: Any, x: torch.Tensor, columns: torch.Tensor, bias: torch.Tensor | None, activation: Activation, result: Any
 ) -> None:
     """Remember that a product with `columns`, on the memory of x, gave a result of which `result` is a view."""
-    if taker() is not None or not is_known(activation) or not isinstance(a, Stored):
+    if torch.compiler.is_compiling() or taker() is not None or not is_known(activation) or not isinstance(a, Stored):
         return
     if columns.data_ptr() != x.data_ptr():
         return
