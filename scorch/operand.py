@@ -18,7 +18,7 @@ from scorch.formats.coordinates import Packing, pack
 from scorch.formats.levels import Compressed, Dense
 from scorch.formats.storage import Array, Values, bindable
 
-__all__ = ["Stored", "as_storage", "bind", "dense_from_numpy", "is_plain_dense"]
+__all__ = ["Stored", "as_storage", "bind", "dense_from_numpy", "is_plain_dense", "is_plain_view"]
 
 _CPU = 1  # kDLCPU of the DLPack specification
 _ROW_MAJOR = {torch.sparse_csr: True, torch.sparse_csc: False, torch.sparse_bsr: True, torch.sparse_bsc: False}
@@ -95,14 +95,16 @@ def is_plain_dense(x: Any) -> bool:
     >>> is_plain_dense(torch.ones(2, 3)), is_plain_dense(torch.ones(2, 3).T)
     (True, False)
     """
-    return (
-        type(x) in _DENSE
-        and x.layout is _STRIDED
-        and x.dtype in _PLAIN
-        and x.is_contiguous()
-        and x.is_cpu
-        and not x.is_neg()
-    )
+    return is_plain_view(x) and bool(x.is_contiguous())
+
+
+def is_plain_view(x: Any) -> bool:
+    """Whether an operand is a dense tensor on memory that holds its values as kernels read them, in any order.
+
+    >>> is_plain_view(torch.ones(2, 3).T), is_plain_view(torch.ones(2, 3).to_sparse())
+    (True, False)
+    """
+    return type(x) in _DENSE and x.layout is _STRIDED and x.dtype in _PLAIN and x.is_cpu and not x.is_neg()
 
 
 _STRIDED = torch.strided

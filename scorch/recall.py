@@ -16,14 +16,13 @@ import torch
 
 from scorch import engine
 from scorch.formats.storage import Values
-from scorch.operand import Stored, as_storage, is_plain_dense
+from scorch.operand import Stored, as_storage, is_plain_dense, is_plain_view
 from scorch.shortcut import Shortcut, Test, View, is_plain, write
 
 __all__ = ["Guard", "keep", "keep_view", "run", "shortcut"]
 
 MOST = 4  # programs of one call, the last one first: more than that are looked up among all
 CALLS = 2048
-PLAIN = (torch.Tensor, torch.nn.Parameter)
 SHORTENED = 8  # times a program is recalled before its call is written as a function, which takes 0.2 ms
 
 
@@ -265,11 +264,11 @@ def keep_view(
     for place, x in enumerate(operands):
         if isinstance(x, Stored):
             sparse.append((place, x._storage.key))
-        elif type(x) in PLAIN and x.layout is torch.strided and x.is_cpu and not (x.is_neg() or x.is_conj()):
+        elif is_plain_view(x):
             dense.append((place, _made(x)))
         else:
             return
-    guard = Guard(len(operands), dense, sparse, any(x.requires_grad for x in operands if type(x) in PLAIN))
+    guard = Guard(len(operands), dense, sparse, any(operands[place].requires_grad for place, _ in dense))
     found = shortcut(guard, operands, program, entry.order, result)
     if found is not None:
         _insert(call, _View(guard, program, entry.order, found))

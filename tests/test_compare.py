@@ -7,10 +7,8 @@ import importlib
 import json
 import math
 import pkgutil
-import time
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -231,24 +229,6 @@ def test_failing_and_wrong_contenders_are_outcomes(monkeypatch: pytest.MonkeyPat
     assert failed.error == "not available: RuntimeError: no kernel"
 
 
-def test_rounds_are_interleaved_and_the_hopeless_sit_out() -> None:
-    order: list[str] = []
-
-    def runner(name: str, median: float) -> Any:
-        return SimpleNamespace(
-            warm=lambda: None,
-            sample=lambda: order.append(name),
-            active=True,
-            outcome=outcome(name, None),
-            median=median,
-            close=lambda: None,
-        )
-
-    timing.interleave([runner("a", 1.0), runner("b", 3.0), runner("c", 9.0)], rounds=4, budget=60)
-    # every round begins with the next contender, so that none always follows the same one; c, hopeless, sits out
-    assert "".join(order) == "bca" + "cab" + "abc" + "ba"
-
-
 def test_a_run_within_some_minutes_shares_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, budgets = [0.0], []
 
@@ -269,58 +249,6 @@ def test_a_run_within_some_minutes_shares_what_is_left(monkeypatch: pytest.Monke
     assert parse(["--quick"]).within is None
 
 
-def test_rounds_end_when_the_medians_are_known() -> None:
-    def runner(name: str, peer: str, spread: float) -> timing.Runner:
-        made = timing.Runner(Contender(name, lambda: lambda: None), outcome(name, None, peer), 1)
-        numbers = iter(range(1000))
-        made.sample = lambda: made.samples.append(100 + spread * (next(numbers) % 2))  # type: ignore[method-assign]
-        return made
-
-    steady = [runner("scorch", "scorch", 0.1), runner("a", "torch.sparse", 0.1)]
-    timing.interleave(steady, rounds=200, budget=60)
-    assert steady[0].outcome.rounds == 20
-    shaky = [runner("scorch", "scorch", 0.1), runner("a", "torch.sparse", 20)]
-    timing.interleave(shaky, rounds=100, budget=60)
-    assert shaky[0].outcome.rounds == 100
-
-
-def test_quick_calls_are_warmed_and_timed_more_often() -> None:
-    calls: list[float] = []
-
-    def runner(seconds: float) -> timing.Runner:
-        calls.clear()
-        return timing.Runner(
-            Contender("a", lambda: lambda: (calls.append(seconds), time.sleep(seconds))), outcome("a", None), 1
-        )
-
-    quick, slow = runner(0.0), runner(0.002)
-    quick.warm()
-    assert len(calls) == 12
-    calls.clear()
-    slow.warm()
-    assert len(calls) == 2
-    for each in (quick, slow):
-        timing.interleave([each], rounds=15, budget=0)  # nothing is left of the budget
-    assert quick.outcome.rounds == 15
-
-
-def test_the_best_counted_rival_stays_beside_a_faster_peer() -> None:
-    def runner(name: str, peer: str, time: float, counted: bool = True) -> timing.Runner:
-        made = timing.Runner(Contender(name, lambda: lambda: None), outcome(name, None, peer, counted=counted), 1)
-        made.sample = lambda: made.samples.append(time)  # type: ignore[method-assign]
-        return made
-
-    runners = [
-        runner("scorch", "scorch", 90.0),
-        runner("a", "torch.sparse", 50.0),
-        runner("b", "torch.sparse", 60.0),
-        runner("c", "scipy", 300.0),
-        runner("deepsparse", "deepsparse", 10.0, counted=False),
-    ]
-    timing.interleave(runners, rounds=10, budget=60)
-    assert [each.outcome.rounds for each in runners] == [10, 10, 3, 1, 10]
-
-
 def test_a_peer_that_is_installed_but_broken_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     broken = (Peer("a", {}, ("no_such_module",)), Peer("b", {}, ("math", "asv_benchmarks.no_such_module")))
     monkeypatch.setattr(peers, "_ALL", broken)
@@ -330,22 +258,6 @@ def test_a_peer_that_is_installed_but_broken_is_named(monkeypatch: pytest.Monkey
 def test_peak_memory_holds_the_result() -> None:
     peak, found = resident.peak(lambda: lambda: np.ones(4_000_000))
     assert found.nbytes <= peak + (1 << 20) < 2 * found.nbytes
-
-
-def test_rounds_end_when_calls_leave_gigabytes_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes = iter(range(0, 100 << 30, 1 << 30))
-    monkeypatch.setattr(timing, "_resident", lambda: next(sizes))
-    done: list[int] = []
-    runner: Any = SimpleNamespace(
-        warm=lambda: None,
-        sample=lambda: done.append(1),
-        active=True,
-        outcome=outcome("a", None),
-        median=1.0,
-        close=lambda: None,
-    )
-    timing.interleave([runner], rounds=50, budget=60)
-    assert len(done) == 5  # three at least, then until 3 GiB are more than 2
 
 
 def test_every_layout_agrees_on_a_tiny_matrix() -> None:

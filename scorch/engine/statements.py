@@ -60,27 +60,32 @@ def compute(
         program, count = fused(rest, known, wanted, dtype) if run is None else (None, 1)
         last = count == len(rest)
         step = _Step(known, wanted if last else None, dtype if last else None, last, observe, run or evaluate)
-        first = rest[0] if last else _with_gaps_of_zero(rest[0], rest[1:], known)
-        result = step.run(first) if program is None else step.run_together(rest[:count], program)
+        if program is None:
+            result = step.run(rest[0] if last else _valued(rest[0], rest[1:], known))
+        else:
+            result = step.run_together(rest[:count], program)
         known[rest[count - 1].target.tensor] = _temporary(rest[count - 1], result, known)
         rest = rest[count:]
     return result
 
 
-def _with_gaps_of_zero(statement: Assign, later: tuple[Assign, ...], known: Mapping[str, Storage]) -> Assign:
-    """A temporary that is not 0 where nothing is stored, with a 0 wherever it would have no value: such a place would
-    read as one where nothing is stored.
+def _valued(statement: Assign, later: tuple[Assign, ...], known: Mapping[str, Storage]) -> Assign:
+    """A temporary with a 0 in place of no value, where its entries alone would not tell the two apart."""
+    read = dict.fromkeys(access.tensor for access in accesses(statement.expr))
+    fills = tuple([(name, s.fill) for name in read if not (s := known[name]).pattern.format.is_dense])
+    return _with_gaps_of_zero(statement, later, fills) if fills else statement
 
-    As it is if a later statement asks what the temporary stores.
-    """
-    name = statement.target.tensor
-    fills = {a.tensor: s.fill for a in accesses(statement.expr) if not (s := known[a.tensor]).pattern.format.is_dense}
-    value = absent_value(statement.expr, fills)
+
+@lru_cache(maxsize=4096)
+def _with_gaps_of_zero(statement: Assign, later: tuple[Assign, ...], fills: tuple[tuple[str, Fill], ...]) -> Assign:
+    """A temporary that is not 0 where nothing is stored, with a 0 wherever it would have no value: such a place would
+    read as one where nothing is stored. As it is if a later statement asks what the temporary stores."""
+    value = absent_value(statement.expr, dict(fills))
     if statement.reduced or value is None or value.value in (0, ABSENT.value):
         return statement
-    return (
-        statement if any(_asks(each.expr, name) for each in later) else replace(statement, expr=_zeroed(statement.expr))
-    )
+    if any(_asks(each.expr, statement.target.tensor) for each in later):
+        return statement
+    return replace(statement, expr=_zeroed(statement.expr))
 
 
 def _asks(expr: Expr, name: str) -> bool:

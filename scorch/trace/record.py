@@ -76,7 +76,7 @@ class Recorder(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func in _READERS and not isinstance(args[0], Deferred):
+        if func in _READERS and args and not isinstance(args[0], Deferred):
             return func(*args, **kwargs)
         _refuse_compiling()
         if self._off:
