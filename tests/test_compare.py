@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import sparse
 
 import asv_benchmarks
@@ -34,6 +36,7 @@ from asv_benchmarks.compare import (
 from asv_benchmarks.compare.__main__ import main, run
 from asv_benchmarks.compare.model import Case, CaseResult, Contender, LeftOut, Options, Outcome, Peer, Work
 from asv_benchmarks.compare.options import DOCUMENT, parse
+from asv_benchmarks.compare.reuse import distances
 from asv_benchmarks.inputs import Matrix, load, matrices
 from scorch.runtime.rates import Level, Rates
 
@@ -281,12 +284,13 @@ RATES = Rates(
 def test_work_moves_every_array_once() -> None:
     a = sparse.csr_array(np.array([[1, 0, 2], [0, 0, 3]], np.float32))
     b, c = np.ones((3, 4), np.float32), np.ones((2, 4), np.float32)
-    work = roofline.work_of("spmm", (a, b), c)
+    work = roofline.work_of("spmm", (a, b), c, 1)
     assert work is not None
     used = 2 * 16  # the second row of b is named by no nonzero
     assert work.moved == 3 * (4 + 4) + 3 * 4 + used + 2 * 16
-    assert (work.flops, work.picks, work.row, work.table) == (24, 3, 16, 48)
-    assert roofline.work_of("gcn", (a, b), c) is None
+    assert (work.flops, work.picks, work.row, work.used) == (24, 3, 16, used)
+    assert sum(work.reuse) == 3
+    assert roofline.work_of("gcn", (a, b), c, 1) is None
 
 
 def test_the_slower_of_memory_and_arithmetic_is_the_bound() -> None:
@@ -297,9 +301,35 @@ def test_the_slower_of_memory_and_arithmetic_is_the_bound() -> None:
     assert roofline.bound_of(Work(100, 8_000_000), RATES) == roofline.Bound(100_000.0, "flops", 100_000.0)
 
 
-def test_rows_from_random_places_take_longer_than_a_stream() -> None:
-    bound = roofline.bound_of(Work(50_000, 1000, picks=1000, row=256, table=40_000), RATES)
-    assert bound.gather == 1000 * 256 / 20 + 10_000 / 40 > bound.stream
+def test_rows_come_from_the_nearest_cache_that_holds_them() -> None:
+    """Of a thousand rows, those read again after 2^20 bytes come from memory, where an L2 of 10^5 has the others."""
+    near, far = (tuple(1000 if k == power else 0 for k in range(30)) for power in (12, 20))
+    works = [Work(50_000, 1000, picks=1000, row=256, used=40_000, reuse=reuse) for reuse in (near, far)]
+    found = [roofline.bound_of(work, RATES).cache for work in works]
+    assert found == [1000 * 256 / 20 + 10_000 / 40, 1000 * 256 / 5]
+    within = replace(RATES, first_bytes=2.0 * (1 << 12))  # of two threads: nothing leaves the first cache
+    bound = roofline.bound_of(works[0], within)
+    assert bound.cache == bound.stream
+
+
+@given(
+    st.lists(st.integers(0, 9), max_size=60),
+    st.lists(st.integers(64, 900), min_size=10, max_size=10),
+    st.integers(1, 3),
+)
+def test_rows_come_back_after_the_others_that_were_read(rows: list[int], lengths: list[int], threads: int) -> None:
+    expected = [0] * 48
+    for share in np.array_split(np.array(rows, int), threads):
+        twice = [*share.tolist()] * 2
+        for at in range(share.size, 2 * share.size):
+            before = max(k for k in range(at) if twice[k] == twice[at])
+            between = {*twice[before + 1 : at], twice[at]}
+            expected[math.ceil(math.log2(sum(lengths[row] for row in between)))] += 1
+    assert distances(np.array(rows, int), np.array(lengths), threads) == tuple(expected)
+
+
+def test_short_rows_share_a_line() -> None:
+    assert distances(np.array([0, 15, 16, 31]), np.full(32, 4), 1)[6:8] == (2, 2)
 
 
 def test_roofline_has_a_share_a_case_and_a_mean_a_family() -> None:

@@ -4,3 +4,5 @@ A *case* is an operation on one matrix. Each *peer* (a file in `peers`) offers *
 one a layout. Each *family* (a file in `families`) lists cases and says how they are measured. A new peer or a
 new family is one new file.
 """
+
+import torch  # noqa: F401  before Numba, so that both share one OpenMP pool

@@ -114,14 +114,16 @@ class Outcome:
 class Work:
     """What an operation needs: bytes `moved` when every array is moved once, and `flops`.
 
-    `picks` rows of `row` bytes are read from all over a table of `table` bytes, one a nonzero.
+    `picks` rows of `row` bytes are read from all over a table, one a nonzero, of which `used` bytes are read at all.
+    `reuse` are the distances in bytes at which they are read again, as `reuse.distances` counts them.
     """
 
     moved: int
     flops: int
     picks: int = 0
     row: int = 0
-    table: int = 0
+    used: int = 0
+    reuse: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)

@@ -12,6 +12,8 @@ from pathlib import Path
 from time import perf_counter, perf_counter_ns
 from typing import Any, TypeAlias
 
+from scorch.runtime import threads
+
 from . import check, peers, ratios, resident, roofline
 from .model import Case, CaseResult, Contender, LeftOut, Options, Outcome, Peer
 
@@ -151,7 +153,8 @@ def measure(case: Case, options: Options, contenders: Contenders = peers.contend
     result = CaseResult(case.id, case.family, case.matrix, case.variant, case.real, describe(operands))
     expected = check.expect(case.reference, operands, case.by_largest) if case.reference else None
     if options.roofline and expected is not None:
-        result.work = roofline.work_of(case.operation, operands, expected[0])
+        count = options.threads or threads.available()
+        result.work = roofline.work_of(case.operation, operands, expected[0], count)
     runners = []
     for peer, contender in contenders(case.operation, operands):
         outcome = Outcome(contender.label, peer.name, peer.counted)

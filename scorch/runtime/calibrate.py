@@ -18,7 +18,7 @@ from scorch.config import config
 from scorch.emit.entry import write_atomically
 from scorch.emit.vocabulary import register
 from scorch.runtime import threads
-from scorch.runtime.probes import AHEAD, Array, compiled
+from scorch.runtime.probes import AHEAD, Array, compiled, picks
 from scorch.schedule import prices
 from scorch.schedule.machine import host
 from scorch.schedule.prices import BUILT_IN, Prices
@@ -175,18 +175,14 @@ def _entry() -> float:
 
 def _row(size: int) -> float:
     """A row of 256 bytes from a random place of a table of some bytes."""
-    table, picks, probe = np.ones(size // 4, np.float32), _picks(size // 256, 4096), compiled("rows")
-    return _timed(lambda turns: probe(table, picks, 64, turns), picks.size - AHEAD)
+    table, chosen, probe = np.ones(size // 4, np.float32), picks(size, 256), compiled("rows")
+    return _timed(lambda turns: probe(table, chosen, 64, turns), chosen.size - AHEAD)
 
 
 def _random(size: int) -> float:
     """A value from a random place of a table of some bytes."""
-    table, picks, probe = np.ones(size // 4, np.float32), _picks(size // 4, 1 << 14), compiled("pick")
-    return _timed(lambda turns: probe(table, picks, turns), picks.size - AHEAD)
-
-
-def _picks(among: int, count: int) -> Array:
-    return np.random.default_rng(0).integers(0, among, count + AHEAD).astype(np.int32)
+    table, chosen, probe = np.ones(size // 4, np.float32), picks(size, 4), compiled("pick")
+    return _timed(lambda turns: probe(table, chosen, turns), chosen.size - AHEAD)
 
 
 def _merged() -> float:

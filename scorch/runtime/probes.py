@@ -17,12 +17,24 @@ from scorch.emit.jit import FASTMATH
 from scorch.emit.vocabulary import bit, ctz, prefetch, register, sort_range, vadd, vfma, vfull, vload, vsum
 from scorch.schedule.machine import host
 
-__all__ = ["AHEAD", "FMAS", "Array", "compiled"]
+__all__ = ["AHEAD", "FMAS", "LINE", "Array", "compiled", "picks"]
 
 AHEAD = 16  # picks: how far in advance a gathered row is fetched, as in kernels
+LINE = 64  # bytes that memory hands out at once
 FMAS = 10  # multiply-adds in flight: more than any core's latency times its rate
 
 Array = np.ndarray[Any, Any]
+
+
+def picks(size: int, row: int) -> Array:
+    """Rows of a table of `size` bytes in an order without order: so many that a turn reads every line of the table.
+
+    Fewer, taken again and again, would soon lie in a nearer cache than the table does.
+    """
+    rng, step = np.random.default_rng(0), max(1, LINE // row)
+    lines = rng.permutation(size // (step * row)).astype(np.int32)
+    chosen = lines * np.int32(step) + rng.integers(0, step, lines.size, dtype=np.int32)
+    return np.append(chosen, np.resize(chosen, AHEAD))  # what is fetched in advance of the last ones
 
 
 def _read(source: Array, times: int) -> Any:
@@ -47,23 +59,23 @@ def _triad(left: Array, right: Array, target: Array, times: int) -> None:
             target[i] = left[i] + scale * right[i]
 
 
-def _pick(table: Array, picks: Array, times: int) -> Any:
+def _pick(table: Array, chosen: Array, times: int) -> Any:
     """Single values from all over a table."""
     total = np.float32(0)
     for _ in range(times):
-        for i in range(picks.size - AHEAD):
-            total += table[np.uint64(picks[i])]
+        for i in range(chosen.size - AHEAD):
+            total += table[np.uint64(chosen[i])]
     return total
 
 
 def _rows(lanes: int) -> Callable[..., Any]:
-    def rows(table: Array, picks: Array, width: int, times: int) -> Any:
+    def rows(table: Array, chosen: Array, width: int, times: int) -> Any:
         """Rows of `width` values, a multiple of two vectors, from all over a table."""
         first, second = vfull(np.float32(0), lanes), vfull(np.float32(0), lanes)
         for _ in range(times):
-            for i in range(picks.size - AHEAD):
-                here: Any = np.int64(picks[i]) * width
-                ahead: Any = np.int64(picks[i + AHEAD]) * width
+            for i in range(chosen.size - AHEAD):
+                here: Any = np.int64(chosen[i]) * width
+                ahead: Any = np.int64(chosen[i + AHEAD]) * width
                 for j in range(0, width, 2 * lanes):
                     prefetch(table, ahead + j)
                     first = vadd(first, vload(table, here + j, lanes))

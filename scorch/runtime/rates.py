@@ -11,16 +11,16 @@ from time import perf_counter
 
 import numpy as np
 
-from scorch.runtime.probes import AHEAD, FMAS, Array, compiled
+from scorch.runtime.probes import AHEAD, FMAS, Array, compiled, picks
 from scorch.runtime.threads import available
-from scorch.schedule.machine import Machine, host
+from scorch.schedule.machine import Machine, cache_bytes, host
 
 __all__ = ["Level", "Rates", "measure_rates"]
 
 ROWS = (4, 64, 256, 1024)  # bytes of a gathered row
+FIRST = 32 << 10  # bytes of a first cache, where the system doesn't tell
 _TRIALS = 8
 _SECONDS = 0.004  # of one trial: long beside what starting the threads takes
-_PICKS = 1 << 13
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,15 @@ class Level:
 
 @dataclass(frozen=True)
 class Rates:
-    """The rates of a machine with some threads: `levels`, nearest first, and `flops` in GFLOP/s, float32."""
+    """The rates of a machine with some threads: `levels`, nearest first, and `flops` in GFLOP/s, float32.
+
+    The first cache, of `first_bytes` in all cores together, is no level: what it holds is as near as a register nearly.
+    """
 
     levels: tuple[Level, ...]
     flops: float
     threads: int
+    first_bytes: float = 0.0
 
     def level(self, size: float) -> Level:
         """The level that holds a working set of some bytes."""
@@ -73,7 +77,7 @@ def measure_rates(threads: int | None = None) -> Rates:
     with _pool(count) as run:
         flops = _flops(run, count)
         levels = tuple(_level(run, count, *each) for each in _working_sets(host(), count))
-    return Rates(levels, flops, count)
+    return Rates(levels, flops, count, float(cache_bytes(1, FIRST) * count))
 
 
 Run = Callable[[Callable[[int, int], object]], float]
@@ -140,13 +144,12 @@ def _thirds(array: Array, size: int) -> tuple[Array, Array, Array]:
 def _gathered(run: Run, arrays: Sequence[Array], row: int) -> float:
     """Rows from random places of tables, one a thread, in GB/s."""
     width, probe = row // 4, compiled("rows" if row > 4 else "pick")
-    rng = np.random.default_rng(0)
-    picks = [rng.integers(0, array.size // width, _PICKS + AHEAD).astype(np.int32) for array in arrays]
+    chosen = picks(arrays[0].nbytes, row)  # the same for all threads: their tables are not
     if width == 1:
-        seconds = run(lambda t, turns: probe(arrays[t], picks[t], turns))
+        seconds = run(lambda t, turns: probe(arrays[t], chosen, turns))
     else:
-        seconds = run(lambda t, turns: probe(arrays[t], picks[t], width, turns))
-    return _rate(len(arrays) * _PICKS * row, seconds)
+        seconds = run(lambda t, turns: probe(arrays[t], chosen, width, turns))
+    return _rate(len(arrays) * (chosen.size - AHEAD) * row, seconds)
 
 
 def _rate(size: float, seconds: float) -> float:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-__all__ = ["AVX2", "AVX512", "SSE", "Machine", "host", "machine_of"]
+__all__ = ["AVX2", "AVX512", "SSE", "Machine", "cache_bytes", "host", "machine_of"]
 
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
@@ -48,7 +48,7 @@ NEON = Machine(128, 32)
 @cache
 def host() -> Machine:
     """The machine that Numba compiles for in this process."""
-    near, far = _cache_bytes(2, AVX2.near_bytes), _cache_bytes(3, AVX2.far_bytes)
+    near, far = cache_bytes(2, AVX2.near_bytes), cache_bytes(3, AVX2.far_bytes)
     found = NEON if platform.machine() in ("aarch64", "arm64") else machine_of(_features())
     return replace(
         found, microcoded=found.gathers and _name().startswith("znver"), near_bytes=near, far_bytes=max(near, far)
@@ -94,10 +94,10 @@ def _features() -> frozenset[str]:
     return frozenset(found)
 
 
-def _cache_bytes(level: int, otherwise: int) -> int:
+def cache_bytes(level: int, otherwise: int) -> int:
     """The size of the first core's data cache of a level, as Linux tells it.
 
-    >>> _cache_bytes(9, 123)
+    >>> cache_bytes(9, 123)
     123
     """
     for folder in CACHES.glob("index*"):

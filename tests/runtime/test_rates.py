@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from scorch.runtime import rates
-from scorch.runtime.probes import AHEAD, compiled
+from scorch.runtime.probes import AHEAD, LINE, compiled, picks
 from scorch.runtime.rates import Level, Rates
 
 pytestmark = pytest.mark.compiled
@@ -58,3 +58,13 @@ def test_a_thread_that_wakes_late_does_not_pass_for_long_work() -> None:
     with rates._pool(1) as run:
         run(call)
     assert max(turns) > 8
+
+
+@pytest.mark.parametrize("row", [4, 64, 256, 1024])
+def test_a_turn_over_the_picks_reads_every_line_of_the_table(row: int) -> None:
+    size = 1 << 16
+    chosen = picks(size, row)[:-AHEAD].astype(np.int64)
+    assert chosen.max() < size // row
+    lines = chosen * row // max(row, LINE)
+    assert np.array_equal(np.sort(lines), np.arange(size // max(row, LINE)))
+    assert not np.array_equal(lines, np.sort(lines))
