@@ -38,6 +38,13 @@ def _threads(value: object) -> int | None:
     return number
 
 
+def _mebibytes(value: object) -> int:
+    text = str(value).strip()
+    if isinstance(value, bool) or not text.isdecimal():
+        raise ValueError(f"expected a whole number of MiB, 0 or more, got {value!r}")
+    return int(text)
+
+
 def _directory(value: object) -> Path:
     """An absolute path: the process may change its working directory."""
     if value is None or str(value) == "":
@@ -56,6 +63,7 @@ _SETTINGS: dict[str, tuple[Callable[[object], Any], object, str]] = {
     "cache_dir": (_directory, None, "where generated kernels and their machine code are kept"),
     "check": (_boolean, False, "compile kernels with bounds checks, serial and slow"),
     "jit": (_boolean, True, "compile kernels with Numba; False runs the same source as plain Python"),
+    "kept_memory": (_mebibytes, 256, "MiB of memory of freed results that are kept for new ones; 0 keeps none"),
     "calibrate": (_boolean, False, "price plans by what this machine was measured to take, once, in a few seconds"),
     "autotune": (_boolean, False, "time the best few plans on the real operands once and keep the winner"),
 }
@@ -82,6 +90,7 @@ class Config:
 
     threads: int | None
     cache_dir: Path
+    kept_memory: int
     check: bool
     jit: bool
     calibrate: bool

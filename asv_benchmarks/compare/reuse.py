@@ -1,8 +1,8 @@
 """How much else is read before a row is read again: which cache can still hold it.
 
-The reuse distance of Mattson, Gecsei, Slutz and Traiger (1970): a cache that drops what was not read for longest holds a
-row if and only if the rows that were read since fit into it together. It depends on nothing but the order of reading, so
-that one count serves all sizes of caches.
+The reuse distance of Mattson, Gecsei, Slutz and Traiger (1970): a cache that drops what was not read for longest holds
+a row if and only if the rows that were read since fit into it together. It depends on nothing but the order of reading,
+so that one count serves all sizes of caches.
 """
 
 from __future__ import annotations

@@ -46,9 +46,14 @@ def emit(kernel: Kernel, checked: bool = False) -> Module:
         phases.append(phase)
         functions += ["", "", *print_function(function, phase.body)]
         if kernel.unit != "serial":
-            functions += ["", "", *_parallel(phase)]
+            functions += ["", "", *(_in_order(kernel, phase) if _has_rooms(kernel, phase) else _parallel(phase))]
     source = "\n".join([*_header(kernel, functions, checked), *functions]) + "\n"
     return Module(source, tuple(phases), _slug(kernel))
+
+
+def _has_rooms(kernel: Kernel, phase: Phase) -> bool:
+    """Whether chunks of this phase write into room of their thread's, from where their entries are moved."""
+    return kernel.assembly.bounded and phase.name == "fill"
 
 
 def _parallel(phase: Phase) -> list[str]:
@@ -56,20 +61,67 @@ def _parallel(phase: Phase) -> list[str]:
 
     The first chunk of each is its own: what it wrote and read of that at the last call may still be in its cache.
     """
-    outer = ", ".join(p.name for p in phase.params)
-    inner = ", ".join(f"{p.name}[t]" if p.kind == "workspace" else p.name for p in phase.params)
-    call = f"{phase.body}(chunk, bounds[chunk], bounds[chunk + 1], {inner})"
     return [
-        f"def {phase.kernel}(threads, bounds, {outer}):",
+        f"def {phase.kernel}(threads, bounds, {_names(phase)}):",
         "    chunks = len(bounds) - 1",
         "    cursor = np.empty(1, np.int64)",
         "    cursor[0] = threads",
         "    for t in prange(threads):",
         "        chunk = np.int64(t)",
         "        while chunk < chunks:",
-        f"            {call}",
+        f"            {_call(phase)}",
         "            chunk = fetch_add(cursor, 0, 1)",
     ]
+
+
+def _in_order(kernel: Kernel, phase: Phase) -> list[str]:
+    """Threads that write the entries of a chunk into a room of their own, then move them behind those of the chunks
+    before it.
+
+    Every chunk is taken from the cursor: whoever waits for chunks before its own waits for a thread that is at work,
+    however few of them run at once. Entries that the result has no place for are counted, and left out.
+    """
+    name, last = kernel.result.name, len(kernel.result.format.levels) - 1
+    levels = {p.part: p.name for p in phase.params if p.kind == "level" and (p.owner, p.depth) == (name, last)}
+    begin, count = (p.name for kind in ("begin", "count") for p in phase.params if p.kind == kind)
+    kept = {levels["crd"]: f"{name}_crd", f"{name}_vals": f"{name}_kept"}
+    lines = [
+        f"def {phase.kernel}(threads, bounds, {_names(phase)}, ends, {', '.join(kept.values())}):",
+        "    chunks = len(bounds) - 1",
+        f"    room = len({name}_vals) // threads",
+    ]
+    if "pos" in levels:
+        lines += [
+            f"    nodes = (len({levels['pos']}) - 1) // bounds[chunks]  # above the entries, in a unit of a chunk"
+        ]
+    lines += [
+        "    cursor = np.zeros(1, np.int64)",
+        "    for t in prange(threads):",
+        "        chunk = fetch_add(cursor, 0, 1)",
+        "        while chunk < chunks:",
+        f"            {begin}[chunk] = t * room",
+        f"            {_call(phase)}",
+        f"            made = {count}[chunk] - t * room",
+        "            first = follow(ends, chunk, made)",
+        f"            for q in range(min(made, len({name}_kept) - first)):",
+        *(f"                {to}[at(first + q)] = {source}[at(t * room + q)]" for source, to in kept.items()),
+    ]
+    if "pos" in levels:
+        lines += [
+            "            for node in range(bounds[chunk] * nodes, bounds[chunk + 1] * nodes):",
+            f"                {levels['pos']}[at(node + 1)] += first - t * room",
+        ]
+    return [*lines, "            chunk = fetch_add(cursor, 0, 1)"]
+
+
+def _names(phase: Phase) -> str:
+    return ", ".join(p.name for p in phase.params)
+
+
+def _call(phase: Phase) -> str:
+    """The body, for one chunk of thread t."""
+    inner = ", ".join(f"{p.name}[t]" if p.kind == "workspace" else p.name for p in phase.params)
+    return f"{phase.body}(chunk, bounds[chunk], bounds[chunk + 1], {inner})"
 
 
 def _header(kernel: Kernel, functions: list[str], checked: bool) -> list[str]:

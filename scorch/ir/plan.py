@@ -196,7 +196,7 @@ class Assembly:
     "append": coordinates come in order; a count phase sizes the arrays, a fill phase writes them. `filtered`: values
     equal to the fill are left out; `guarded`: sums are left out that met no stored value. `gaps`: the loops skip places
     of a dense level above, whose position ends are filled in later. `bounded`: instead of counting, room is made for as
-    many entries as there are products, or steps of a merge, and what is written is copied out of it.
+    many entries as there are products, or steps of a merge, in a chunk, and moved behind those of the chunks before it.
     "bucket": entries are counted, then placed, by their outermost coordinate.
     """
 
@@ -227,7 +227,9 @@ class Assembly:
                 return f"the entries of {self.source} in their order, the first {self.depth} levels written"
         if self.kind == "bucket":
             return "placed by counting the entries of each outermost coordinate"
-        how = "into room for as many as there can be, then copied out" if self.bounded else "counted first"
+        how = (
+            "in room for all that a chunk can have, then moved behind those before" if self.bounded else "counted first"
+        )
         left_out = ", fill values left out" if self.filtered else ", empty sums left out" if self.guarded else ""
         return f"appended in order, {how}{left_out}"
 

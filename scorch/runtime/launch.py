@@ -21,14 +21,14 @@ from scorch.ir.plan import Kernel, Loop, Plan, walk
 from scorch.runtime import threads
 from scorch.runtime.chunks import chunk_bounds, merge_rows, unit_count
 from scorch.runtime.direct import WHOLE, Direct, Workspaces
-from scorch.runtime.memory import LARGE, allocate, empty
-from scorch.runtime.rooms import collect
+from scorch.runtime.memory import LARGE, allocate, array, cut, empty
 from scorch.runtime.scratch import Scratch, workspaces
 
 __all__ = ["Launcher"]
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 POSITION = 8  # bytes of the end of a position range
+ADDRESSES = 1 << 28  # entries for which a result that isn't counted first has addresses, if there can be so many
 MOST_NARROW = 2**31 - 1  # entries that counters of 32 bits can count
 
 
@@ -313,26 +313,34 @@ class Launcher:
     def _bounded(self, vals: list[Array], most: Array) -> tuple[list[dict[str, Array]], torch.Tensor]:
         """Entries and values of a result of one appended level, its last, of which chunk c has at most most[c]."""
         arrays, _ = self._allocate(self.result.format, [0])
-        level, chunks = arrays[-1], len(most)
+        level, chunks, whole = arrays[-1], len(most), int(most.sum())
         kinds = (level["crd"].dtype, dtypes.to_numpy(self.result.dtype))
-        bounds = self._chunk_bounds() if chunks > 1 else None
+        size = sum(kind.itemsize for kind in kinds)
+        begin, count = np.zeros((2, chunks), dtype=np.int64)
+        made = {"begin": begin, "count": count, "arrays": arrays}
 
-        def fill(part: slice, room: Sequence[Array], begin: Array) -> Array:
-            ends = np.empty_like(begin)
-            level["crd"], values = room
-            made = {"vals": values, "begin": begin, "count": ends, "arrays": arrays}
-            self._run(1, vals, made, chunks, None if bounds is None else bounds[part.start : part.stop + 1])
-            return ends
+        def check(entries: int) -> None:
+            check_memory(entries * size, f"{entries} entries of a {self.result.format} result of shape {self.shape}")
 
-        def check(count: int) -> None:
-            size = count * sum(kind.itemsize for kind in kinds)
-            check_memory(size, f"{count} entries of a {self.result.format} result of shape {self.shape}")
-
-        found = collect(fill, most, kinds, threads.workers(), check)
-        for chunk in np.flatnonzero(found.begin != found.targets[:-1]).tolist():
-            lo, hi = self._chunk_rows(chunk, len(level["pos"]) - 1)
-            level["pos"][lo + 1 : hi + 1] += found.targets[chunk] - found.begin[chunk]
-        level["crd"], values = found.arrays
+        if chunks == 1:  # what it writes has its place in the result already
+            check(whole)
+            kept = [array(whole, kind) for kind in kinds]
+            level["crd"], made["vals"] = kept
+            self._run(1, vals, made, chunks)
+            total = int(count[0])
+        else:
+            workers = threads.workers()
+            level["crd"], made["vals"] = (array(workers * int(most.max()), kind) for kind in kinds)
+            total, places = min(whole, ADDRESSES), -1
+            while total > places:  # once more where there are more than addresses were asked for
+                places = total
+                kept = [array(places, kind) for kind in kinds]  # memory that nothing is written to is not taken
+                ends = np.full(chunks + 1, -1)
+                ends[0] = 0
+                self._run(1, vals, made, chunks, workers, (ends, *kept))
+                total = int(ends[-1])
+                check(total)
+        level["crd"], values = (cut(each, total) for each in kept)
         return arrays, dtypes.tensor_of(values, self.result.dtype)
 
     def _relevelled(self, vals: list[Array]) -> Storage:
@@ -374,11 +382,6 @@ class Launcher:
         if not format.levels[0].full:
             arrays[0]["pos"][1] = positions
         return Storage(Pattern(self.shape, format, arrays, validate=False), values, self.result.fill)
-
-    def _chunk_rows(self, chunk: int, rows: int) -> tuple[int, int]:
-        """The range of rows below the outermost coordinates that a chunk takes."""
-        bounds, each = self._chunk_bounds(), rows // self.units
-        return int(bounds[chunk]) * each, int(bounds[chunk + 1]) * each
 
     def _allocate(
         self, format: Format, totals: Array | list[int], shared: bool = False
@@ -437,21 +440,28 @@ class Launcher:
         return self.partition.chunks if self._parallel() else 1
 
     def _run(
-        self, number: int, vals: list[Array], made: dict[str, Any], chunks: int, bounds: Array | None = None
+        self,
+        number: int,
+        vals: list[Array],
+        made: dict[str, Any],
+        chunks: int,
+        workers: int | None = None,
+        kept: Sequence[Array] = (),
     ) -> None:
-        """Run one phase. `made` holds what this call allocated, by the kind of parameter that takes it; `bounds` are
-        those of some of the chunks."""
+        """Run one phase. `made` holds what this call allocated, by the kind of parameter that takes it; `kept` is where
+        chunks leave what they made in room for the number of `workers`."""
         binding = self._bindings[number]
         arguments = binding.fixed.copy()
         for place, operand in binding.operands:
             arguments[place] = vals[operand]
         parallel = chunks > 1
-        workers = threads.workers() if parallel else 1  # asked once: another thread may change the number
+        if workers is None:  # asked once: another thread may change the number
+            workers = threads.workers() if parallel else 1
         scratch = self.scratch.take(workers) if self.scratch.needed else None
         for place, param in binding.made:
             arguments[place] = self._made(param, made, scratch, parallel)
         if parallel:
-            self._run_chunks(number, workers, self._chunk_bounds() if bounds is None else bounds, arguments)
+            self._run_chunks(number, workers, self._chunk_bounds(), [*arguments, *kept])
         else:
             self.compiled.bodies[number](WHOLE, 0, self.units, *arguments)
         if scratch is not None:

@@ -1,18 +1,99 @@
-"""Memory for results: aligned to cache lines, in huge pages where it is large."""
+"""Memory for results: aligned to cache lines, and used again for others when nothing refers to it any more.
+
+The system clears memory before it hands it out, page by page as it is first touched: for a product of a sparse matrix
+and a narrow dense one that takes as long as the product.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
-__all__ = ["allocate", "empty"]
+from scorch.config import config
+
+__all__ = ["LARGE", "allocate", "array", "cut", "empty"]
 
 LINE = 64  # bytes: a SIMD store across two cache lines costs two
-LARGE = 4 << 20  # bytes: from here on numpy asks the system for huge pages, which saves most page faults
+LARGE = 256 << 10  # bytes: less is given out by the C library, which keeps as much for itself
+HUGE = 32 << 20  # bytes: more is touched in huge pages, and gives back what it was not needed for
+FILLED = 2 / 3  # of memory, for what is in it not to be copied to where it fits
+STEPS = 8  # sizes between a power of two and the next
+
+Array: TypeAlias = "np.ndarray[Any, Any]"
+_free: dict[int, list[Array]] = {}  # by size
+
+
+class _Taken:
+    """Memory that is free again with the last reference to this object, which all arrays and tensors in it hold.
+
+    It is no array itself: numpy has a view refer to what its base refers to, if both are arrays.
+    """
+
+    __slots__ = ("__array_interface__", "memory")
+
+    def __init__(self, memory: Array) -> None:
+        self.memory = memory
+        self.__array_interface__ = memory.__array_interface__
+
+    def __del__(self) -> None:
+        if _keep is not None:  # as it is when the interpreter ends
+            _keep(self.memory)
+
+
+def _keep(memory: Array) -> None:
+    """Have memory for results to come, if there is not too much of it already: what was kept for others is dropped."""
+    size, most = memory.nbytes, config.kept_memory << 20
+    if size + sum(each * len(arrays) for each, arrays in list(_free.items())) > most:
+        _free.clear()
+    if size <= most:
+        _free.setdefault(size, []).append(memory)
+
+
+def _take(size: int) -> Array:
+    """So many bytes from a cache line on, with anything in them."""
+    step = (1 << size.bit_length() - 1) // STEPS
+    whole = -(-(size + LINE) // step) * step
+    try:
+        memory = _free[whole].pop()  # no look beforehand: another thread may take the last one in between
+    except (KeyError, IndexError):
+        memory = np.empty(whole, np.uint8)
+    return _aligned(np.asarray(_Taken(memory)), size)
+
+
+def _aligned(memory: Array, size: int) -> Array:
+    """So many bytes of memory from its first cache line on."""
+    start = -memory.ctypes.data % LINE
+    return memory[start : start + size]
+
+
+def array(length: int, kind: np.dtype[Any]) -> Array:
+    """An uninitialised array of so many numbers.
+
+    >>> array(5, np.dtype("int32")).shape
+    (5,)
+    """
+    size = length * kind.itemsize
+    return _take(size).view(kind) if LARGE <= size <= HUGE else np.empty(length, kind)
+
+
+def cut(made: Array, length: int) -> Array:
+    """The first numbers of an array, in no more memory than they need, or half as much again.
+
+    >>> cut(array(5, np.dtype("int32")), 2).shape
+    (2,)
+    """
+    if made.base is None:
+        made.resize(length, refcheck=False)  # other references are those of a kernel that has ended
+        return made
+    if length >= FILLED * len(made):
+        return made[:length]
+    kept = array(length, made.dtype)
+    kept[:] = made[:length]
+    return kept
 
 
 CPU = torch.device("cpu")
@@ -44,6 +125,5 @@ def empty(shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
     size = math.prod(shape) * dtype.itemsize
     if size < LARGE:
         return torch.empty(tuple(shape), dtype=dtype)
-    room = np.empty(size + LINE, dtype=np.uint8)
-    start = -room.ctypes.data % LINE
-    return torch.from_numpy(room[start : start + size]).view(dtype).view(tuple(shape))
+    memory = _take(size) if size <= HUGE else _aligned(np.empty(size + LINE, np.uint8), size)
+    return torch.from_numpy(memory).view(dtype).view(tuple(shape))

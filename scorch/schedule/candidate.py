@@ -106,8 +106,6 @@ def priced(
     partition = choose_partition(problem, outermost, tile, layout.formats, work, writing, layout.order)
     share = 1.0 if partition.unit == "serial" else 1.0 / (problem.threads * PARALLEL)
     parts = [("loops", loops * share), *((name, cost * share) for name, cost in parts)]
-    if sizing.alone:
-        parts.append(("copy out", sizing.alone))
     if writing.format != layout.wanted:
         parts.append(("sort", problem.products * 2 * problem.prices.convert))
     targets = dict(layout.conversions)
@@ -148,7 +146,7 @@ def _written(
             sizing = size_merged(problem, layout.order, layout.tiled, layout.formats, writing, bounded)
     if sizing is None:
         return Sizing(writing), parts
-    parts.append(("bound" if sizing.writing.assembly.bounded else "count", sizing.shared))
+    parts.append(("room" if sizing.writing.assembly.bounded else "count", sizing.cost))
     return sizing, parts
 
 

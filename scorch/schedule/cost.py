@@ -15,7 +15,6 @@ from scorch.schedule.statistics import product
 from scorch.schedule.tile import block_tile, vector_lanes
 
 __all__ = [
-    "bound_cost",
     "conversion_cost",
     "count_cost",
     "merge_cost",
@@ -248,11 +247,6 @@ def count_cost(prices: Prices, kind: str, products: float, entries: float, rows:
     return marked + (entries * prices.append * 2 + words if kind == "marked bitmap" else entries * prices.append)
 
 
-def bound_cost(prices: Prices, visits: float) -> float:
-    """Counting products, or steps of a merge, by the row."""
-    return visits * prices.sparse
-
-
-def room_cost(prices: Prices, entries: float) -> float:
-    """Copying entries out of the room that was made for all there can be, which one thread does."""
-    return prices.room + entries * prices.move
+def room_cost(prices: Prices, visits: float, entries: float) -> float:
+    """Counting products, or steps of a merge, by the row, and moving entries from room for as many to their places."""
+    return visits * prices.sparse + entries * prices.move

@@ -12,7 +12,7 @@ from scorch.schedule.assembly import Writing
 from scorch.schedule.prices import Prices
 from scorch.schedule.problem import Problem
 
-__all__ = ["ROOM_BYTES", "choose_partition", "serial_below"]
+__all__ = ["choose_partition", "serial_below"]
 
 # Work that is shared takes at least that many times what entering its parallel regions takes: less would not repay the
 # half second in which Numba compiles a parallel kernel.
@@ -23,9 +23,7 @@ SELDOM = {"relevel": 100_000.0, "bucket": 1_000_000.0}
 """Nanoseconds of work of conversions, which find the other threads asleep: to wake one takes longer than to give work
 to one that just had some. Buckets are written by several threads to the same cache lines, for 1.4 times the speed of
 one at best."""
-COPIED_CHUNK = 40_000.0  # nanoseconds, of a result whose entries are copied out of room: by the chunk, from Python
-ROOM_BYTES = 32 << 20  # for the entries of a few chunks at a time; kept between calls
-SHARE = 1 / 16  # of the room, for the entries of a chunk: the last ones of a wave leave a thread waiting
+ROOM = 1 / 2  # of the second cache, for the entries of a chunk that are moved from there
 SELECTED = 4  # products for each nonzero, from which on the rows that it selects are worth counting
 LEAST_CHUNKS = 2  # a thread, for one that starts late to leave work to the others
 PRIVATE_BYTES = 4 << 20  # of private results in all
@@ -88,12 +86,10 @@ def choose_partition(
 
 def _chunks(problem: Problem, cost: float, writing: Writing) -> int:
     """How many chunks; as many to each thread: five equal chunks take two threads as long as six."""
-    bounded = writing.assembly.bounded
-    each = cost / (COPIED_CHUNK if bounded else CHUNK) / problem.threads
-    chunks = int(min(max(each, LEAST_CHUNKS), 8))
-    if bounded:
+    chunks = int(min(max(cost / CHUNK / problem.threads, LEAST_CHUNKS), 8))
+    if writing.assembly.bounded:
         size = writing.most * (4 + dtypes.itemsize(problem.dtype))
-        chunks = max(chunks, math.ceil(size / (ROOM_BYTES * SHARE) / problem.threads))
+        chunks = max(chunks, math.ceil(size / (problem.machine.near_bytes * ROOM) / problem.threads))
     return problem.threads * chunks
 
 

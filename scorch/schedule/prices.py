@@ -43,8 +43,7 @@ class Prices:
     word: float = 0.6  # test one word of a bitmap
     visit: float = 4.0  # read the bits of a word that has some, mispredicted end included
     append: float = 1.5  # write one coordinate and value of a sparse result
-    room: float = 40_000.0  # begin to collect a result in room that it is copied out of
-    move: float = 0.5  # one coordinate and value of a result, out of the room where they were made
+    move: float = 0.5  # one coordinate and value of a result, from the room where they were made
     place: float = 4.0  # count an entry, and write it to a place that jumps
     convert: float = 12.0  # reorder one nonzero, its share of counting and prefix sums included
     reorder: float = 20_000.0  # begin to reorder an operand

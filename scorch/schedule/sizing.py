@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from scorch.formats import Format, dtypes
 from scorch.ir.graph import level_indices
 from scorch.schedule.assembly import Writing
-from scorch.schedule.cost import bound_cost, count_cost, merge_cost, room_cost, scatter_cost, sorted_cost
+from scorch.schedule.cost import count_cost, merge_cost, room_cost, scatter_cost, sorted_cost
 from scorch.schedule.merging import blended, steps
-from scorch.schedule.partition import PARALLEL
 from scorch.schedule.problem import Problem
 
 __all__ = ["Collector", "Sizing", "accumulators", "merges_rows", "size_merged", "size_scattered"]
@@ -70,11 +69,10 @@ def _away(problem: Problem, width: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Sizing:
-    """How a sparse result gets its room, and what that costs: work that threads share, and work of one of them."""
+    """How a sparse result gets its room, and what that costs."""
 
     writing: Writing
-    shared: float = 0.0
-    alone: float = 0.0
+    cost: float = 0.0
 
 
 def size_scattered(
@@ -113,13 +111,11 @@ def _sized(
     problem: Problem, writing: Writing, count: float, visits: float, most: float, bounded: bool | None
 ) -> Sizing:
     """The cheaper of a count, which costs so much, and room for `most` entries, found in so many visits."""
-    bound = bound_cost(problem.prices, visits)
-    alone = room_cost(problem.prices, problem.entries(problem.statement.target.indices))
+    room = room_cost(problem.prices, visits, problem.entries(problem.statement.target.indices))
     if bounded is None:
-        threads = max(1.0, problem.threads * PARALLEL)
-        bounded = bound / threads + alone < count / threads
+        bounded = room < count
     if bounded and most * ENTRY_BYTES < MOST_BYTES:
-        return Sizing(replace(writing, assembly=replace(writing.assembly, bounded=True), most=most), bound, alone)
+        return Sizing(replace(writing, assembly=replace(writing.assembly, bounded=True), most=most), room)
     return Sizing(writing, count)
 
 

@@ -16,7 +16,7 @@ from scorch.emit import jit
 from scorch.emit.module import Phase
 from scorch.engine import expression, statements
 from scorch.ir.plan import Kernel, Loop, Plan, Where, walk
-from scorch.runtime import rooms
+from scorch.runtime import launch, memory
 from scorch.schedule import candidate, lanes, partition, planner, sampling, sizing, tile, tilings
 from scorch.schedule.machine import AVX2, AVX512
 
@@ -43,15 +43,15 @@ class Chooser:
         patch.setattr(planner, "_candidates", self.chosen)
         patch.setattr(planner, "_plan", self.plan)
         patch.setattr(candidate, "accumulators", self.accumulators)
-        for price in ("count_cost", "bound_cost", "room_cost"):
+        for price in ("count_cost", "room_cost"):
             patch.setattr(sizing, price, lambda *_: float(self.rng.random()))
         patch.setattr(sampling, "WORTH", -1)
         patch.setattr(sampling, "FEW", (1, 4))
         patch.setattr(partition, "LAUNCHES", -1.0)
         patch.setattr(partition, "CHUNK", 1.0)
-        patch.setattr(partition, "COPIED_CHUNK", 1.0)
         patch.setattr(partition, "SELECTED", 0.0)
-        patch.setattr(rooms, "ROOM_BYTES", 256)
+        patch.setattr(memory, "LARGE", 64)
+        patch.setattr(launch, "ADDRESSES", 8)
         patch.setattr(tile, "LONG_ROW", -1)  # rows of any length are taken in vectors, or unrolled, or neither
         patch.setattr(lanes, "_row_cost", lambda *_: float(self.rng.random()))
         patch.setattr(lanes, "_is_long", lambda *_: self.toss())
@@ -114,11 +114,16 @@ class Chooser:
 
 
 def with_chunks(compiled: jit.Compiled, rng: np.random.Generator) -> jit.Compiled:
-    """The plain bodies, called for each chunk: what a parallel kernel does, serially and in no order."""
+    """The plain bodies, called for each chunk: what a parallel kernel does, serially and in no order; the parallel kernel
+    as plain Python, on one thread, where each chunk waits for the one before it."""
 
     def kernel(phase: Phase, body: Callable[..., None]) -> Callable[..., None]:
         def run(workers: int, bounds: Any, *arguments: Any) -> None:
             assert (np.diff(bounds) >= 0).all()
+            if len(arguments) > len(phase.params):
+                with np.errstate(all="ignore"):
+                    body.__wrapped__.__globals__[phase.kernel](workers, bounds, *arguments)
+                return
             for chunk in rng.permutation(len(bounds) - 1):
                 t = rng.integers(workers)
                 mine = [a[t] if p.kind == "workspace" else a for p, a in zip(phase.params, arguments, strict=True)]

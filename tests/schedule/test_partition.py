@@ -13,6 +13,7 @@ from scorch.formats import Format, Storage
 from scorch.ir.einsum import parse_einsum
 from scorch.ir.plan import Partition
 from scorch.schedule import partition, planner
+from scorch.schedule.machine import host
 from scorch.schedule.planner import schedule
 from scorch.schedule.prices import Prices
 from tests.schedule.problems import Spec, problem
@@ -48,13 +49,13 @@ def test_rows_of_a_sparse_product_are_weighted_by_their_products(outer: str) -> 
 
 
 @pytest.mark.parametrize("threads", [2, 3, 8])
-def test_entries_of_a_chunk_are_a_small_part_of_their_room(threads: int) -> None:
+def test_entries_of_a_chunk_stay_in_the_second_cache(threads: int) -> None:
     large: Spec = ((N, N), 300 * N, "csr")
     with scorch.config.using(threads=threads):
         plan = schedule(problem("ik,kj->ij", large, large, threads=threads, wanted="csr"))
     most = 300 * 300 * N
     assert plan.kernel.assembly.bounded
-    assert most * 8 / plan.partition.chunks <= partition.ROOM_BYTES / 8
+    assert most * 8 / plan.partition.chunks <= host().near_bytes
     assert plan.partition.chunks % threads == 0
 
 

@@ -50,7 +50,17 @@ from scorch.emit.vocabulary.memory import (
     vturn,
 )
 from scorch.emit.vocabulary.reduce import vhmax, vhmin, vprod, vsum, vsums4, vsums8
-from scorch.emit.vocabulary.scalar import atomic_add, bit, ctz, fetch_add, gallop, lower_bound, popcount, sort_range
+from scorch.emit.vocabulary.scalar import (
+    atomic_add,
+    bit,
+    ctz,
+    fetch_add,
+    follow,
+    gallop,
+    lower_bound,
+    popcount,
+    sort_range,
+)
 
 __all__ = [
     "atomic_add",
@@ -58,6 +68,7 @@ __all__ = [
     "ctz",
     "fetch_add",
     "fingerprint",
+    "follow",
     "from_bfloat16",
     "from_float16",
     "gallop",

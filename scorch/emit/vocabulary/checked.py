@@ -35,13 +35,14 @@ from scorch.emit.vocabulary.halves import from_bfloat16, from_float16, to_bfloat
 from scorch.emit.vocabulary.lanes import Lanes
 from scorch.emit.vocabulary.memory import prefetch, vfull, viota, viota32
 from scorch.emit.vocabulary.reduce import vhmax, vhmin, vprod, vsum, vsums4, vsums8
-from scorch.emit.vocabulary.scalar import bit, ctz, popcount
+from scorch.emit.vocabulary.scalar import bit, ctz, follow, popcount
 
 __all__ = [
     "atomic_add",
     "bit",
     "ctz",
     "fetch_add",
+    "follow",
     "from_bfloat16",
     "from_float16",
     "gallop",

@@ -1,4 +1,4 @@
-"""Scalars: atomic updates, bits of a uint64 word, search in an ordered array, sorting a range."""
+"""Scalars: atomic updates, places in order, bits of a uint64 word, search in an ordered array, sorting a range."""
 
 from typing import Any
 
@@ -21,6 +21,23 @@ def fetch_add(a: Lanes, i: int, x: Any) -> Any:
     old = a[i]
     a[i] = old + x
     return old
+
+
+def follow(ends: Lanes, chunk: int, count: int) -> Any:
+    """Return where the `count` entries of a chunk begin that stand behind those of all chunks before it.
+
+    ends[c] is where the entries before chunk c end, or -1 as long as nobody knows: other threads may still count some
+    of them, which is waited for. Tells the chunk behind it. A look-back (Merrill and Garland 2016) of one step.
+
+    >>> ends = np.array([0, -1, -1])
+    >>> follow(ends, 0, 5), follow(ends, 1, 2), ends
+    (np.int64(0), np.int64(5), array([0, 5, 7]))
+    """
+    first = fetch_add(ends, chunk, np.int64(0))
+    while first < 0:
+        first = fetch_add(ends, chunk, np.int64(0))
+    fetch_add(ends, chunk + 1, np.int64(first + count + 1))
+    return first
 
 
 @quiet

@@ -49,6 +49,9 @@ def _atomic_add(_: Any, a: types.Type, i: types.Type, x: types.Type) -> Definiti
     return _atomic(a, i, x, returns=False)
 
 
+overload(scalar.follow, strict=False)(lambda ends, chunk, count: scalar.follow)
+
+
 def _of_word(x: types.Type, generate: Callable[[Builder, Value], Value]) -> Definition:
     """Type and lower a function of a uint64 word with an int64 result."""
     if x != types.uint64:
