@@ -49,7 +49,7 @@ def for_avx512(plain: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def _plan_anew() -> None:
     machine.host.cache_clear()
-    engine.kept.programs.clear()
+    engine.kept.forget()
 
 
 @pytest.fixture

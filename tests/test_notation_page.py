@@ -42,7 +42,7 @@ def is_as_printed(block: str, names: dict[str, object]) -> None:
 
 
 def test_snippets_run_print_what_is_shown_and_have_short_bodies(sources: Path) -> None:
-    scorch.engine.kept.programs.clear()
+    scorch.engine.kept.forget()
     run_snippets("notation.md", is_as_printed)
     lengths = {path.name: list(bodies(path.read_text(encoding="utf-8"))) for path in sources.rglob("*.py")}
     assert len(lengths) > 20

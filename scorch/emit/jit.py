@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -24,6 +25,7 @@ __all__ = ["Compiled", "compile_kernel", "entry_point"]
 # Not all of fastmath: NaN and infinity must survive. Reassociation lets a reduction use several accumulators.
 FASTMATH = {"reassoc", "contract", "nsz"}
 
+_entries: weakref.WeakKeyDictionary[Callable[..., Any], dict[Any, Callable[..., None]]] = weakref.WeakKeyDictionary()
 _held_for_fork: list[Any] = []
 
 
@@ -51,10 +53,23 @@ def entry_point(function: Any, arguments: Sequence[Any], addresses: dict[int, st
 
     At the places of `addresses` it takes the address of an array of that number type.
     """
-    with disk.lock:  # for what is imported: see `_before_fork`
-        from scorch.emit.address import typed
+    known = _entries.setdefault(function, {})
+    key = tuple(addresses.items()), tuple(map(_kind, arguments))
+    found = known.get(key)
+    if found is None:
+        with disk.lock:  # for what is imported: see `_before_fork`
+            from scorch.emit.address import typed
 
-    return function.compile(typed(arguments, addresses))  # type: ignore[no-any-return]
+        found = known[key] = function.compile(typed(arguments, addresses))
+    return found
+
+
+def _kind(argument: Any) -> object:
+    """What of an argument decides on its type, in less time than Numba takes to say it."""
+    if not isinstance(argument, np.ndarray):
+        return type(argument)
+    flags = argument.flags
+    return argument.dtype, argument.ndim, flags.c_contiguous, flags.writeable, flags.aligned
 
 
 def compile_kernel(kernel: Kernel) -> Compiled:

@@ -59,7 +59,7 @@ class Merge:
         if len(leads) == 1 and len(ordered) > 1 and len(lattice.points) == 1 and not lattice.top.full:
             self._gallop(node, walkers[leads[0]], [walkers[a] for a in ordered if a in node.searched])
             return
-        if node.blended and self.low.bounding and self.low.products is None:
+        if self.low.bounding and self.low.products is None and node.index == self.low.result.path[-1]:
             self.low.result.reserve(self._most(lattice, walkers))
             return
         if lattice.top.full:
@@ -139,9 +139,11 @@ class Merge:
             self._coordinates(node, point, active)
             if node.blended and len(active) + point.full > 1:
                 self._blend(node, lattice, point, walkers)
+                self._advance(node, point, active)
             else:
                 self._cases(node, lattice, point, walkers)
-            self._advance(node, point, active)
+            if point.full:
+                self.b.emit(ir.Let(ir.Var(node.index), ir.Const(1), "+"))
         self.b.emit(ir.While(_all(conditions), tuple(body)))
 
     def _coordinates(self, node: Loop, point: Point, active: list[_Walker]) -> None:
@@ -157,14 +159,37 @@ class Merge:
             self._run(w, w.coordinate)
 
     def _cases(self, node: Loop, lattice: Lattice, point: Point, walkers: dict[Access, _Walker]) -> None:
-        """One branch for each way in which the iterators can agree on the coordinate, most of them first."""
+        """One branch for each way in which the iterators can agree on the coordinate, most of them first.
+
+        Each of them moves its own iterators on: a processor that foretells the branch needn't wait for the coordinates.
+        """
+        active = [walkers[access] for access in sorted(point.iterators, key=str)]
+        with self.b.block() as rest:
+            self._advance(node, point, active)
+        if node.equals is not None:  # coordinates that don't count are passed over too
+            self._chosen(node, lattice, point, walkers, ())
+            self.b.emit(*rest)
+        else:
+            self._chosen(node, lattice, point, walkers, tuple(rest))
+
+    def _chosen(
+        self, node: Loop, lattice: Lattice, point: Point, walkers: dict[Access, _Walker], rest: ir.Block
+    ) -> None:
+        """A branch for each case; `rest` is what there is to do where none holds, and moves iterators on."""
         branches: list[tuple[ir.Expr | None, ir.Block]] = []
-        for case, stmt in self._statements(node, lattice, point):
+        cases = list(self._statements(node, lattice, point))
+        told = {case.iterators for case, _ in cases}
+        for case, stmt in cases:
             with self.low.scope() as body:
                 self._stand(lattice, case, walkers)
                 self.low.body(node.index, ir.Var(node.index), stmt)
+                if rest:
+                    self.b.emit(*(self._past(walkers[access]) for access in sorted(case.iterators, key=str)))
+                    # Of others that stand there too a case before would have told, if it has a branch.
+                    others = [a for a in point.iterators - case.iterators if case.iterators | {a} not in told]
+                    self._advance(node, point, [walkers[access] for access in sorted(others, key=str)])
             branches.append((self._matches(node, point, case, walkers), tuple(body)))
-        chain: ir.Block = ()
+        chain = rest
         for condition, branch in reversed(branches):
             chain = branch if condition is None else (ir.If(condition, branch, chain),)
         if node.equals is not None:
@@ -208,17 +233,15 @@ class Merge:
         return _all(tests)
 
     def _advance(self, node: Loop, point: Point, active: list[_Walker]) -> None:
-        var = ir.Var(node.index)
+        """Move the iterators on that stand at the coordinate."""
         for w in active:
-            here = ir.Binary("==", w.coordinate, var)
+            here = ir.Binary("==", w.coordinate, ir.Var(node.index))
             if w.repeats:
                 self.b.emit(ir.If(here, (self._past(w),)))
-            elif len(active) == 1 and not point.full:
+            elif len(point.iterators) == 1 and not point.full:
                 self.b.emit(self._past(w))
             else:
                 self.b.emit(ir.Let(w.position, ir.cast(here, "int64"), "+"))
-        if point.full:
-            self.b.emit(ir.Let(var, ir.Const(1), "+"))
 
 
 def _all(conditions: Sequence[ir.Expr]) -> ir.Expr:

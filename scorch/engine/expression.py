@@ -15,6 +15,7 @@ import torch
 from scorch import blocked
 from scorch.config import config
 from scorch.emit.jit import compile_kernel
+from scorch.engine.alike import made_alike, remember_for_others, sketch
 from scorch.engine.autotune import tuned
 from scorch.engine.kept import find, remember, settings
 from scorch.engine.problem import problem_of
@@ -68,9 +69,26 @@ def prepare(
             found = _entrywise(statement, operands, wanted, dtype) or blocked.prepared(
                 statement, operands, wanted, dtype
             )
+        if found is None and choice is None:
+            found = _alike(statement, operands, wanted, dtype, onto)
         if found is None:
             found = in_room(lambda: _scheduled(statement, operands, wanted, dtype, onto, choice))
         remember(key, found, operands)
+    return found
+
+
+def _alike(
+    statement: Assign, operands: Sequence[Storage], wanted: Format | None, dtype: str | None, onto: str | None
+) -> AnyProgram | None:
+    """The program of a plan that was made for operands like these, or else of one that serves others like them."""
+    seen = sketch(statement, operands, wanted, dtype, onto)
+    if seen is None:
+        return None
+    found: AnyProgram | None = made_alike(seen, operands)
+    if found is None:
+        found = in_room(lambda: _scheduled(statement, operands, wanted, dtype, onto, None))
+        if isinstance(found, Program):
+            remember_for_others(seen, found)
     return found
 
 
@@ -235,10 +253,10 @@ def _entrywise(
     pattern = patterns[0]
     if not pattern.format.is_unique or wanted not in (None, pattern.format):
         return None
-    problem = problem_of(statement, operands, wanted, dtype)
-    flat = over_values(statement, sparse.keys(), problem.fills)
+    flat = over_values(statement, sparse.keys(), {name: storage.fill for name, storage in sparse.items()})
     if flat is None:
         return None
+    problem = problem_of(statement, operands, wanted, dtype)
     values = [
         Storage.from_dense(s.values.reshape(-1)) if name in sparse else s
         for name, s in zip(names, operands, strict=False)

@@ -1,4 +1,4 @@
-"""Programs that are kept for operands that come again."""
+"""Programs that are kept for operands that come again, and plans for operands that are like others."""
 
 from __future__ import annotations
 
@@ -12,16 +12,23 @@ from scorch.config import config
 from scorch.formats import Storage
 from scorch.runtime import threads
 
-__all__ = ["find", "programs", "remember", "settings"]
+__all__ = ["find", "forget", "plans", "programs", "remember", "settings"]
 
 KEPT = 2048  # programs; the oldest goes first
 programs: OrderedDict[Any, Any] = OrderedDict()
+plans: OrderedDict[Any, Any] = OrderedDict()  # see `scorch.engine.alike`
 _lock = threading.RLock()
 
 
 def settings() -> tuple[int, int]:
     """What a program depends on beside its statement and operands."""
     return config.state, threads.available()
+
+
+def forget() -> None:
+    """Plan everything anew from now on."""
+    programs.clear()
+    plans.clear()
 
 
 def find(key: object) -> Any:

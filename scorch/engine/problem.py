@@ -12,7 +12,7 @@ from scorch.ir.notation import Assign, check_extents
 from scorch.ir.types import Kind, type_of
 from scorch.runtime import calibrate, threads
 from scorch.schedule.problem import Operand, Problem
-from scorch.schedule.sampling import sample
+from scorch.schedule.sampling import sample, surprise
 
 __all__ = ["problem_of", "result_type"]
 
@@ -36,6 +36,7 @@ def problem_of(
     )
     result = dtype or dtypes.promote(*(operand.dtype for operand in described))
     arithmetic = dtypes.computed(result)
+    patterns = {name: s.pattern for name, s in zip(names, operands, strict=False)}
     return Problem(
         statement,
         described,
@@ -47,11 +48,8 @@ def problem_of(
         result,
         onto,
         choice=choice,
-        sample=sample(
-            statement,
-            {name: s.pattern for name, s in zip(names, operands, strict=False)},
-            {operand.name: operand.fill for operand in described},
-        ),
+        sample=sample(statement, patterns, {operand.name: operand.fill for operand in described}),
+        surprise=surprise(statement, patterns),
     )
 
 

@@ -29,9 +29,11 @@ Made = TypeVar("Made")
 
 class Program:
     """A plan that is compiled and bound to operand patterns; called with the values of operands that have those
-    patterns."""
+    patterns. `launch` is a launcher of that plan which is bound to none, where there is one."""
 
-    def __init__(self, plan: Plan, compiled: Compiled, operands: Sequence[Storage]) -> None:
+    def __init__(
+        self, plan: Plan, compiled: Compiled, operands: Sequence[Storage], launch: Launcher | None = None
+    ) -> None:
         self.plan = plan
         self.compiled = compiled
         names = [spec.name for spec in plan.kernel.operands]
@@ -49,7 +51,10 @@ class Program:
                 self.reorderings.append((n, reordering))
                 patterns[n] = reordering.pattern
         held = {name: made.vals for name, made in self.copies.items()}
-        self.launch = Launcher(plan, compiled, dict(zip(names, patterns, strict=True)), held)
+        known = dict(zip(names, patterns, strict=True))
+        self.launch = (
+            Launcher(plan, compiled, known, held) if launch is None else launch.bound(known, dict(plan.extents))
+        )
         wanted = plan.wanted
         self.wanted = wanted if wanted is not None and wanted != plan.kernel.result.format else None
         self.rounded = dtypes.to_torch(plan.dtype) if plan.dtype != plan.kernel.result.dtype else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -102,6 +103,7 @@ class Launcher:
         self._selected = self._patterns[selected.tensor] if selected else None
         self.units = self._units()
         self._bounds: Array | None = None
+        self._bounds_of_chunks: dict[int, tuple[int, int]] = {}
         self.scratch = Scratch(self._wheres, patterns, self.extents)
         self._bindings = [self._binding(places) for places in self._places]
         self._stored = [self.shape[d] for d in self.result.format.order]
@@ -272,9 +274,9 @@ class Launcher:
         """Memory for values, at the identity of the reduction unless the kernel writes every place."""
         if self.kernel.assembly.owned:
             return empty(shape, self._torch_dtype)
-        if self._start == 0:
+        if self._start == 0 and math.prod(shape) * self._torch_dtype.itemsize < LARGE:
             return torch.zeros(shape, dtype=self._torch_dtype)
-        return torch.full(shape, self._start, dtype=self._torch_dtype)
+        return empty(shape, self._torch_dtype).fill_(self._start)
 
     @cached_property
     def _start(self) -> Any:
@@ -284,53 +286,45 @@ class Launcher:
 
     def _appended(self, vals: list[Array]) -> Storage:
         """Count, find out where each chunk's positions begin, allocate, fill; or fill room for all there can be."""
+        arrays, values = self._bounded(vals) if self.kernel.assembly.bounded else self._counted(vals)
+        self._finish(self.result.format, arrays)
+        return Storage(Pattern(self.shape, self.result.format, arrays, validate=False), values, self.result.fill)
+
+    def _counted(self, vals: list[Array]) -> tuple[list[dict[str, Array]], torch.Tensor]:
+        """Entries and values in arrays of the right size."""
         format = self.result.format
         groups = sum(not (level.full or level.branchless) for level in format.levels)
         chunks = self._chunks()
         counts, begin = np.zeros((2, chunks, groups), dtype=np.int64)
         self._run(0, vals, {"begin": begin.reshape(-1), "count": counts.reshape(-1)}, chunks)
-        if self.kernel.assembly.bounded:
-            arrays, values = self._bounded(vals, counts[:, 0])
-        else:
-            if chunks > 1:
-                np.cumsum(counts[:-1], axis=0, out=begin[1:])
-            begin[0] = 0
-            arrays, values = self._counted(vals, counts.sum(axis=0) if chunks > 1 else counts[0], begin)
-        self._finish(format, arrays)
-        return Storage(Pattern(self.shape, format, arrays, validate=False), values, self.result.fill)
-
-    def _counted(self, vals: list[Array], totals: Array, begin: Array) -> tuple[list[dict[str, Array]], torch.Tensor]:
-        """Entries and values in arrays of the right size; `begin` has each chunk's first positions."""
-        format = self.result.format
-        arrays, positions = self._allocate(format, totals)
+        if chunks > 1:
+            np.cumsum(counts[:-1], axis=0, out=begin[1:])
+        begin[0] = 0
+        arrays, positions = self._allocate(format, counts.sum(axis=0) if chunks > 1 else counts[0])
         values = self._room(positions, self._torch_dtype)
         if format.levels[-1].full and not self.kernel.assembly.owned:
             values.fill_(self._start)
         made = {"vals": dtypes.array_of(values), "begin": begin.reshape(-1), "arrays": arrays}
-        self._run(1, vals, made, len(begin))
+        self._run(1, vals, made, chunks)
         return arrays, values
 
-    def _bounded(self, vals: list[Array], most: Array) -> tuple[list[dict[str, Array]], torch.Tensor]:
-        """Entries and values of a result of one appended level, its last, of which chunk c has at most most[c]."""
+    def _bounded(self, vals: list[Array]) -> tuple[list[dict[str, Array]], torch.Tensor]:
+        """Entries and values of a result of one appended level, its last, from room for all that there can be."""
+        chunks = self._chunks()
+        largest, whole = self._most(vals, chunks)
         arrays, _ = self._allocate(self.result.format, [0])
-        level, chunks, whole = arrays[-1], len(most), int(most.sum())
-        kinds = (level["crd"].dtype, dtypes.to_numpy(self.result.dtype))
-        size = sum(kind.itemsize for kind in kinds)
+        level, kinds = arrays[-1], self._entry
         begin, count = np.zeros((2, chunks), dtype=np.int64)
         made = {"begin": begin, "count": count, "arrays": arrays}
-
-        def check(entries: int) -> None:
-            check_memory(entries * size, f"{entries} entries of a {self.result.format} result of shape {self.shape}")
-
         if chunks == 1:  # what it writes has its place in the result already
-            check(whole)
+            self._check_entries(whole)
             kept = [array(whole, kind) for kind in kinds]
             level["crd"], made["vals"] = kept
             self._run(1, vals, made, chunks)
             total = int(count[0])
         else:
             workers = threads.workers()
-            level["crd"], made["vals"] = (array(workers * int(most.max()), kind) for kind in kinds)
+            level["crd"], made["vals"] = (array(workers * largest, kind) for kind in kinds)
             total, places = min(whole, ADDRESSES), -1
             while total > places:  # once more where there are more than addresses were asked for
                 places = total
@@ -339,9 +333,31 @@ class Launcher:
                 ends[0] = 0
                 self._run(1, vals, made, chunks, workers, (ends, *kept))
                 total = int(ends[-1])
-                check(total)
+                self._check_entries(total)
         level["crd"], values = (cut(each, total) for each in kept)
         return arrays, dtypes.tensor_of(values, self.result.dtype)
+
+    def _most(self, vals: list[Array], chunks: int) -> tuple[int, int]:
+        """How many entries one of the chunks can have at most, and all together."""
+        known = self._bounds_of_chunks.get(chunks)
+        if known is not None:
+            return known
+        begin, most = np.zeros((2, chunks), dtype=np.int64)
+        self._run(0, vals, {"begin": begin, "count": most}, chunks)
+        found = int(most.max(initial=0)), int(most.sum())
+        if not self._places[0].operands:  # the operands' structure alone decides
+            self._bounds_of_chunks[chunks] = found
+        return found
+
+    @property
+    def _entry(self) -> tuple[np.dtype[Any], np.dtype[Any]]:
+        """The number types of a coordinate and a value of the innermost level."""
+        return self._index_types[-1], dtypes.to_numpy(self.result.dtype)
+
+    def _check_entries(self, count: int) -> None:
+        size = count * sum(kind.itemsize for kind in self._entry)
+        if size >= LARGE:
+            check_memory(size, f"{count} entries of a {self.result.format} result of shape {self.shape}")
 
     def _relevelled(self, vals: list[Array]) -> Storage:
         """The operand's values under levels of which it does not have all."""

@@ -151,7 +151,7 @@ def _written(
 
 
 def merges_plainly(problem: Problem, layout: Layout, writing: Writing) -> bool:
-    """Whether the innermost loop merges each row of the result without branches, in the order in which it is stored."""
+    """Whether the innermost loop merges each row of the result, in the order in which it is stored."""
     untiled = layout.tiled is None and writing.format == layout.wanted
     return untiled and merges_rows(problem, layout.order, layout.formats, writing)
 

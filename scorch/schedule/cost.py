@@ -8,7 +8,7 @@ from itertools import takewhile
 from scorch.formats import Format, dtypes
 from scorch.ir.graph import level_indices, walks
 from scorch.ir.notation import Access
-from scorch.schedule.merging import blended, children, searched
+from scorch.schedule.merging import blended, children, searched, step_cost
 from scorch.schedule.prices import Prices
 from scorch.schedule.problem import Problem
 from scorch.schedule.statistics import product
@@ -155,7 +155,7 @@ def merge_cost(
             * (prices.merge + prices.search * sum(math.log2(max(2.0, n / max(1.0, lead))) for n in others))
         )
     without_branches = tiled is None and blended(problem, order, depth, formats)
-    return outside * (lead + sum(others)) * (prices.blend if without_branches else prices.merge)
+    return outside * (lead + sum(others)) * (prices.blend if without_branches else step_cost(problem))
 
 
 def _access_cost(problem: Problem, order: tuple[str, ...], formats: dict[str, Format]) -> float:

@@ -11,7 +11,7 @@ from scorch.ir.notation import Access, Apply, Expr
 from scorch.ir.plan import Block, Classes, Loop, Stmt, Where
 from scorch.schedule.problem import Problem
 
-__all__ = ["Merging", "children", "merging", "searched", "steps", "told", "with_merges"]
+__all__ = ["Merging", "children", "merges", "merging", "searched", "step_cost", "steps", "told", "with_merges"]
 
 RATIO = 16  # of stored coordinates, from which on a search passes over more than it costs
 MOST_CASES = 4  # that are computed at each step: more take longer than the branches that they spare
@@ -51,21 +51,32 @@ def searched(problem: Problem, order: tuple[str, ...], depth: int, formats: Mapp
     return tuple(others) if all(children(problem, a, order, depth) >= least for a in others) else ()
 
 
+def merges(problem: Problem, order: tuple[str, ...], depth: int, formats: Mapping[str, Format]) -> bool:
+    """Whether one loop, the innermost, merges several accesses, each of which has a coordinate once."""
+    index = order[depth]
+    walkers = problem.lattice(index, formats).top.iterators
+    if depth < len(order) - 1 or len(walkers) < 2:
+        return False
+    if not all(formats[a.tensor].is_unique and formats[a.tensor].is_ordered for a in walkers):
+        return False
+    return not problem.filters and not any(index in pair for pair in problem.statement.equal)
+
+
 def blended(problem: Problem, order: tuple[str, ...], depth: int, formats: Mapping[str, Format]) -> bool:
     """Whether one loop computes what each case of its merge gives: the innermost one, where that is cheap.
 
     Which of two random rows has the next coordinate is anyone's guess, and a wrong one costs more than all cases do.
     """
-    index = order[depth]
-    lattice = problem.lattice(index, formats)
-    walkers = lattice.top.iterators
-    if depth < len(order) - 1 or len(walkers) < 2 or len(lattice.points) > MOST_CASES:
+    points = problem.lattice(order[depth], formats).points
+    if not merges(problem, order, depth, formats) or len(points) > MOST_CASES or problem.dtype.startswith("complex"):
         return False
-    if not all(formats[a.tensor].is_unique and formats[a.tensor].is_ordered for a in walkers):
-        return False
-    if problem.filters or any(index in pair for pair in problem.statement.equal):
-        return False
-    return not problem.dtype.startswith("complex") and all(_is_cheap(point.expr) for point in lattice.points)
+    return all(_is_cheap(point.expr) for point in points) and problem.prices.blend < step_cost(problem)
+
+
+def step_cost(problem: Problem) -> float:
+    """One step of a merge with branches."""
+    prices = problem.prices
+    return prices.merge if problem.surprise is None else prices.foretold + problem.surprise * prices.wrong
 
 
 def _is_cheap(expr: Expr) -> bool:

@@ -26,6 +26,8 @@ class Prices:
     sparse: float = 0.7  # fetch a coordinate and a value
     enter: float = 3.0  # begin a loop over stored coordinates, whose end is mispredicted
     merge: float = 2.5  # one step of a merge, mispredicted branch included
+    foretold: float = 0.25  # one step of a merge whose branches are foretold
+    wrong: float = 3.0  # a branch that was foretold wrongly
     blend: float = 1.2  # one step of a merge without branches
     search: float = 2.5  # halve or double a range, mispredicted branch included
     scalar: float = 0.4  # a multiply and an add

@@ -80,7 +80,8 @@ class Problem:
     `onto` names an operand whose very pattern the result takes, zeros included where other operands have nothing.
     `structure`: a copy of which only the levels are wanted, since values stay in their order.
     `choice` asks for the plan that an alternative describes, whatever it is expected to cost. `sample`: what was
-    measured on some rows of a product of sparse matrices.
+    measured on some rows of a product of sparse matrices; `surprise`: how often the next step of a merge is foretold
+    wrongly, where that was looked at.
     """
 
     statement: Assign
@@ -97,6 +98,7 @@ class Problem:
     prices: Prices = field(default_factory=in_force)
     choice: str | None = None
     sample: Sample | None = None
+    surprise: float | None = None
     by_name: dict[str, Operand] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -1,7 +1,8 @@
-"""How many products the rows of a sparse product have, and how many of them fall together: measured on a few rows.
+"""What two operands have to do with each other, measured on a few rows: how many products the rows of a sparse product
+have, and how many of them fall together; whether it can be foretold which of two matrices has the next entry.
 
-Statistics of each operand by itself say neither: the columns that one matrix has may be just the long rows of the
-other, and products of a mesh fall on far fewer places than those of a graph of the same size.
+Statistics of each operand by itself don't say: the columns that one matrix has may be just the long rows of the other,
+products of a mesh fall on far fewer places than those of a graph of the same size, and so do its entries alternate.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ from scorch.ir.absence import without
 from scorch.ir.graph import level_indices
 from scorch.ir.notation import Access, Assign, Literal
 
-__all__ = ["FEW", "Few", "Sample", "sample"]
+__all__ = ["FEW", "Few", "Sample", "sample", "surprise"]
 
 FEW = (16, 64)  # products of a row, up to which it may be made in another way
 WORTH = 100_000  # products of a whole result from which a sample pays
 COUNTED = 512  # rows whose products are counted
 MERGED = 16  # of them, rows whose entries are counted, heavy ones more likely
+MERGED_ENTRIES = 30_000  # of operands that are merged, from which on it pays to look at some of them
+WALKED = 1_500  # of those
+HISTORY = 3  # steps of a merge by which the next one is foretold
 MOST = 50_000  # products of one of those; what a longer row has more is left out
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
@@ -76,6 +80,46 @@ def sample(statement: Assign, patterns: Mapping[str, Pattern], fills: Mapping[st
     whole = total * left.count / len(taken)
     row = level_indices(found[0], patterns[found[0].tensor].format)[0]
     return Sample(row, float(whole), float(whole * np.mean(shares)), tuple(_few(products, most) for most in FEW))
+
+
+def surprise(statement: Assign, patterns: Mapping[str, Pattern]) -> float | None:
+    """How often the next step of a merge of matrices by rows is foretold wrongly: which of them have its coordinate.
+
+    Foretold as the processor does it, by what came after the same last steps before (Yeh and Patt 1991). None for any
+    other statement, and where looking would take as long as the merge.
+    """
+    sparse = [access for access in statement.accesses if not patterns[access.tensor].format.is_dense]
+    if not 2 <= len(sparse) <= 3 or not all(_has_rows(patterns[access.tensor].format) for access in sparse):
+        return None
+    paths = {level_indices(access, patterns[access.tensor].format) for access in sparse}
+    matrices = [_Rows(patterns[access.tensor].plain) for access in sparse]
+    whole = sum(matrix.nnz for matrix in matrices)
+    if len(paths) > 1 or whole < MERGED_ENTRIES:
+        return None
+    rows = max(1, min(matrices[0].count, matrices[0].count * WALKED // whole))
+    taken = np.unique(np.linspace(0, matrices[0].count - 1, rows).astype(np.int64))
+    places, owners = [], []
+    for number, matrix in enumerate(matrices):
+        entries, owner = _together(*matrix.ranges(taken))
+        places.append(owner[:WALKED] * matrix.width + matrix.columns[entries[:WALKED]])
+        owners.append(np.full(len(places[-1]), 1 << number))
+    found, steps = np.unique(np.concatenate(places), return_inverse=True)
+    cases = np.bincount(steps, weights=np.concatenate(owners), minlength=len(found)).astype(np.int64)
+    return _wrong(cases, len(matrices))
+
+
+def _wrong(cases: Array, bits: int) -> float:
+    """The share of cases, numbers of so many bits, that are not the one that most often followed the same last ones.
+
+    >>> _wrong(np.array([1, 3] * 50), 2)
+    0.0
+    """
+    if len(cases) <= HISTORY:
+        return 0.0
+    size = len(cases) - HISTORY
+    before = sum(cases[n : n + size] << (bits * n) for n in range(HISTORY))
+    followed = np.bincount((before << bits) | cases[HISTORY:], minlength=1 << (bits * (HISTORY + 1)))
+    return float(1 - followed.reshape(-1, 1 << bits).max(axis=1).sum() / size)
 
 
 def _few(products: Array, most: int) -> Few:

@@ -9,7 +9,7 @@ from scorch.formats import Format, dtypes
 from scorch.ir.graph import level_indices
 from scorch.schedule.assembly import Writing
 from scorch.schedule.cost import count_cost, merge_cost, room_cost, scatter_cost, sorted_cost
-from scorch.schedule.merging import blended, steps
+from scorch.schedule.merging import merges, steps
 from scorch.schedule.problem import Problem
 
 __all__ = ["Collector", "Sizing", "accumulators", "merges_rows", "size_merged", "size_scattered"]
@@ -120,12 +120,12 @@ def _sized(
 
 
 def merges_rows(problem: Problem, order: tuple[str, ...], formats: dict[str, Format], writing: Writing) -> bool:
-    """Whether each row of the result is what its innermost loop merges without branches."""
+    """Whether each row of the result is what its innermost loop merges."""
     if writing.assembly.kind != "append" or writing.scatter is not None or not _has_whole_rows(writing):
         return False
     last = len(order) - 1
     inside = level_indices(problem.statement.target, writing.format)[-1] == order[last]
-    return inside and blended(problem, order, last, formats)
+    return inside and merges(problem, order, last, formats)
 
 
 def _has_whole_rows(writing: Writing) -> bool:

@@ -36,7 +36,7 @@ class Chooser:
     def restart(self, seed: int) -> None:
         """Forget what was planned; choose by another seed from now on."""
         self.rng = np.random.default_rng(seed)
-        engine.kept.programs.clear()
+        engine.kept.forget()
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
         """Put the choices in the place of the schedule's, and divide every kernel that can be divided."""
@@ -114,8 +114,8 @@ class Chooser:
 
 
 def with_chunks(compiled: jit.Compiled, rng: np.random.Generator) -> jit.Compiled:
-    """The plain bodies, called for each chunk: what a parallel kernel does, serially and in no order; the parallel kernel
-    as plain Python, on one thread, where each chunk waits for the one before it."""
+    """The plain bodies, called for each chunk: what a parallel kernel does, serially and in no order; or the parallel
+    kernel as plain Python, on one thread, where each chunk waits for the one before it."""
 
     def kernel(phase: Phase, body: Callable[..., None]) -> Callable[..., None]:
         def run(workers: int, bounds: Any, *arguments: Any) -> None:

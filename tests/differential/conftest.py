@@ -18,4 +18,4 @@ def chooser(monkeypatch: pytest.MonkeyPatch, plain: None) -> Iterator[Chooser]:
     chooser.install(monkeypatch)
     with scorch.config.using(threads=3):
         yield chooser
-    engine.kept.programs.clear()
+    engine.kept.forget()

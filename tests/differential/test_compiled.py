@@ -56,7 +56,7 @@ def divided(monkeypatch: pytest.MonkeyPatch) -> Iterator[Chooser]:
     monkeypatch.setattr(planner, "_plan", chooser.plan)
     with scorch.config.using(threads=2):
         yield chooser
-    engine.kept.programs.clear()
+    engine.kept.forget()
 
 
 DIVIDED: list[tuple[str, str, Formats, Format | str | None]] = [

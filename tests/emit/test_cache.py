@@ -16,6 +16,7 @@ import scorch
 from scorch.config import config
 from scorch.emit import cache, jit, machine
 from scorch.emit.entry import pack, unpack
+from scorch.engine import kept
 from scorch.errors import CacheError
 from scorch.formats import Pattern, Storage, csr
 from scorch.tensor import Tensor
@@ -30,6 +31,7 @@ pytestmark = pytest.mark.compiled
 def _forget():
     """Bring this process into the state of one that has not used Scorch yet."""
     jit._compile.cache_clear()
+    kept.forget()
     for name in [name for name in sys.modules if name.startswith(f"{cache.PACKAGE}.")]:
         del sys.modules[name]
 

@@ -79,7 +79,7 @@ def test_coordinates_widen_with_the_extent(monkeypatch: pytest.MonkeyPatch) -> N
     narrow = scorch.tensor(a, format="csr")
     assert narrow.level_arrays[1]["crd"].dtype == torch.int32
     monkeypatch.setattr(level, "NARROW_LIMIT", 2)
-    engine.kept.programs.clear()
+    engine.kept.forget()
     wide = scorch.tensor(a, format="csr")
     assert wide.level_arrays[1]["crd"].dtype == torch.int64
     for A in (narrow, wide, narrow.to("coo").to("csc"), wide.to("dcsr")):
@@ -87,7 +87,7 @@ def test_coordinates_widen_with_the_extent(monkeypatch: pytest.MonkeyPatch) -> N
         assert made.level_arrays[1]["pos"].dtype == torch.int64
         assert torch.equal(made.to_dense(), a @ a)
         assert torch.equal(made.to_torch().to_dense(), a @ a)
-    engine.kept.programs.clear()
+    engine.kept.forget()
 
 
 @pytest.mark.usefixtures("plain")

@@ -22,12 +22,12 @@ pytestmark = pytest.mark.compiled
 @pytest.fixture(autouse=True)
 def through_room(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Two threads, and entries that are never counted first."""
-    kept.programs.clear()
+    kept.forget()
     monkeypatch.setattr(sizing, "room_cost", lambda *_: 0.0)
     monkeypatch.setattr(partition, "LAUNCHES", 0.0)
     with scorch.config.using(threads=2):
         yield
-    kept.programs.clear()
+    kept.forget()
 
 
 @pytest.fixture

@@ -70,12 +70,12 @@ def test_number_types_are_told_apart(t: SimpleNamespace) -> None:
 
 
 def test_programs_go_with_their_patterns(t: SimpleNamespace) -> None:
-    from scorch.engine.kept import programs
+    from scorch.engine.kept import forget, programs
 
     def of_trace() -> int:
         return sum(isinstance(key, tuple) and key[:1] == ("trace",) for key in programs)
 
-    programs.clear()  # those of other tests go when their tensors do
+    forget()  # those of other tests go when their tensors do
     function = scorch.compile(lambda A, X: torch.relu(A @ X))
     function(t.A, t.X)
     gc.collect()
