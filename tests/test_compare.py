@@ -346,6 +346,29 @@ def test_roofline_has_a_share_a_case_and_a_mean_a_family() -> None:
     assert json.loads(report.as_json({}, cases, RATES))["rates"]["flops"] == 80.0
 
 
+def test_a_part_of_the_work_is_a_bound_and_no_rival() -> None:
+    part = outcome("products alone", 2.0, "parts", counted=False, rival=False)
+    found = result(outcome("scorch", 5.0, "scorch"), outcome("a", 10.0), outcome("dense", 20.0, counted=False), part)
+    assert ratios.ratio(found) == 2.0
+    assert ratios.reach(found) == 5.0
+    assert ratios.beside(found) == {"dense": 4.0}
+    closing = families.FAMILIES["end-to-end"].closing
+    assert closing is not None
+    assert "their products alone: K=16 5.00." in closing([found])
+    assert ratios.reach(result(outcome("scorch", 5.0, "scorch"), outcome("a", 10.0))) is None
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("operation", list(peers.parts.PEER.operations))
+def test_products_alone_are_those_of_the_model(operation: str) -> None:
+    case = next(
+        c for f, c in families.select(Options(quick=True)) if f.name == "end-to-end" and c.operation == operation
+    )
+    for contender in peers.parts.PEER.operations[operation](*case.load()):
+        expected = {"gcn": 4, "sage": 6, "gat": 4, "autoencoder": 1, "sparse_input": 2}[operation]
+        assert len(contender.build()()) == expected
+
+
 def test_how_far_ahead_the_bounds_allow() -> None:
     """The rival takes 2 and 4 times the bound; a case that is generated, and one without a rival, say nothing."""
     mine, rivals = outcome("scorch", 2000.0, "scorch"), [outcome("a", value) for value in (2500.0, 5000.0, 9999.0)]

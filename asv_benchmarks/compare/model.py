@@ -55,7 +55,8 @@ class Contender:
 class Peer:
     """A library: the operations that it knows, each a function from operands to contenders.
 
-    Only `counted` peers make the ratio; the others stand beside. `modules` are what it imports (their
+    Only `counted` peers make the ratio; the others stand beside. One that is no `rival` does a part of the work, whose
+    results nobody looks at, and stands beside as a bound. `modules` are what it imports (their
     versions are printed), `set_threads` tells it how many threads to use.
     """
 
@@ -64,6 +65,7 @@ class Peer:
     modules: tuple[str, ...]
     counted: bool = True
     set_threads: Callable[[int], None] | None = None
+    rival: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,8 @@ class Case:
 class Outcome:
     """What one contender gave. `value`: median nanoseconds (bytes, for memory); None when it did not run.
 
-    `peak`: bytes that a call takes at most beyond its operands, where it was looked at.
+    `peak`: bytes that a call takes at most beyond its operands, where it was looked at. What is no `rival` did a part
+    of the work.
     """
 
     label: str
@@ -108,6 +111,7 @@ class Outcome:
     error: str = ""
     wrong: str = ""
     unsorted: bool = False
+    rival: bool = True
 
 
 @dataclass(frozen=True, slots=True)

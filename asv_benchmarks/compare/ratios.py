@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from .model import CaseResult, Outcome
 
-__all__ = ["Summary", "beside", "best_other", "best_rival", "geometric_mean", "ours", "ratio", "summarise"]
+__all__ = ["Summary", "beside", "best_other", "best_rival", "geometric_mean", "ours", "ratio", "reach", "summarise"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,14 @@ def beside(result: CaseResult) -> dict[str, float]:
     return {o.label: o.value / mine.value for o in result.outcomes if _other(o) and o.value is not None}
 
 
+def reach(result: CaseResult) -> float | None:
+    """The ratio that Scorch would have if it took no longer than the part of the work that was measured alone."""
+    rival, part = best_rival(result), _fastest(o for o in result.outcomes if not o.rival)
+    if rival is None or rival.value is None or part is None or not part.value:
+        return None
+    return rival.value / part.value
+
+
 def geometric_mean(values: Sequence[float]) -> float | None:
     """The geometric mean of positive numbers, None when there are none.
 
@@ -79,7 +87,7 @@ def summarise(name: str, results: Sequence[CaseResult]) -> Summary:
 
 
 def _other(outcome: Outcome) -> bool:
-    return outcome.peer != "scorch" and not outcome.counted
+    return outcome.peer != "scorch" and not outcome.counted and outcome.rival
 
 
 def _fastest(outcomes: Iterable[Outcome]) -> Outcome | None:

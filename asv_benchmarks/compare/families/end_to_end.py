@@ -13,7 +13,7 @@ from scipy import sparse
 
 from asv_benchmarks.compare import timing
 from asv_benchmarks.compare.model import Case, CaseResult, Family, Options
-from asv_benchmarks.compare.ratios import beside, geometric_mean
+from asv_benchmarks.compare.ratios import beside, geometric_mean, reach
 from asv_benchmarks.compare.tasks import attention, connected, graphs
 from asv_benchmarks.inputs import files, generate
 
@@ -186,9 +186,12 @@ def _transformer(name: str, length: int) -> tuple[Any, ...]:
 
 
 def _measure(case: Case, options: Options) -> CaseResult:
-    """As any other case, with the ratios to those that make none (dense torch, DeepSparse) as notes."""
+    """As any other case, with the ratios to those that make none (dense torch, DeepSparse) as notes, and how far ahead
+    the products alone would be."""
     result = timing.measure(case, options)
     result.notes.extend(f"{value:.2f} x {label}" for label, value in beside(result).items())
+    if (most := reach(result)) is not None:
+        result.notes.append(f"products alone {most:.2f}")
     return result
 
 
@@ -201,7 +204,15 @@ def _closing(results: Sequence[CaseResult]) -> str:
     means = [
         f"{geometric_mean(v):.2f} x {label} in {len(v)} cases, {min(v):.2f} at worst" for label, v in found.items()
     ]
-    return f"Beside, geometric means: {'; '.join(means)}." if means else ""
+    words = [f"Beside, geometric means: {'; '.join(means)}."] if means else []
+    alone: dict[str, list[float]] = {}
+    for result in results:
+        if (most := reach(result)) is not None:
+            alone.setdefault(result.variant, []).append(most)
+    if alone:
+        bounds = [f"{variant} {geometric_mean(values):.2f}" for variant, values in alone.items()]
+        words.append(f"If all took no longer than their products alone: {', '.join(bounds)}.")
+    return " ".join(words)
 
 
 FAMILY = Family(
@@ -212,6 +223,7 @@ FAMILY = Family(
     _measure,
     about="torch.sparse takes part in every formulation: layouts, features sparse or dense, activations by sample or "
     "by feature, attention by head or gathered. The results agree to 1e-4 of the largest logit. Notes: how many "
-    "times as long dense torch takes, and DeepSparse where it takes part; below 1, it is ahead.",
+    "times as long dense torch takes, and DeepSparse where it takes part; below 1, it is ahead. *Products alone*: "
+    "the ratio that there would be if all that stands between a model's products took no time.",
     closing=_closing,
 )

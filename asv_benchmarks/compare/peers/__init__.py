@@ -14,7 +14,7 @@ from typing import Any
 
 from asv_benchmarks.compare.model import Contender, Peer
 
-from . import deepsparse_engine, graphblas_suite, ours, pydata, scipy_sparse, torch_dense, torch_sparse
+from . import deepsparse_engine, graphblas_suite, ours, parts, pydata, scipy_sparse, torch_dense, torch_sparse
 
 __all__ = ["available", "contenders", "passed_over", "set_threads", "version", "versions"]
 
@@ -26,6 +26,7 @@ _ALL = (
     pydata.PEER,
     graphblas_suite.PEER,
     deepsparse_engine.PEER,
+    parts.PEER,
 )
 _MISSING = "not installed"
 _DISTRIBUTIONS = {"graphblas": "python-graphblas"}
