@@ -60,7 +60,7 @@ class Merge:
             self._gallop(node, walkers[leads[0]], [walkers[a] for a in ordered if a in node.searched])
             return
         if self.low.bounding and self.low.products is None and node.index == self.low.result.path[-1]:
-            self.low.result.reserve(self._most(lattice, walkers))
+            self.low.result.reserve(ir.Binary("-", hi, lo) if lattice.top.full else self._most(lattice, walkers))
             return
         if lattice.top.full:
             self.b.emit(ir.Let(var, lo))

@@ -99,8 +99,10 @@ def merging(
 
 def steps(problem: Problem, order: tuple[str, ...], depth: int, formats: Mapping[str, Format]) -> float:
     """The most entries that a merge can give below one node of the loops outside it: as many as an access has that
-    every case needs, or as all have together."""
+    every case needs, or as all have together; a place for each coordinate where all of them are visited."""
     points = problem.lattice(order[depth], formats).points
+    if points[0].full:
+        return float(problem.extents[order[depth]])
     needed = frozenset.intersection(*(point.iterators for point in points))
     lengths = [children(problem, access, order, depth) for access in needed or points[0].iterators]
     return min(lengths) if needed else sum(lengths)

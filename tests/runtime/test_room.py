@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse
+import torch
 
 import scorch
 from scorch.emit.vocabulary import follow
@@ -88,6 +89,19 @@ def test_threads_that_call_at_once_have_rooms_of_their_own(matrix: Any) -> None:
     with ThreadPoolExecutor(4) as pool:
         for made in pool.map(lambda _: A @ A, range(16)):
             assert_equal(made, expected)
+
+
+@pytest.mark.parametrize("chunks", [1, 3])
+@pytest.mark.parametrize("text", ["C[i,j] = where(A[i,j], B[i,j], D[i,j])", "C[i,j] = A[i,j] + B[i,j] + D[i,j]"])
+def test_a_merge_that_visits_every_coordinate(text: str, chunks: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(partition, "_chunks", lambda *_: chunks)
+    rng = np.random.default_rng(0)
+    a, b = (np.where(rng.random((40, 30)) < 0.1, 1.0, 0.0) for _ in range(2))
+    d = rng.standard_normal((40, 30))
+    tensors = {"A": scorch.tensor(a, format="csr"), "B": scorch.tensor(b, format="csr"), "D": torch.from_numpy(d)}
+    made = scorch.compute(text, **tensors, out_format="csr")
+    expected = np.where(a != 0, b, d) if "where" in text else a + b + d
+    assert np.allclose(made.to_dense(), expected)
 
 
 def test_no_entries_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
