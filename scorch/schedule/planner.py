@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import islice, permutations
 
@@ -155,7 +155,7 @@ def _plan(problem: Problem, best: Candidate, alternatives: tuple[Alternative, ..
     root = with_merges(build_nest(nest), choices)
     specs = tuple(o.spec(layout.formats[o.name]) for o in problem.operands)
     divided = partition.weight if partition.unit == "merge-path" else None
-    result = replace(_result_spec(problem, writing, partition), fill=problem.fill)
+    result = replace(_result_spec(problem, writing, partition, layout.formats), fill=problem.fill)
     kernel = Kernel(specs, result, statement, root, writing.assembly, partition.unit, partition.private, divided)
     extents = tuple(problem.extents.items())
     reasons = (*_reasons(problem, best), *told(problem, layout.order, choices))
@@ -194,15 +194,19 @@ def _expected(problem: Problem, assembly: Assembly, wanted: Format) -> float | N
     return problem.entries(problem.statement.target.indices)
 
 
-def _result_spec(problem: Problem, writing: Writing, partition: Partition) -> TensorSpec:
-    """The result as the kernel writes it: what is summed in place is rounded to a half type only when it is done."""
+def _result_spec(problem: Problem, writing: Writing, partition: Partition, formats: Mapping[str, Format]) -> TensorSpec:
+    """The result as the kernel writes it: what is summed in place is rounded to a half type only when it is done.
+
+    `formats`: those of the operands after conversion.
+    """
     name = problem.statement.target.tensor
     assembly = writing.assembly
     appended = assembly.kind == "bucket" or (assembly.kind == "append" and writing.format.is_unique)
     once = appended or (assembly.owned and partition.unit != "merge-path")
     dtype = problem.result_dtype if once and not partition.private else problem.dtype
     if writing.assembly.source is not None:
-        source = problem.by_name[writing.assembly.source.tensor].spec()
+        shared = writing.assembly.source.tensor
+        source = problem.by_name[shared].spec(formats[shared])
         if assembly.kind == "relevel":
             return TensorSpec(name, writing.format, dtype, appended_bits(writing.format, problem.shape))
         bits = source.index_bits[: assembly.depth]

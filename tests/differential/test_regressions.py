@@ -481,3 +481,12 @@ def test_operators_on_no_value_have_none(format: str, text: str, wanted: list[fl
     operands = {"E": E, "x": torch.arange(1.0, 5.0)}
     made = result(text, **{name: x for name, x in operands.items() if f"{name}[" in text})
     assert made == ([-0.0, 1.0, -3.0, -0.0] if wanted is None else wanted)
+
+
+def test_the_pattern_of_a_converted_operand_is_shared() -> None:
+    """Its levels have other arrays than those that it came with (seed 604 of the random suite, compiled)."""
+    rng = np.random.default_rng(0)
+    dense = torch.from_numpy(rng.standard_normal((5, 5, 2)))
+    A = scorch.tensor(dense, format="compressed, dense, compressed(nonunique)")
+    made = scorch.compute("B[i,l,j] = 0.5 <= A[i,l,j]", A=A)
+    assert torch.equal(made.to_dense(), dense >= 0.5)
