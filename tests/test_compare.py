@@ -38,6 +38,7 @@ from asv_benchmarks.compare.model import Case, CaseResult, Contender, LeftOut, O
 from asv_benchmarks.compare.options import DOCUMENT, parse
 from asv_benchmarks.compare.reuse import distances
 from asv_benchmarks.inputs import Matrix, load, matrices
+from scorch.runtime import memory
 from scorch.runtime.rates import Level, Rates
 
 MODULES = [
@@ -261,6 +262,12 @@ def test_a_peer_that_is_installed_but_broken_is_named(monkeypatch: pytest.Monkey
 def test_peak_memory_holds_the_result() -> None:
     peak, found = resident.peak(lambda: lambda: np.ones(4_000_000))
     assert found.nbytes <= peak + (1 << 20) < 2 * found.nbytes
+
+
+def test_memory_of_earlier_results_does_not_hide_what_a_call_takes() -> None:
+    memory.empty((2000, 1000), torch.float32).fill_(1)  # would be kept
+    peak, _ = resident.peak(lambda: lambda: memory.empty((2000, 1000), torch.float32).fill_(1))
+    assert peak >= 7 << 20
 
 
 def test_every_layout_agrees_on_a_tiny_matrix() -> None:

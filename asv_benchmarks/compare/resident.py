@@ -9,16 +9,24 @@ from pathlib import Path
 from time import sleep
 from typing import Any
 
+from scorch.config import config
+
 __all__ = ["peak"]
 
 
 def peak(make: Callable[[], Callable[[], Any]]) -> tuple[int, Any]:
     """Bytes by which resident memory rises at most during the call that `make` gives, and the call's result.
 
-    Another call runs before, so that compilation and what is kept for later calls are not counted. Where the system
+    Another call runs before, so that compilation and what is kept for later calls are not counted; memory of results
+    is not kept, or none would be taken. Where the system
     lets a process reset its peak (`/proc/self/clear_refs`), the figure is exact to some pages; elsewhere memory is
     sampled from a second thread. Raises OSError or AttributeError where the system tells nothing.
     """
+    with config.using(kept_memory=0):
+        return _peak(make)
+
+
+def _peak(make: Callable[[], Callable[[], Any]]) -> tuple[int, Any]:
     make()()
     call = make()
     # What the C library keeps of freed memory would hide what the next call takes.

@@ -12,7 +12,6 @@ from pathlib import Path
 from time import perf_counter, perf_counter_ns
 from typing import Any, TypeAlias
 
-from scorch.config import config
 from scorch.runtime import threads
 
 from . import check, peers, ratios, resident, roofline
@@ -174,8 +173,7 @@ def _weigh(runners: Sequence[Runner], result: CaseResult) -> None:
     compared = [outcome for outcome in (ratios.ours(result), ratios.best_rival(result)) if outcome is not None]
     for runner in runners:
         if any(runner.outcome is outcome for outcome in compared):
-            # Memory of earlier results would hide what a call takes, and not every system tells.
-            with suppress(OSError, AttributeError), config.using(kept_memory=0):
+            with suppress(OSError, AttributeError):  # not every system tells
                 runner.outcome.peak = resident.peak(runner.call)[0]
 
 
