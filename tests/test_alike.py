@@ -64,7 +64,7 @@ def test_sums_and_products_of_new_patterns(planned: list[Any]) -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        lambda: matrix(1, each=11),  # more than 1.4 times as many entries
+        lambda: matrix(1, each=11),  # more than 1.5 times as many entries
         lambda: matrix(1, rows=300),
         lambda: matrix(1).to(torch.float64),
         lambda: matrix(1, format="csc"),

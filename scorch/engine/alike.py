@@ -2,7 +2,7 @@
 
 Neighbours that are sampled anew at every step, or a mask that changes, make a new pattern each time. To plan for it
 takes a millisecond, and what comes out is the same plan: operands with the same formats and number types, and as many
-rows, entries and entries of the longest row up to a factor of 1.4, are not told apart where the work itself is short.
+rows, entries and entries of the longest row up to a factor of 1.5, are not told apart where the work itself is short.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def _longest(pattern: Pattern) -> int:
 
 
 def _rounded(number: int) -> tuple[int, bool]:
-    """A number up to a factor of 1.4 or so: its power of two, and whether it is in the upper half up to the next.
+    """A number up to a factor of 1.5 or so: its power of two, and whether it is in the upper half up to the next.
 
     >>> _rounded(95) == _rounded(65), _rounded(95) == _rounded(97)
     (True, False)

@@ -116,16 +116,13 @@ def _prices(found: dict[str, float]) -> Prices:
     core = found["entry"] / (b.sparse + b.scalar + b.cached)
     collect = found["collected"] / (b.scatter + b.append)
     place = found["placed"] / b.place
+    mispredicted = found["merge"] / b.merge
+    core_steps = ("loop", "sparse", "scalar", "next", "cached", "blend", "move", "foretold")
     own = {
-        **{
-            name: getattr(b, name) * core
-            for name in ("loop", "sparse", "scalar", "next", "cached", "blend", "move", "foretold")
-        },
+        **{name: getattr(b, name) * core for name in core_steps},
         **{name: getattr(b, name) * collect for name in ("scatter", "append", "word")},
         **{name: getattr(b, name) * place for name in ("place", "convert", "gather")},
-        **{
-            name: getattr(b, name) * found["merge"] / b.merge for name in ("enter", "search", "visit", "wrong")
-        },  # mispredicted
+        **{name: getattr(b, name) * mispredicted for name in ("enter", "search", "visit", "wrong")},
         **{name: getattr(b, name) * found["vector"] / b.vector for name in ("fma", "across", "turn")},
         **{name: found[name] for name in ("merge", "vector", "sort", "launch")},
     }

@@ -103,7 +103,7 @@ class Launcher:
         self._selected = self._patterns[selected.tensor] if selected else None
         self.units = self._units()
         self._bounds: Array | None = None
-        self._bounds_of_chunks: dict[int, tuple[int, int]] = {}
+        self._most_entries: dict[int, tuple[int, int]] = {}
         self.scratch = Scratch(self._wheres, patterns, self.extents)
         self._bindings = [self._binding(places) for places in self._places]
         self._stored = [self.shape[d] for d in self.result.format.order]
@@ -339,14 +339,14 @@ class Launcher:
 
     def _most(self, vals: list[Array], chunks: int) -> tuple[int, int]:
         """How many entries one of the chunks can have at most, and all together."""
-        known = self._bounds_of_chunks.get(chunks)
+        known = self._most_entries.get(chunks)
         if known is not None:
             return known
         begin, most = np.zeros((2, chunks), dtype=np.int64)
         self._run(0, vals, {"begin": begin, "count": most}, chunks)
         found = int(most.max(initial=0)), int(most.sum())
         if not self._places[0].operands:  # the operands' structure alone decides
-            self._bounds_of_chunks[chunks] = found
+            self._most_entries[chunks] = found
         return found
 
     @property
