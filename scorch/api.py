@@ -392,7 +392,7 @@ class BoundKernel:
         try:
             short = None if self._shortcut is None else self._shortcut(operands)
             if short is not None:
-                return short
+                return short if isinstance(short, torch.Tensor) else Tensor(short)
             vals = None if self._guard is None else self._guard.values(operands)
             if vals is None:
                 vals = self._values(operands)

@@ -15,16 +15,17 @@ import torch
 from torch.autograd import forward_ad
 
 from scorch import engine
+from scorch.formats import Storage
 from scorch.operand import Stored, as_storage
 from scorch.runtime import threads
 from scorch.runtime.direct import PARALLEL, Direct
-from scorch.runtime.memory import allocate, empty
+from scorch.runtime.memory import allocate, maker
 
 __all__ = ["Shortcut", "Test", "View", "is_plain", "write"]
 
 Test: TypeAlias = Callable[[object], bool]
 View: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]  # shape and strides
-Shortcut: TypeAlias = "Callable[[Sequence[Any]], torch.Tensor | None]"
+Shortcut: TypeAlias = "Callable[[Sequence[Any]], torch.Tensor | Storage | None]"
 
 
 class Guard(Protocol):
@@ -55,13 +56,14 @@ def write(
 
     `order` says which operands the program takes, if not all in their order; `view` how the result's memory is wanted,
     if not as the last kernel writes it. None where one of the program's kernels does not write every place of a dense
-    result once.
+    result, or every value of a pattern that it shares with an operand, once.
     """
     steps = _steps(program, range(len(operands)) if order is None else order)
     ways = [step.direct.known(step.direct.workers()) for step in steps]
-    if not steps or None in ways or (view is not None and steps[-1].direct.is_large):
+    if not steps or None in ways or (view is not None and (steps[-1].direct.is_large or steps[-1].shared is not None)):
         return None
     known: dict[str, Any] = {
+        "Storage": Storage,
         "Stored": Stored,
         "Tensor": torch.Tensor,
         "as_storage": as_storage,
@@ -69,7 +71,6 @@ def write(
         "forward_ad": forward_ad,
         "threads": threads,
         "is_grad_enabled": torch.is_grad_enabled,
-        "empty": empty,
         "allocate": allocate,
     }
     tests = dict(guard.dense)
@@ -99,7 +100,7 @@ def write(
     for number, step in enumerate(steps):
         shown = view if number == len(steps) - 1 else None
         lines += _called(number, step, len(operands), tests, known, shown)
-    lines.append(f"return out{len(steps) - 1}")
+    lines.append(f"return {_result(steps, known)}")
     exec("def call(operands):\n" + "".join(f"    {line}\n" for line in lines), known)
     written: Shortcut = known.pop("call")  # whose names hold it no longer, so that it goes with whoever holds it
     return written
@@ -112,10 +113,15 @@ class _Step:
     direct: Direct
     reads: Sequence[int]
     explained: Callable[[Exception], Exception]
+    shared: int | None = None  # the operand whose pattern the result has
+    fill: bool | int | float | complex = 0
 
 
 def _steps(program: object, order: Sequence[int]) -> list[_Step]:
     """The kernels of a program in order; none if one of them has no short way."""
+    if isinstance(program, engine.Program) and program.shared is not None and program.launch.direct is not None:
+        fill = program.launch.result.fill
+        return [_Step(program.launch.direct, order, program.explaining(), order[program.shared], fill)]
     if isinstance(program, engine.Program):
         found = [(program, order)]
     elif isinstance(program, engine.Replay) and program.is_direct:
@@ -123,6 +129,15 @@ def _steps(program: object, order: Sequence[int]) -> list[_Step]:
     else:
         return []
     return [_Step(each.direct, reads, each.explaining()) for each, reads in found if each.direct is not None]
+
+
+def _result(steps: Sequence[_Step], known: dict[str, Any]) -> str:
+    """What the last step made."""
+    made, shared = f"out{len(steps) - 1}", steps[-1].shared
+    if shared is None:
+        return made
+    known["fill"] = steps[-1].fill
+    return f"Storage(s{shared}.pattern, {made}, fill)"
 
 
 def _called(
@@ -157,11 +172,13 @@ def _called(
             row = f"rows[{name(f'row{place}', key)}]"
             arguments[shift + place] = row if shift == PARALLEL else f"{row}[0]"
     extents, steps = (direct.shape, direct.strides) if view is None else view
-    shape, strides, dtype = name("shape", extents), name("strides", steps), name("dtype", direct.dtype)
+    if direct.is_large:
+        room = f"{name('make', maker(direct.shape, direct.dtype))}()"
+    else:
+        room = f"allocate({name('shape', extents)}, {name('strides', steps)}, {name('dtype', direct.dtype)})"
     return [
         "try:",
-        f"    out{number} = "
-        + (f"empty({shape}, {dtype})" if direct.is_large else f"allocate({shape}, {strides}, {dtype})"),
+        f"    out{number} = {room}",
         *before,
         f"    {name('entry', entry)}({', '.join(arguments)})",
         *after,

@@ -72,6 +72,31 @@ def test_another_number_of_threads_takes_the_long_way() -> None:
         assert kernel._shortcut((A, x)) is None
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_result_on_an_operands_pattern(threads: int) -> None:
+    n = 500
+    A = matrix(n)
+    x = torch.rand(n)
+    with config.using(threads=threads):
+        call = recalled("ij,i->ij", A, x)
+        made = call((A, x))
+        assert made is not None
+        assert not isinstance(made, torch.Tensor)
+        assert made.pattern is A._storage.pattern
+        assert made.fill == 0
+        for B, y in [(A, x), (A.with_values(torch.rand(A.nnz)), x + 1)]:
+            found = scorch.einsum("ij,i->ij", B, y)
+            assert isinstance(found, scorch.Tensor)
+            torch.testing.assert_close(found.to_dense(), B.to_dense() * y[:, None])
+        kernel = scorch.kernel("ij,i->ij", A, x)
+        for _ in range(3):
+            assert isinstance(kernel(A, x), scorch.Tensor)
+        assert kernel._shortcut is not None
+        values = A.values.clone().requires_grad_()
+        scorch.einsum("ij,i->ij", A.with_values(values), x).values.sum().backward()
+        torch.testing.assert_close(values.grad, x.repeat_interleave(torch.bincount(A.coords()[0])))
+
+
 @pytest.mark.usefixtures("serial")
 def test_operands_of_another_kind_are_refused() -> None:
     A, x = matrix(), torch.rand(N)

@@ -64,8 +64,8 @@ class Beside:
         self.low.loaded[access] = sets[0]
         self.low.stmt(where.producer)
         self.low.group = None
-        vectors = tuple(registers.joined(workspace, vectors) for vectors in sets)
-        total = ir.Call(f"vsums{node.unroll}", vectors, f"{workspace.dtype}x{node.unroll}")
+        accumulators = tuple(vectors[0] for vectors in sets)
+        total = ir.Call(f"vsums{node.unroll}", accumulators, f"{workspace.dtype}x{node.unroll}")
         sums = self.b.let(f"{workspace.name}s", total)
         with self.low.scope() as body:
             self.low.lanes = Lanes(node.index, p, 1, node.unroll)

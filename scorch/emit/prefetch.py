@@ -10,7 +10,7 @@ from scorch.emit.space import iteration_space
 from scorch.formats import dtypes
 from scorch.ir import loops as ir
 from scorch.ir.notation import accesses
-from scorch.ir.plan import Loop, walk
+from scorch.ir.plan import Loop, Tile, walk
 
 if TYPE_CHECKING:
     from scorch.emit.lower import Lowering
@@ -47,10 +47,18 @@ class Prefetch:
             if row.path[row.depth :] != (inner.index,):
                 continue
             step = LINE // dtypes.itemsize(other.arrays.vals.dtype.removesuffix("[]"))
+            if inner.tile.count is not None:  # all of the row is one tile, of so many lines
+                start = self.b.let("ahead", row.located(ir.Const(0), extent).first)
+                for first in range(0, _width(inner.tile), step):
+                    self._line(other, ir.add(start, first))
+                continue
             line = self.b.fresh("line")
-            place = row.located(line, extent).first
-            ask = ir.Effect(ir.Call("prefetch", (other.arrays.vals, place), "none"))
-            self.b.emit(ir.For(line, ir.Const(0), extent, (ask,), ir.Const(step)))
+            with self.low.scope() as body:
+                self._line(other, row.located(line, extent).first)
+            self.b.emit(ir.For(line, ir.Const(0), extent, tuple(body), ir.Const(step)))
+
+    def _line(self, other: Cursor, place: ir.Expr) -> None:
+        self.b.emit(ir.Effect(ir.Call("prefetch", (other.arrays.vals, place), "none")))
 
     def _in_tile(self, node: Loop, cursor: Cursor, p: ir.Expr, distance: int) -> None:
         """The lines of rows that are in the tile around this loop."""
@@ -65,7 +73,7 @@ class Prefetch:
                 place = place.located(self.low.env[index], self.low.extent(index))
             start = self.b.let("ahead", place.first)
             for t in range(lanes.vectors):
-                self.b.emit(ir.Effect(ir.Call("prefetch", (other.arrays.vals, lanes.place(start, t)), "none")))
+                self._line(other, lanes.place(start, t))
 
     def _picked(self, node: Loop, cursor: Cursor) -> list[Cursor]:
         """The operands of which this loop's positions pick rows."""
@@ -78,3 +86,8 @@ class Prefetch:
         final = ir.Binary("-", ir.Call("len", (array,), "int64"), ir.Const(1))
         ahead = ir.Call("min", (ir.add(p, distance), final), "int64")
         return other.located(cursor.coordinate(ahead, extent), extent)
+
+
+def _width(tile: Tile) -> int:
+    """Values of a tile that all of its loop fits in."""
+    return tile.lanes * (tile.rest + tile.vectors * (tile.count or 0))

@@ -67,10 +67,12 @@ class Registers:
         del self.low.loaded[access]
 
     def sets(self, node: Where, count: int) -> list[list[ir.Expr]]:
-        """Accumulators for `count` reductions over one tile."""
+        """Accumulators for `count` reductions over one tile, one for all vectors of each: what has to wait for the
+        vector before is the work of one reduction alone, and nothing is left to be summed but lanes."""
         inner = _reduced_tile(node)
         assert inner is not None
-        return [self._registers(node.workspace, _shape(inner), number) for number in range(count)]
+        lanes, vectors = _shape(inner)
+        return [self._registers(node.workspace, (lanes, 1), number) * vectors for number in range(count)]
 
     def tiled_sets(self, workspace: Workspace, count: int) -> list[list[ir.Expr]]:
         """Accumulators of the tile in hand for `count` rows."""

@@ -13,7 +13,7 @@ import torch
 from scorch import reorder
 from scorch.emit.jit import Compiled
 from scorch.errors import ShapeError
-from scorch.formats import Format, Storage, dtypes
+from scorch.formats import Format, Pattern, Storage, dtypes
 from scorch.formats.storage import Values, as_tensor
 from scorch.frozen import Frozen
 from scorch.ir.notation import Assign
@@ -61,9 +61,18 @@ class Program:
         self.stored: int | None = None  # values that the last sparse result stored
         self.source = compiled.module.source
         self.path: Path | None = compiled.path
-        simple = not self.reorderings and self.wanted is None and self.rounded is None and self.launch.is_natural
-        self.direct = self.launch.direct if simple else None
+        simple = not self.reorderings and self.wanted is None and self.rounded is None
+        self.direct = self.launch.direct if simple and self.launch.is_natural else None
+        self.shared = self._sharing(names, patterns) if simple else None
         self.shortcuts: dict[object, Any] = {}  # functions of calls that run this, which go when it goes
+
+    def _sharing(self, names: list[str], patterns: list[Pattern]) -> int | None:
+        """The operand whose pattern the result has, as it is, if values are written the shortest way."""
+        assembly = self.plan.kernel.assembly
+        if assembly.kind != "share" or assembly.source is None or self.launch.direct is None:
+            return None
+        n = names.index(assembly.source.tensor)
+        return n if self.launch.shared() is patterns[n] else None
 
     def __call__(self, vals: list[Values]) -> Result:
         """Run with the operands' flat values, which the call may replace in the list."""

@@ -13,7 +13,7 @@ from scorch.emit.jit import Compiled, entry_point
 from scorch.formats import dtypes
 from scorch.formats.storage import Values
 from scorch.runtime import threads
-from scorch.runtime.memory import LARGE, allocate, empty
+from scorch.runtime.memory import LARGE, allocate, maker
 from scorch.runtime.scratch import Arrays, Scratch
 
 __all__ = ["PARALLEL", "Direct", "Workspaces"]
@@ -88,7 +88,7 @@ class Direct:
             given = vals[operand]
             arguments[place] = given.ctypes.data if type(given) is np.ndarray else given.data_ptr()  # type: ignore[union-attr]
         if self.is_large:
-            out = empty(self.shape, self.dtype)
+            out = maker(self.shape, self.dtype)()
         else:
             out = allocate(self.shape, self.strides, self.dtype)
         arguments[result] = out.data_ptr()

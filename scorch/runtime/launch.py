@@ -134,7 +134,7 @@ class Launcher:
             [pair for pair in binding.operands if not is_dense[pair[1]]],
             [pair for pair in binding.operands if is_dense[pair[1]]],
             next(place for place, param in binding.made if param.kind == "vals"),
-            self._stored if assembly.kind == "locate" else [self._shared().nnz],
+            self._stored if assembly.kind == "locate" else [self.shared().nnz],
             self.result.dtype,
             Workspaces(self.scratch, rows) if rows else None,
         )
@@ -205,13 +205,13 @@ class Launcher:
         if self.direct is not None:
             made = self.direct(values)
             if kind == "share":
-                return Storage(self._shared(), made, self.result.fill)
+                return Storage(self.shared(), made, self.result.fill)
             return made if self._dims is None else made.permute(self._dims)
         vals = [as_array(part) for part in values]
         if kind == "locate":
             return self._dense(vals)
         if kind == "share":
-            pattern = self._shared()
+            pattern = self.shared()
             made = self._allocated([pattern.nnz])
             self._run(0, vals, {"vals": dtypes.array_of(made)}, self._chunks())
             return Storage(pattern, made, self.result.fill)
@@ -219,7 +219,7 @@ class Launcher:
             return self._relevelled(vals)
         return self._bucketed(vals) if kind == "bucket" else self._appended(vals)
 
-    def _shared(self) -> Pattern:
+    def shared(self) -> Pattern:
         """The pattern that the result takes from an operand."""
         source, depth = self.kernel.assembly.source, self.kernel.assembly.depth
         assert source is not None

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
 from scorch.config import config
+from scorch.formats import dtypes
 
-__all__ = ["LARGE", "allocate", "array", "cut", "empty"]
+__all__ = ["LARGE", "allocate", "array", "cut", "empty", "maker"]
 
 LINE = 64  # bytes: a SIMD store across two cache lines costs two
 LARGE = 256 << 10  # bytes: less is given out by the C library, which keeps as much for itself
@@ -24,50 +26,61 @@ FILLED = 2 / 3  # of memory, for what is in it not to be copied to where it fits
 STEPS = 8  # sizes between a power of two and the next
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
-_free: dict[int, list[Array]] = {}  # by size
+Memory: TypeAlias = "tuple[Array, int]"  # bytes, and the address of the first cache line in them
+_free: dict[int, list[Memory]] = {}  # by size
 
 
 class _Taken:
     """Memory that is free again with the last reference to this object, which all arrays and tensors in it hold.
 
-    It is no array itself: numpy has a view refer to what its base refers to, if both are arrays.
+    It is no array itself: numpy has a view refer to what its base refers to, if both are arrays. To numpy it describes
+    itself as one of a shape and number type.
     """
 
     __slots__ = ("__array_interface__", "memory")
 
-    def __init__(self, memory: Array) -> None:
+    def __init__(self, memory: Memory, shape: tuple[int, ...], kind: str) -> None:
         self.memory = memory
-        self.__array_interface__ = memory.__array_interface__
+        self.__array_interface__ = {"data": (memory[1], False), "shape": shape, "typestr": kind, "version": 3}
 
     def __del__(self) -> None:
         if _keep is not None:  # as it is when the interpreter ends
             _keep(self.memory)
 
 
-def _keep(memory: Array) -> None:
+def _keep(memory: Memory) -> None:
     """Have memory for results to come, if there is not too much of it already: what was kept for others is dropped."""
-    size, most = memory.nbytes, config.kept_memory << 20
-    if size + sum(each * len(arrays) for each, arrays in list(_free.items())) > most:
+    size, most = memory[0].nbytes, config.kept_memory << 20
+    for each, kept in list(_free.items()):
+        most -= each * len(kept)
+    if size > most:
         _free.clear()
+        most = config.kept_memory << 20
     if size <= most:
         _free.setdefault(size, []).append(memory)
 
 
-def _take(size: int) -> Array:
-    """So many bytes from a cache line on, with anything in them."""
-    step = (1 << size.bit_length() - 1) // STEPS
-    whole = -(-(size + LINE) // step) * step
-    try:
-        memory = _free[whole].pop()  # no look beforehand: another thread may take the last one in between
-    except (KeyError, IndexError):
-        memory = np.empty(whole, np.uint8)
-    return _aligned(np.asarray(_Taken(memory)), size)
+class _Room:
+    """Makes uninitialised arrays of one shape and number type, from a cache line on."""
+
+    __slots__ = ("_kind", "_shape", "_whole")
+
+    def __init__(self, shape: tuple[int, ...], kind: np.dtype[Any]) -> None:
+        size = math.prod(shape) * kind.itemsize
+        step = (1 << size.bit_length() - 1) // STEPS
+        self._whole = -(-(size + LINE) // step) * step
+        self._shape, self._kind = shape, kind.str
+
+    def __call__(self) -> Array:
+        try:
+            memory = _free[self._whole].pop()  # no look beforehand: another thread may take the last one in between
+        except (KeyError, IndexError):
+            made = np.empty(self._whole, np.uint8)
+            memory = made, made.ctypes.data + -made.ctypes.data % LINE
+        return np.asarray(_Taken(memory, self._shape, self._kind))
 
 
-def _aligned(memory: Array, size: int) -> Array:
-    """So many bytes of memory from its first cache line on."""
-    start = -memory.ctypes.data % LINE
-    return memory[start : start + size]
+_room = lru_cache(maxsize=1024)(_Room)
 
 
 def array(length: int, kind: np.dtype[Any]) -> Array:
@@ -76,8 +89,7 @@ def array(length: int, kind: np.dtype[Any]) -> Array:
     >>> array(5, np.dtype("int32")).shape
     (5,)
     """
-    size = length * kind.itemsize
-    return _take(size).view(kind) if LARGE <= size <= HUGE else np.empty(length, kind)
+    return _room((length,), kind)() if LARGE <= length * kind.itemsize <= HUGE else np.empty(length, kind)
 
 
 def cut(made: Array, length: int) -> Array:
@@ -122,8 +134,26 @@ def empty(shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
     >>> empty((3, 5), torch.float32).data_ptr() % 64
     0
     """
+    return maker(tuple(shape), dtype)()
+
+
+@lru_cache(maxsize=1024)
+def maker(shape: tuple[int, ...], dtype: torch.dtype) -> Callable[[], torch.Tensor]:
+    """What makes tensors of a shape and number type."""
     size = math.prod(shape) * dtype.itemsize
     if size < LARGE:
-        return torch.empty(tuple(shape), dtype=dtype)
-    memory = _take(size) if size <= HUGE else _aligned(np.empty(size + LINE, np.uint8), size)
-    return torch.from_numpy(memory).view(dtype).view(tuple(shape))
+        return partial(torch.empty, shape, dtype=dtype)
+    name = dtypes.name_of(dtype)
+    if size > HUGE:
+        return lambda: torch.from_numpy(_aligned(size)).view(dtype).view(shape)
+    room = _room(shape, dtypes.to_numpy(name))
+    if name in dtypes.HALVES:
+        return lambda: dtypes.tensor_of(room(), name)
+    return lambda: torch.from_numpy(room())
+
+
+def _aligned(size: int) -> Array:
+    """So many bytes of new memory from its first cache line on."""
+    memory = np.empty(size + LINE, np.uint8)
+    start = -memory.ctypes.data % LINE
+    return memory[start : start + size]

@@ -277,7 +277,8 @@ def choose_tile(
 
     `gathers`: rows are picked by nonzeros, so that prefetching the next ones pays. `parts`: about so many tiles.
     `once`: each value is written once, so that it may as well be written twice, by vectors that overlap. `beside`: so
-    many positions share a reduction over the tile, each with accumulators of its own. `most` vectors, if given.
+    many positions share a reduction over the tile, each with one accumulator, so that most registers hold what all of
+    them multiply with. `most` vectors, if given.
     """
     lanes = vector_lanes(problem)
     extent = problem.extents[index]
@@ -286,7 +287,7 @@ def choose_tile(
         lanes //= 2
     whole, tail = divmod(extent, lanes)
     vectors = max(1, whole + (tail > 0))
-    most = most or (most_vectors(problem, reduced) if beside == 1 else problem.machine.registers // 8)
+    most = most or (most_vectors(problem, reduced) if beside == 1 else problem.machine.registers // 2)
     ahead = AHEAD if gathers and vectors > 1 else 0  # one vector costs less than asking for it
     if vectors <= most and parts == 1:
         if tail == 0:
