@@ -304,7 +304,8 @@ class Lowering:
             for access in [a for a in self.cursors if a in wanted and a not in self.loaded]:
                 if self.cursors[access].resolved:
                     self._hoist(access, inside=isinstance(stmt, Compute) and self.group is None)
-            for access in [a for a, row in self.rows.held.items() if a in wanted and row.index in self.env]:
+            bound = [a for a, row in self.rows.held.items() if all(index in self.env for index in row.indices)]
+            for access in [a for a in bound if a in wanted]:
                 if access not in self.loaded and not self.rows.is_along(access):
                     self.loaded[access] = self.b.let(access.tensor, self.rows.read(access, None))
 

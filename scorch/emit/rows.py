@@ -1,5 +1,5 @@
 """Row workspaces: the values of a temporary in one row, by position within the row of a sparse operand, or by
-coordinate."""
+coordinate; at each place as many as the dense indices behind that one have coordinates."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class _Row:
     first: ir.Expr
 
     @property
-    def index(self) -> str:
-        return self.workspace.indices[0]
+    def indices(self) -> tuple[str, ...]:
+        return self.workspace.indices
 
 
 class Rows:
@@ -71,13 +71,18 @@ class Rows:
 
     def is_along(self, access: Access) -> bool:
         """Whether the lanes in hand are successive places of a row workspace."""
-        return self.low.lanes is not None and self.low.lanes.index == self.held[access].index
+        return self.low.lanes is not None and self.low.lanes.index == self.held[access].indices[-1]
 
     def _place(self, row: _Row) -> ir.Expr:
+        along, *across = row.indices
         source = row.workspace.source
         if source is None:
-            return self.low.env[row.index]
-        return ir.Binary("-", self.low.cursors[source].first, row.first)
+            place = self.low.env[along]
+        else:
+            place = ir.Binary("-", self.low.cursors[source].first, row.first)
+        for index in across:
+            place = ir.add(ir.mul(place, self.low.extent(index)), self.low.env[index])
+        return place
 
     def read(self, access: Access, t: int | None) -> ir.Expr:
         """The value at the place that the loops are at, or vector t of the lanes there."""

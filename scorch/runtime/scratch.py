@@ -77,7 +77,9 @@ def _lengths(where: Where, patterns: Mapping[str, Pattern], extents: Mapping[str
     for index in workspace.indices:
         width *= extents[index]
     if workspace.kind == "row":
-        return {"vals": width if workspace.source is None else statistics(patterns[workspace.source.tensor]).row_max}
+        if workspace.source is not None:  # as many of its first index as a row has entries
+            width = width // extents[workspace.indices[0]] * statistics(patterns[workspace.source.tensor]).row_max
+        return {"vals": width}
     if workspace.kind == "sorted":
         return {"vals": workspace.most, "list": workspace.most}
     if workspace.kind in ("bitmap", "marked bitmap"):

@@ -192,10 +192,21 @@ def _row_cost(problem: Problem, order: tuple[str, ...], tiled: str, width: int) 
     innermost = order[-1] if order else None
     itemsize = dtypes.itemsize(problem.dtype)
     lines = width * itemsize / LINE
+    picked = any(innermost in a.indices for a in problem.sparse)
     for access in problem.accesses:
         if tiled in access.indices and innermost in access.indices:
             size = itemsize * width * math.prod(problem.extents[v] for v in access.indices if v != tiled)
-            total += lines * problem.prices.line * max(0.0, 1 - problem.machine.near_bytes / max(1, size))
+            beside = access.indices[-2] if access.indices[-1] == tiled else None  # what else is in a line
+            if beside == innermost:
+                shares = not picked
+            else:  # the loop just outside comes to it while it is near
+                turn = problem.visits(order) / max(1.0, problem.visits(order[:-1]))
+                shares = beside in order[-2:-1] and turn * max(1.0, lines) * LINE <= problem.machine.near_bytes
+            total += (
+                (lines if shares else max(1.0, lines))
+                * problem.prices.line
+                * max(0.0, 1 - problem.machine.near_bytes / max(1, size))
+            )
     if {tiled, innermost} <= set(problem.statement.target.indices):
         total += lines * problem.prices.line  # a reduction outside: the result row is read and written at each step
     return total

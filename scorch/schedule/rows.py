@@ -8,12 +8,14 @@ other, with temporaries in registers and row workspaces.
                                                                      ...
 
 A row workspace has a place for each stored position of the row of one sparse operand, so that a kernel never holds more
-than a row of what it makes on the way.
+than a row of what it makes on the way. A dense index that all statements have, heads of an attention say, is a loop
+that all of them share, or stands inside each of them, where it may be vectorised: then a place of the row is as wide.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from scorch.formats import Format, dense
@@ -41,7 +43,15 @@ from scorch.schedule.nest import Nest, build_nest
 from scorch.schedule.partition import CHUNK, PARALLEL, serial_below
 from scorch.schedule.problem import Operand, Problem, appended_bits
 from scorch.schedule.result import candidate_formats
-from scorch.schedule.tile import can_tile, choose_tile, grouped_positions, in_flight, vector_lanes
+from scorch.schedule.tile import (
+    MOST_ROWS,
+    block_tile,
+    can_tile,
+    choose_tile,
+    grouped_positions,
+    in_flight,
+    vector_lanes,
+)
 
 __all__ = ["plan_rows"]
 
@@ -50,13 +60,14 @@ ENOUGH = 4  # rows a thread in the outermost loop
 
 @dataclass(frozen=True)
 class _Group:
-    """Statements as problems, the loops that they share, the index along which rows lie, and the sparse access whose
-    rows they are (None: rows of coordinates)."""
+    """Statements as problems, the loops that they share, the index along which rows lie, the sparse access whose rows
+    they are (None: rows of coordinates), and dense indices that every place of a row has `across` it."""
 
     problems: Sequence[Problem]
     prefix: tuple[str, ...]
     along: str | None
     source: Access | None
+    across: tuple[str, ...] = ()
 
     @property
     def made(self) -> dict[str, Assign]:
@@ -83,8 +94,13 @@ class _Group:
 def plan_rows(problems: Sequence[Problem]) -> Plan | None:
     """The plan of statements, each a problem over operands and the temporaries before it; None if they don't share
     rows."""
-    group = _grouped(problems)
-    if group is None or not _is_regular(group):
+    plans = [plan for plan in map(_plan, _groups(problems)) if plan is not None]
+    return min(plans, key=lambda plan: plan.cost, default=None)
+
+
+def _plan(group: _Group) -> Plan | None:
+    problems = group.problems
+    if not _is_regular(group):
         return None
     assembly = _assembly(group)
     if assembly is None:
@@ -120,27 +136,34 @@ def plan_rows(problems: Sequence[Problem]) -> Plan | None:
     return Plan(kernel, (), partition, tuple(extents.items()), time, dtype, reasons, shown, wanted, shared)
 
 
-def _grouped(problems: Sequence[Problem]) -> _Group | None:
-    """The shared loops and the index of rows; None if temporaries have more than one index beside the shared ones."""
+def _groups(problems: Sequence[Problem]) -> Iterator[_Group]:
+    """The ways to share loops; none if temporaries have more than one index beside those that all statements have."""
     targets = [p.statement.target.indices for p in problems]
     shared = [v for v in targets[-1] if all(v in target for target in targets)]
     beside = {v for target in targets[:-1] for v in target if v not in shared}
-    if not shared or len(beside) > 1 or any(len(set(t) - set(shared)) > 1 for t in targets[:-1]):
-        return None
+    if not shared or len(beside) > 1:
+        return
     along = next(iter(beside), None)
     extents = problems[-1].extents
     enough = ENOUGH * problems[-1].threads
     first = next((v for v in shared if extents[v] >= enough), shared[0])
-    prefix = (first, *(v for v in shared if v != first))
-    source = None
-    group = _Group(problems, prefix, along, None)
-    for problem in problems[:-1]:
-        if along in problem.statement.target.indices:
-            lattice = build_lattice(group.space(problem), str(along), _walking(problem, str(along)), problem.fills)
-            if group.source is None and source is None:
-                source = lattice.only()
-                group = replace(group, source=source)
-    return group
+    order = (first, *(v for v in shared if v != first))
+    for count in range(len(order), 0, -1):
+        group = _Group(problems, order[:count], along, None, order[count:])
+        source = _source(group)
+        # Positions of a row are counted, coordinates across it come behind them.
+        inside = (group.short(Access(name, s.target.indices)).indices for name, s in group.made.items())
+        if source is None or all(along not in indices[1:] for indices in inside):
+            yield replace(group, source=source)
+
+
+def _source(group: _Group) -> Access | None:
+    """The sparse access whose rows the first temporary along them is made from."""
+    for problem in group.problems[:-1]:
+        if group.along in problem.statement.target.indices:
+            walking = _walking(problem, str(group.along))
+            return build_lattice(group.space(problem), str(group.along), walking, problem.fills).only()
+    return None
 
 
 def _walking(problem: Problem, index: str) -> Callable[[Access], bool]:
@@ -161,6 +184,8 @@ def _is_regular(group: _Group) -> bool:
             lattice = build_lattice(group.space(problem), index, _walks_in(operands, index), problem.fills)
             only = lattice.only()
             if only is None and not lattice.is_dense:
+                return False
+            if index in group.across and only is not None:
                 return False
             rows = index == group.along and (reads_rows or index in problem.statement.target.indices)
             if rows and problem is not group.problems[-1] and only != group.source:
@@ -254,7 +279,8 @@ def _tree(group: _Group) -> Stmt | None:
 def _workspace(group: _Group, problem: Problem, made: Stmt, rest: Stmt) -> Where:
     target = group.short(problem.statement.target)
     if target.indices:
-        row = Workspace(target.tensor, target.indices, "row", problem.dtype, "add", group.source, problem.fill)
+        source = group.source if group.along in target.indices else None
+        row = Workspace(target.tensor, target.indices, "row", problem.dtype, "add", source, problem.fill)
         return Where(row, made, rest)
     reduce = problem.statement.reduce
     match made:  # an accumulator that is only copied becomes the temporary itself
@@ -292,7 +318,10 @@ def _nest(group: _Group, problem: Problem) -> Stmt | None:
     if not statement.reduced and lanes:
         return Loop(order[-1], Compute(statement.target, None, statement.expr), Tile(lanes, 1, positions=True))
     tile, unroll, beside, register = None, 1, 1, "acc"
-    if tiled is not None:
+    rows = _rows_at_a_time(group, problem, order, tiled, walked)
+    if tiled is not None and rows > 1:
+        tile, register = block_tile(problem, tiled, rows), f"acc_{tiled}"
+    elif tiled is not None:
         register = f"acc_{tiled}"  # vectors of several widths stand in one kernel
         reduced = tiled not in kept
         walker = walked.get(order[-1]) if order else None
@@ -310,12 +339,28 @@ def _nest(group: _Group, problem: Problem) -> Stmt | None:
         shape,
         unroll=unroll,
         beside=beside,
+        rows=rows,
         along=Tile(lanes, 1, positions=True) if lanes else None,
         register=register,
         fills=problem.fills,
         may_be_empty=frozenset(v for v in order if may_visit_nothing(problem.accesses, v, formats)),
     )
     return build_nest(how)
+
+
+def _rows_at_a_time(
+    group: _Group, problem: Problem, order: tuple[str, ...], tiled: str | None, walked: Mapping[str, Access]
+) -> int:
+    """How many coordinates of an index across the rows share a loop over stored positions: as many as have accumulators
+    in registers, in parts of about the same size; 1 for none."""
+    target = problem.statement.target.indices
+    if tiled not in target or len(order) < 2 or order[-2] not in group.across or order[-1] in target:
+        return 1
+    if order[-1] not in walked or problem.statement.reduce != "add":
+        return 1
+    extent, vectors = problem.extents[order[-2]], math.ceil(problem.extents[tiled] / vector_lanes(problem))
+    parts = math.ceil(extent / max(1, min(MOST_ROWS, problem.machine.registers // 2 // vectors)))
+    return math.ceil(extent / parts)
 
 
 def _shortened(group: _Group, problem: Problem) -> Assign:
@@ -353,7 +398,9 @@ def _position_lanes(group: _Group, problem: Problem, order: tuple[str, ...], wal
         operand = problem.by_name[access.tensor]
         if operand.dtype != problem.dtype:
             return 0
-        if access.tensor in group.made:  # a row workspace: its places lie side by side
+        if access.tensor in group.made:  # a row workspace: its places lie side by side, if nothing is across them
+            if group.across:
+                return 0
             continue
         if level_indices(access, operand.format)[-1] != index:
             return 0
@@ -391,10 +438,17 @@ def _nest_cost(group: _Group, problem: Problem) -> float:
     order = tuple(sorted((v for v in inner if v != tiled), key=lambda v: v not in kept))
     lanes = _position_lanes(group, problem, order, walked) if tiled is None else 0
     read = {a.tensor for a in problem.accesses if order and order[-1] in a.indices}
-    if lanes and read <= set(group.made):  # rows of this kernel, in the first cache, without coordinates
+    vectors = 1 / lanes if lanes else 0.0
+    if tiled is not None and tiled in group.across:
+        vectors = math.ceil(problem.extents[tiled] / vector_lanes(problem))
+    if vectors and read <= set(group.made):  # rows of this kernel, in the first cache, without coordinates
         rows = problem.visits((*group.prefix, *order[:-1]))
-        return rows * problem.prices.loop + problem.visits((*group.prefix, *order)) / lanes * problem.prices.vector
-    return nest_cost(problem, (*group.prefix, *order), tiled, formats)
+        return rows * problem.prices.loop + problem.visits((*group.prefix, *order)) * vectors * problem.prices.vector
+    loops = (*group.prefix, *order)
+    cost = nest_cost(problem, loops, tiled, formats)
+    rows = _rows_at_a_time(group, problem, order, tiled, walked)
+    positions = problem.visits(loops) * problem.prices.sparse + problem.visits(loops[:-1]) * problem.prices.enter
+    return cost - (1 - 1 / rows) * positions
 
 
 def _partition(group: _Group, outermost: str, work: float) -> Partition:

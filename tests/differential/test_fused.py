@@ -165,6 +165,26 @@ def test_other_formats_give_the_same_fused_or_not(case, format, monkeypatch):
     _check(CASES[case], format, torch.float32, monkeypatch, one=False)
 
 
+PLACED = HEADS.replace("E[i,j,h] * X", "2 * E[i,j,h] * X").replace("/ s[i,h]", "/ where(s[i,h] == 0, 1, s[i,h])")
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize(
+    ("heads", "width"), [(1, 5), (2, 8), (3, 21), (8, 8), (9, 33), (17, 4), (26, 1), (40, 3)], ids=str
+)
+def test_heads_across_the_rows_of_one_kernel(heads, width, jit):
+    generator = torch.Generator().manual_seed(heads)
+    dense = torch.rand(N, N, generator=generator) * (torch.rand(N, N, generator=generator) > 0.7)
+    dense[3] = 0  # a row without entries
+    at, towards = torch.randn(2, N, heads, generator=generator)
+    x = torch.randn(N, heads, width, generator=generator)
+    with scorch.config.using(jit=jit):
+        found = scorch.compute(PLACED, out_format="dense", A=scorch.tensor(dense, "csr"), l=at, r=towards, X=x)
+    scores = (at[:, None] + towards[None]).masked_fill((dense == 0)[..., None], -torch.inf)
+    wanted = torch.einsum("ijh,jhe->ihe", scores.softmax(1).nan_to_num(0), 2 * x)
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("case", ["attention", "softmax", "bias and relu"])
 def test_compiled_kernels_give_the_same(case):
     text = "; ".join(line for line in CASES[case].splitlines() if line)

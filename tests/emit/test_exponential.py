@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scorch.emit import vocabulary
-from scorch.emit.vocabulary import vexp, vkeep, vload, vsigmoid, vstore
+from scorch.emit.vocabulary import vexp, vexpm1, vkeep, vload, vsigmoid, vstore, vtanh
 
 numba = pytest.importorskip("numba")
 LANES = 8
@@ -29,7 +29,17 @@ def over():
         for p in range(0, len(x), LANES):
             vstore(out, p, vsigmoid(vload(x, p, LANES)))
 
-    return {"exp": exp, "sigmoid": sigmoid}
+    @numba.njit(fastmath=KERNELS)
+    def expm1(x, out):
+        for p in range(0, len(x), LANES):
+            vstore(out, p, vexpm1(vload(x, p, LANES)))
+
+    @numba.njit(fastmath=KERNELS)
+    def tanh(x, out):
+        for p in range(0, len(x), LANES):
+            vstore(out, p, vtanh(vload(x, p, LANES)))
+
+    return {"exp": exp, "sigmoid": sigmoid, "expm1": expm1, "tanh": tanh}
 
 
 def _units(found, wanted):
@@ -69,6 +79,25 @@ def test_sigmoid_is_within_four_units_and_keeps_its_limits(over, dtype):
     over["sigmoid"](special, found[:LANES])
     with np.errstate(all="ignore"):
         np.testing.assert_allclose(found[:LANES], 1 / (1 + np.exp(-special)), rtol=0)
+
+
+@pytest.mark.parametrize("dtype", ENDS)
+@pytest.mark.parametrize(("name", "units"), [("expm1", 3), ("tanh", 5)])
+def test_what_is_small_keeps_its_places(over, name, units, dtype):
+    small = np.geomspace(np.finfo(dtype).tiny * 4, 1, 1 << 15)
+    x = np.concatenate([np.linspace(*ENDS[dtype], 1 << 17), np.linspace(-2, 2, 1 << 16), small, -small]).astype(dtype)
+    found = np.empty_like(x)
+    over[name](x, found)
+    exact = getattr(np, name)
+    with np.errstate(over="ignore"):
+        wanted = exact(x.astype(np.longdouble))
+    finite = np.abs(wanted) <= np.finfo(dtype).max
+    assert (found[~finite] == np.inf).all()
+    assert _units(found[finite], wanted[finite]).max() <= units
+    special = np.array(SPECIAL, dtype=dtype)
+    over[name](special, found[:LANES])
+    with np.errstate(all="ignore"):
+        np.testing.assert_allclose(found[:LANES], exact(special), rtol=1e-6)
 
 
 @pytest.mark.parametrize("count", [0, 3, LANES])

@@ -20,7 +20,7 @@ from scorch.nn.functional import attention, edge_max, gat_conv, gin_sum, graph_c
 from scorch.nn.functional.aggregate import aggregated
 from scorch.nn.functional.attention import FUSED
 from scorch.nn.functional.fused import product
-from scorch.nn.functional.graph import GAT
+from scorch.nn.functional.gat import statements
 
 N = 9
 ACTIVATIONS: dict[str | None, Callable[[torch.Tensor], torch.Tensor]] = {
@@ -74,12 +74,17 @@ LAYERS = {
     "sage max": lambda: snn.SAGEConv(N, 5, "max", activation="relu"),
     "gat": lambda: snn.GATConv(N, 4, heads=3),
     "gat one head": lambda: snn.GATConv(N, 4),
+    "gat elu": lambda: snn.GATConv(N, 3, heads=8, activation="elu"),
+    "gat one head tanh": lambda: snn.GATConv(N, 4, activation="tanh", bias=False),
+    "gat gelu": lambda: snn.GATConv(N, 4, heads=2, activation="gelu"),
+    "gat averaged": lambda: snn.GATConv(N, 4, heads=2, concat=False, activation="elu"),
+    "gat widening": lambda: snn.GATConv(N, 40, heads=2, activation="elu"),
     "gin": lambda: snn.GINConv(torch.nn.Linear(N, 5), eps=0.25),
     "attention": lambda: snn.SparseAttention(N, 3, Window(1) | Global(1)),
     "causal attention": lambda: snn.SparseAttention(N, 3, Causal(Window(2))),
     "convolution": lambda: snn.Conv2d(1, 3, 3, sparsity=0.5),
 }
-SPARSE_INPUT = ("linear", "gcn", "gcn widening", "sage", "sage widening", "sage max", "gat")
+SPARSE_INPUT = ("linear", "gcn", "gcn widening", "sage", "sage widening", "sage max", "gat", "gat elu", "gat averaged")
 
 
 def _call(layer: torch.nn.Module, name: str, x: object, graph: scorch.Tensor) -> torch.Tensor:
@@ -137,7 +142,9 @@ def test_attention_is_one_kernel(heads: int, queries: int, depth: int) -> None:
 def test_graph_attention_is_one_kernel(heads: int) -> None:
     x, at = torch.zeros(64, heads, 8), torch.zeros(64, heads)
     graph = Window(2)(64)
-    assert isinstance(_explained(GAT, A=graph, l=at, r=at, slope=torch.tensor(0.2), X=x), Explanation)
+    text = statements(False, False, False, None)
+    told = _explained(text, A=graph, l=at, r=at, slope=torch.tensor(0.2), X=x)
+    assert isinstance(told, Explanation)
 
 
 def test_sage_and_gin_are_sums_of_products() -> None:

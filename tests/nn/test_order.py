@@ -12,8 +12,8 @@ from torch import nn
 import scorch
 from scorch import nn as snn
 from scorch.explain import Explanation
-from scorch.nn.functional import graph, order, sums_first
-from scorch.nn.functional.graph import GAT_SUMS
+from scorch.nn.functional import gat, graph, order, sums_first
+from scorch.nn.functional.gat import statements
 
 N = 12
 
@@ -29,7 +29,8 @@ def forced(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
     """Sets the order of all layers."""
 
     def force(is_first: bool) -> None:
-        monkeypatch.setattr(graph, "sums_first", lambda *_: is_first)
+        for module in (graph, gat):
+            monkeypatch.setattr(module, "sums_first", lambda *_: is_first)
         monkeypatch.setattr(snn.functional, "sums_first", lambda *_: is_first)
 
     return force
@@ -75,7 +76,7 @@ def test_dense_features_are_summed_where_they_are_fewer(name: str, grad: bool, m
         found.append(sums_first(*operands))
         return found[-1]
 
-    for module in (graph, snn.functional):
+    for module in (graph, gat, snn.functional):
         monkeypatch.setattr(module, "sums_first", told)
     monkeypatch.setattr(graph, "aggregated", lambda *_: None)
     A = matrix(200, 200, 2000)
@@ -130,7 +131,8 @@ def test_gin_calls_a_net_with_hooks_as_it_is() -> None:
 
 def test_attention_that_sums_first_is_one_kernel() -> None:
     A, at, x = matrix(64, 64, 300), torch.zeros(64, 4), torch.zeros(64, 8)
-    told = scorch.explain(GAT_SUMS, out_format="dense", A=A, l=at, r=at, slope=torch.tensor(0.2), X=x)
+    text = statements(False, True, False, None)
+    told = scorch.explain(text, out_format="dense", A=A, l=at, r=at, slope=torch.tensor(0.2), X=x)
     assert isinstance(told, Explanation)
 
 

@@ -195,7 +195,8 @@ def _scorch_gat(A: Any, X: Any, *weights: Any) -> Any:
     from scorch.nn.functional import gat_conv, linear
 
     W1, s1, t1, W2, s2, t2 = weights
-    hidden = F.elu(gat_conv(A, linear(X, W1.T).reshape(X.shape[0], HEADS, -1), s1, t1).flatten(1))
+    features = linear(X, W1.T).reshape(X.shape[0], HEADS, -1)
+    hidden = gat_conv(A, features, s1, t1, activation="elu").flatten(1)
     return gat_conv(A, linear(hidden, W2.T)[:, None], s2, t2)[:, 0]
 
 

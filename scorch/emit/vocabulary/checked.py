@@ -30,7 +30,7 @@ from scorch.emit.vocabulary.arithmetic import (
     vsqrt,
     vsub,
 )
-from scorch.emit.vocabulary.exponential import vexp, vkeep, vsigmoid
+from scorch.emit.vocabulary.exponential import vexp, vexpm1, vkeep, vsigmoid, vtanh
 from scorch.emit.vocabulary.halves import from_bfloat16, from_float16, to_bfloat16, to_float16
 from scorch.emit.vocabulary.lanes import Lanes
 from scorch.emit.vocabulary.memory import prefetch, vfull, viota, viota32
@@ -58,6 +58,7 @@ __all__ = [
     "vdiv",
     "veq",
     "vexp",
+    "vexpm1",
     "vfma",
     "vfull",
     "vgather",
@@ -89,6 +90,7 @@ __all__ = [
     "vsum",
     "vsums4",
     "vsums8",
+    "vtanh",
     "vturn",
 ]
 

@@ -7,7 +7,8 @@ from scorch.nn.functional.conv import conv2d
 from scorch.nn.functional.edges import edge_max, edge_softmax, edge_sum
 from scorch.nn.functional.embedding import embedding, embedding_bag
 from scorch.nn.functional.epilogue import epilogue
-from scorch.nn.functional.graph import gat_conv, gin_sum, graph_conv, propagate, sage_conv
+from scorch.nn.functional.gat import gat_conv
+from scorch.nn.functional.graph import gin_sum, graph_conv, propagate, sage_conv
 from scorch.nn.functional.linear import linear, matmul
 from scorch.nn.functional.order import sums_first
 from scorch.nn.graph.normalise import gcn_norm, row_norm

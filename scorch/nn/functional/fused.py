@@ -23,6 +23,8 @@ _EXPRESSIONS = {
     "leaky_relu": "where({0} > 0, {0}, 0.01 * ({0}))",
     "sigmoid": "sigmoid({0})",
     "silu": "{0} * sigmoid({0})",
+    "elu": "where({0} > 0, {0}, expm1({0}))",
+    "tanh": "tanh({0})",
 }
 """Activations that kernels compute on SIMD lanes; others are torch's, on the kernel's result."""
 

@@ -5,34 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch.nn import functional as F
 
 import scorch
 from scorch.errors import NotationError
 from scorch.functions.registry import taker
-from scorch.nn import structure
 from scorch.nn.functional.aggregate import aggregated
-from scorch.nn.functional.edges import edge_max, edge_softmax, edge_sum
+from scorch.nn.functional.edges import edge_max
 from scorch.nn.functional.epilogue import Activation, epilogue
-from scorch.nn.functional.fused import is_plain_call, product, scalar
+from scorch.nn.functional.fused import is_plain_call, product
 from scorch.nn.functional.linear import is_sparse, linear, matmul
 from scorch.nn.functional.order import sums_first
 from scorch.nn.functional.whole import by_statements, recalled
 from scorch.nn.graph.normalise import row_norm
 
-__all__ = ["gat_conv", "gin_sum", "graph_conv", "propagate", "sage_conv"]
-
-GAT = """
-S[i,j,h] = where(stored(A[i,j]), where(l[i,h] + r[j,h] > 0, l[i,h] + r[j,h], slope * (l[i,h] + r[j,h])), absent)
-m[i,h] max= where(stored(S[i,j,h]), S[i,j,h], absent)
-P[i,j,h] = where(stored(S[i,j,h]), exp(S[i,j,h] - m[i,h]), absent)
-t[i,h] += P[i,j,h]
-O[i,h,e] = P[i,j,h] * X[j,h,e] / where(t[i,h] == 0, 1, t[i,h])
-"""
-"""Graph attention as one kernel: never more scores than a row's; a node without edges is divided by 1.
-`l` and `r` are what a node adds to the score as the edge's target and as its source."""
-GAT_SUMS = GAT.replace("X[j,h,e]", "X[j,e]")
-"""The same where all heads sum the same features, which are changed afterwards."""
+__all__ = ["gin_sum", "graph_conv", "propagate", "sage_conv"]
 
 
 def propagate(adjacency: scorch.Tensor, x: Any, reduce: str = "sum") -> torch.Tensor:
@@ -153,54 +139,3 @@ def gin_sum(
     if is_plain_call(adjacency, x, eps, bias):
         return product(adjacency, x, bias, added=x, scale=(1 + eps).to(x.dtype))
     return epilogue(matmul(adjacency, x) + (1 + eps) * x, bias, None)
-
-
-def gat_conv(
-    adjacency: scorch.Tensor,
-    x: Any,
-    source: torch.Tensor,
-    target: torch.Tensor,
-    negative_slope: float = 0.2,
-    dropout: float = 0.0,
-    weight: torch.Tensor | None = None,
-) -> torch.Tensor:
-    """Graph attention, Velickovic et al. (2018, arXiv 1710.10903): (nodes, heads, features), the same shape.
-
-    The score of the edge j -> i is leaky_relu(target . x[i] + source . x[j]), head by head, with `source` and `target`
-    of shape (heads, features); a node's scores go through a softmax over its edges. `dropout` is the share of edges
-    that are left out. With a `weight` (heads, features, features in), x is (nodes, features in), dense or sparse, and
-    x weight.T takes its place: before or after the sum over the neighbours, as `sums_first` says.
-
-    >>> A = scorch.tensor(torch.ones(2, 2), "csr")
-    >>> zero = torch.zeros(1, 1)
-    >>> gat_conv(A, torch.tensor([[[1.0]], [[3.0]]]), zero, zero).reshape(-1)
-    tensor([2., 2.])
-    """
-    if weight is not None and not is_sparse(x) and sums_first(adjacency, x, weight):
-        # target . (weight x) is (weight.T target) . x, so that scores don't need the features that come out.
-        at_target, at_source = (linear(x, torch.einsum("hof,ho->hf", weight, each)) for each in (target, source))
-        sums = _attended(adjacency, x, at_target, at_source, negative_slope, dropout)
-        return torch.einsum("ihf,hof->iho", sums, weight)
-    if weight is not None:
-        x = linear(x, weight.flatten(0, 1)).reshape(-1, *weight.shape[:2])
-    return _attended(adjacency, x, (x * target).sum(-1), (x * source).sum(-1), negative_slope, dropout)
-
-
-def _attended(
-    adjacency: scorch.Tensor,
-    x: torch.Tensor,
-    at_target: torch.Tensor,
-    at_source: torch.Tensor,
-    negative_slope: float,
-    dropout: float,
-) -> torch.Tensor:
-    """For each node and head the sum over its edges of x, (nodes, heads, features) or (nodes, features) for all heads,
-    weighted by the softmax of the edges' scores: (nodes, heads, features)."""
-    if not dropout and is_plain_call(adjacency, x, at_target, at_source):
-        text, slope = GAT if x.ndim == 3 else GAT_SUMS, scalar(negative_slope, x.dtype)
-        result = scorch.compute(text, out_format="dense", A=adjacency, l=at_target, r=at_source, slope=slope, X=x)
-        assert isinstance(result, torch.Tensor)
-        return result
-    rows, cols = structure.coordinates(adjacency._storage.pattern)
-    weights = edge_softmax(adjacency, F.leaky_relu(at_target[rows] + at_source[cols], negative_slope))
-    return edge_sum(adjacency, F.dropout(weights, dropout) if dropout else weights, x)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -147,9 +148,11 @@ class GATConv(nn.Module):
             A = with_self_loops(A)
         dropout = self.dropout if self.training else 0.0
         weight = self.weight.view(self.heads, self.out_channels, -1)
-        result = functional.gat_conv(A, x, self.att_src, self.att_dst, self.negative_slope, dropout, weight)
-        result = result.flatten(1) if self.concat else result.mean(1)
-        return epilogue(result, self.bias, self.activation)
+        attended = partial(functional.gat_conv, A, x, self.att_src, self.att_dst, self.negative_slope, dropout, weight)
+        if not self.concat:
+            return epilogue(attended().mean(1), self.bias, self.activation)
+        bias = None if self.bias is None else self.bias.view(self.heads, self.out_channels)
+        return attended(bias, self.activation).flatten(1)
 
     def extra_repr(self) -> str:
         return _extra_repr(self.weight, heads=self.heads, concat=self.concat, activation=self.activation)

@@ -3,7 +3,8 @@
 exp(x) = 2^n exp(r) with n the integer nearest to x / ln 2, and r = x - n ln 2 in two steps, the first of them exact
 (Cody and Waite, *Software Manual for the Elementary Functions*, 1980). exp(r) = 1 + r + r^2 P(r), where P is the
 minimax polynomial on |r| <= ln 2 / 2, found by Remez' algorithm with the weight r^2. 2^n is multiplied in two halves,
-so that results that overflow become infinite, and small ones are rounded to subnormal numbers once.
+so that results that overflow become infinite, and small ones are rounded to subnormal numbers once. exp(x) - 1 is
+2^n (exp(r) - 1) + (2^n - 1), whose terms have no more error than their last places, however small x is.
 
 Every instruction says "contract": Numba gives those that say nothing the fast-math flags of the kernel, and to
 reassociate
@@ -80,13 +81,23 @@ class _Lanes:
         return self.builder.fadd(product, c, flags=vec.CONTRACT)
 
 
-def _exp(builder: Builder, v: Vec, x: Value) -> Value:
-    """The lanes of e ** x; NaN stays NaN, since a comparison with it is false."""
-    numbers = _SINGLE if v.dtype == types.float32 else _DOUBLE
+def _numbers(v: Vec) -> _Numbers:
+    return _SINGLE if v.dtype == types.float32 else _DOUBLE
+
+
+def _within(builder: Builder, x: Value, least: float, most: float) -> Value:
+    """The lanes of x, those beyond a limit replaced by it; NaN stays NaN, since a comparison with it is false."""
     lanes = _Lanes(builder, x.type)
-    for operator, bound in ((">", numbers.most), ("<", numbers.least)):
+    for operator, bound in ((">", most), ("<", least)):
         limit = lanes.number(bound)
         x = builder.select(builder.fcmp_ordered(operator, x, limit, flags=vec.CONTRACT), limit, x)
+    return x
+
+
+def _parts(builder: Builder, v: Vec, x: Value) -> tuple[Value, tuple[Value, Value]]:
+    """exp(r) - 1, and 2^n as two factors, of x = n ln 2 + r."""
+    numbers, lanes = _numbers(v), _Lanes(builder, x.type)
+    x = _within(builder, x, numbers.least, numbers.most)
     shift = lanes.number(numbers.round)
     shifted = lanes.fma(x, lanes.number(_PER_OCTAVE), shift)
     n = builder.fsub(shifted, shift, flags=vec.CONTRACT)
@@ -96,23 +107,45 @@ def _exp(builder: Builder, v: Vec, x: Value) -> Value:
     for coefficient in numbers.polynomial[1:]:
         total = lanes.fma(total, r, lanes.number(coefficient))
     total = lanes.fma(builder.fmul(r, r, flags=vec.CONTRACT), total, r)
-    total = builder.fadd(total, lanes.number(1.0), flags=vec.CONTRACT)
-    return _scaled(builder, numbers, total, shifted, shift)
+    return total, _powers(builder, numbers, shifted, shift)
 
 
-def _scaled(builder: Builder, numbers: _Numbers, total: Value, shifted: Value, shift: Value) -> Value:
-    """total * 2^n, where n is the difference of the bits of two numbers."""
-    integers = ir.VectorType(ir.IntType(numbers.bits), total.type.count)
+def _powers(builder: Builder, numbers: _Numbers, shifted: Value, shift: Value) -> tuple[Value, Value]:
+    """Two factors of 2^n, where n is the difference of the bits of two numbers."""
+    integers = ir.VectorType(ir.IntType(numbers.bits), shifted.type.count)
 
     def whole(x: int) -> ir.Constant:
         return ir.Constant(integers, [x] * integers.count)
 
+    def power(exponent: Value) -> Value:
+        bits = builder.shl(builder.add(exponent, whole(numbers.bias)), whole(numbers.mantissa))
+        return builder.bitcast(bits, shifted.type)
+
     n = builder.sub(builder.bitcast(shifted, integers), builder.bitcast(shift, integers))
     half = builder.ashr(n, whole(1))
-    for part in (half, builder.sub(n, half)):
-        power = builder.shl(builder.add(part, whole(numbers.bias)), whole(numbers.mantissa))
-        total = builder.fmul(total, builder.bitcast(power, total.type), flags=vec.CONTRACT)
-    return total
+    return power(half), power(builder.sub(n, half))
+
+
+def _exp(builder: Builder, v: Vec, x: Value) -> Value:
+    total, (power, rest) = _parts(builder, v, x)
+    total = builder.fadd(total, _Lanes(builder, x.type).number(1.0), flags=vec.CONTRACT)
+    return builder.fmul(builder.fmul(total, power, flags=vec.CONTRACT), rest, flags=vec.CONTRACT)
+
+
+def _expm1(builder: Builder, v: Vec, x: Value) -> Value:
+    total, (power, rest) = _parts(builder, v, x)
+    lanes = _Lanes(builder, x.type)
+    one = builder.fdiv(lanes.number(1.0), rest, flags=vec.CONTRACT)  # exact: that it will be times the other factor
+    more = builder.fsub(power, one, flags=vec.CONTRACT)
+    return builder.fmul(lanes.fma(total, power, more), rest, flags=vec.CONTRACT)
+
+
+def _tanh(builder: Builder, v: Vec, x: Value) -> Value:
+    """e / (e + 2), where e is exp(2 x) - 1; beyond 22 the result is 1 to the last place of either type."""
+    lanes = _Lanes(builder, x.type)
+    x = _within(builder, x, -22.0, 22.0)
+    power = _expm1(builder, v, builder.fadd(x, x, flags=vec.CONTRACT))
+    return builder.fdiv(power, builder.fadd(power, lanes.number(2.0), flags=vec.CONTRACT), flags=vec.CONTRACT)
 
 
 def _sigmoid(builder: Builder, v: Vec, x: Value) -> Value:
@@ -132,6 +165,8 @@ def _bind(twin: Any, operate: Any) -> None:
 
 
 _bind(exponential.vexp, _exp)
+_bind(exponential.vexpm1, _expm1)
+_bind(exponential.vtanh, _tanh)
 _bind(exponential.vsigmoid, _sigmoid)
 
 
