@@ -56,6 +56,26 @@ def test_other_structures_are_planned_anew(runs: list[int]) -> None:
         assert len(runs) > planned
 
 
+def test_sparse_temporaries_on_the_pattern_of_an_operand_come_again(
+    runs: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(statements.fuse, "runs", lambda _: ())  # a kernel for each
+    text = """
+        S[i,j,h] = where(stored(A[i,j]), A[i,j] * r[j,h], absent)
+        m[i,h] max= where(stored(S[i,j,h]), S[i,j,h], absent)
+        O[i,h] += where(stored(S[i,j,h]), S[i,j,h] - m[i,h], absent)
+    """
+    dense, r = matrix(), torch.rand(3, 4)
+    A = scorch.tensor(dense, "csr")
+    for scale in (1.0, 2.0, -1.0):
+        scores = torch.where((dense != 0)[..., None], scale * dense[..., None] * r, torch.nan)
+        top = scores.nan_to_num(-torch.inf).amax(1)
+        wanted = (scores - top[:, None]).nan_to_num(0).sum(1)
+        found = scorch.compute(text, A=A.with_values(A.values * scale), r=r, out_format="dense")
+        torch.testing.assert_close(found, wanted)
+        assert len(runs) == 3  # of the first call
+
+
 def test_sparse_temporaries_are_looked_at_each_time() -> None:
     text = "T[i,j] = A[i,k] * A[k,j]; y[i] max= T[i,j] * T[i,j]"
     for scale in (1.0, 3.0, 1.0):

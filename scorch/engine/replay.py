@@ -57,8 +57,7 @@ class Replay:
         known = list(vals)
         for step in before:
             made = step.program([known[n] for n in step.reads])
-            assert isinstance(made, torch.Tensor)
-            known.append(Storage.from_dense(made).vals)
+            known.append((Storage.from_dense(made) if isinstance(made, torch.Tensor) else made).vals)
         return last.program([known[n] for n in last.reads])
 
     @property
@@ -75,7 +74,7 @@ class Recorder:
     _programs: list[AnyProgram] = field(default_factory=list)
     _reads: list[tuple[str, ...]] = field(default_factory=list)
     _targets: list[str] = field(default_factory=list)
-    _are_dense: list[bool] = field(default_factory=list)
+    _comes_again: list[bool] = field(default_factory=list)
 
     def observe(
         self, statements: tuple[Assign, ...], program: AnyProgram, _: Sequence[Storage], result: Result
@@ -84,24 +83,29 @@ class Recorder:
         self._programs.append(program)
         self._reads.append(tuple(canonical_run(statements)[1]))
         self._targets.append(statements[-1].target.tensor)
-        self._are_dense.append(isinstance(result, torch.Tensor))
+        self._comes_again.append(isinstance(result, torch.Tensor) or _shares(program))
 
     def made(self, statements: Sequence[Assign]) -> Replay | None:
         """The steps that computed the statements.
 
         None where the programs of a second call depend on more than its operands: a sparse temporary has a pattern,
-        and so statistics, of its own.
+        and so statistics, of its own, unless it takes that of an operand.
         """
         names = [*self.operands, *self._targets]
         if not self._targets or self._targets[-1] != statements[-1].target.tensor or len(set(names)) < len(names):
             return None
-        if not all(self._are_dense[:-1]):
+        if not all(self._comes_again[:-1]):
             return None
         places = {name: n for n, name in enumerate(names)}
         if not all(name in places for reads in self._reads for name in reads):
             return None  # a constant, which no program made
         reads = [tuple(places[name] for name in read) for read in self._reads]
         return Replay(tuple(map(_Step, self._programs, reads)))
+
+
+def _shares(program: AnyProgram) -> bool:
+    """Whether the result's pattern is the same one whenever those of the operands are."""
+    return isinstance(program, Program) and program.wanted is None and program.plan.kernel.assembly.kind == "share"
 
 
 def replayed(
