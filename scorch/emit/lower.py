@@ -305,9 +305,14 @@ class Lowering:
                 if self.cursors[access].resolved:
                     self._hoist(access, inside=isinstance(stmt, Compute) and self.group is None)
             bound = [a for a, row in self.rows.held.items() if all(index in self.env for index in row.indices)]
-            for access in [a for a in bound if a in wanted]:
-                if access not in self.loaded and not self.rows.is_along(access):
+            for access in [a for a in bound if a in wanted and a not in self.loaded]:
+                if not self.rows.is_along(access):
                     self.loaded[access] = self.b.let(access.tensor, self.rows.read(access, None))
+                elif self.group is not None and self.lanes is not None:  # vectors that all of a group read
+                    vectors = range(self.lanes.vectors)
+                    self.loaded[access] = [
+                        self.b.let(f"{access.tensor}{t}", self.rows.read(access, t)) for t in vectors
+                    ]
 
     def _hoist(self, access: Access, inside: bool) -> None:
         """Load a value here, outside all loops to come; a vector that is used right away stays in its expression."""

@@ -56,7 +56,10 @@ class Rows:
             self.spaces[access] = Apply("where", (stored, workspace.source, Literal(workspace.fill)))
         array = self.b.param(Param(f"{workspace.name}_row", "workspace", workspace.name, 0, "vals", workspace.dtype))
         self.held[access] = _Row(workspace, array, first)
+        # A panel is filled outside the loop whose coordinates the chunks share.
+        outermost, self.low.loops.outermost = self.low.loops.outermost, False
         self.low.stmt(node.producer)
+        self.low.loops.outermost = outermost
         self.low.stmt(node.consumer)
         del self.held[access]
         self.spaces.pop(access, None)
@@ -80,6 +83,11 @@ class Rows:
             place = self.low.env[along]
         else:
             place = ir.Binary("-", self.low.cursors[source].first, row.first)
+        if row.workspace.panel:
+            tile = self.low.tile
+            assert tile is not None
+            before = tile.lanes if tile.overlaps else 0  # where a last vector that starts early may lie
+            return ir.add(ir.mul(place, row.workspace.panel), before)
         for index in across:
             place = ir.add(ir.mul(place, self.low.extent(index)), self.low.env[index])
         return place

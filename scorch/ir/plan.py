@@ -104,7 +104,8 @@ class Workspace:
     each: a branch that is foretold where many products fall together, and no wait for the last write), "hash" (open
     addressing, keys sorted when read), "sorted" (every product by itself, at most `most` of them, sorted and then
     reduced when read). "row" holds one value for each stored position of the row of `source` that the loops are in, or,
-    without one, for each coordinate; places that have none are worth `fill`.
+    without one, for each coordinate; places that have none are worth `fill`. With a `panel` its last index is that of
+    the tile which the loops are in, and has so many places, whatever the tile's coordinates are.
     """
 
     name: str
@@ -115,10 +116,12 @@ class Workspace:
     source: Access | None = None
     fill: bool | int | float | complex = 0
     most: int = 0
+    panel: int = 0
 
     def __str__(self) -> str:
         along = f" along {self.source}" if self.source else ""
-        return f"{self.name}[{','.join(self.indices)}]: {self.kind} {self.dtype}{along}"
+        kind = "panel" if self.panel else self.kind
+        return f"{self.name}[{','.join(self.indices)}]: {kind} {self.dtype}{along}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,9 @@ def _lengths(where: Where, patterns: Mapping[str, Pattern], extents: Mapping[str
     for index in workspace.indices:
         width *= extents[index]
     if workspace.kind == "row":
-        if workspace.source is not None:  # as many of its first index as a row has entries
+        if workspace.panel:
+            width = width // extents[workspace.indices[-1]] * workspace.panel
+        elif workspace.source is not None:  # as many of its first index as a row has entries
             width = width // extents[workspace.indices[0]] * statistics(patterns[workspace.source.tensor]).row_max
         return {"vals": width}
     if workspace.kind == "sorted":

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scorch.formats import Format, dtypes
 from scorch.ir.graph import level_indices, walks
 from scorch.ir.notation import Access
 from scorch.ir.plan import Assembly, Partition, Tile
 from scorch.schedule.assembly import Writing, choose_assembly
-from scorch.schedule.cost import conversion_cost, nest_cost
+from scorch.schedule.cost import LEAST_CHUNKS, conversion_cost, nest_cost
 from scorch.schedule.lanes import Along, along_positions
 from scorch.schedule.partition import PARALLEL, choose_partition
 from scorch.schedule.problem import Problem
@@ -26,7 +26,8 @@ class Layout:
     `spread`: the tiles are the outermost loop, for threads to share. `panels`: they are the outermost loop of each
     chunk, so that what a tile reads of dense operands stays near. `rows`: so many coordinates of the innermost result
     loop share the reduction inside a tile, which then stands right outside that loop. `turned`: square blocks of these
-    accesses are turned in registers, for the tile outside the innermost loop.
+    accesses are turned in registers, for the tile outside the innermost loop. `packed`: what a tile around several rows
+    reads of this access is copied beforehand, to lie side by side.
     """
 
     order: tuple[str, ...]
@@ -38,6 +39,7 @@ class Layout:
     panels: bool = False
     rows: int = 1
     turned: tuple[Access, ...] = ()
+    packed: Access | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class Candidate:
             text += f", {layout.tiled} in SIMD tiles" + (" outermost" if layout.spread else "")
             text += " outside all rows of a chunk" if layout.panels else ""
             text += f", {layout.rows} rows at a time" if layout.rows > 1 else ""
+            text += f", panels of {layout.packed.tensor} packed" if layout.packed else ""
             text += f", blocks of {', '.join(a.tensor for a in layout.turned)} turned" if layout.turned else ""
         if self.writing.scatter:
             text += f", row of {self.writing.scatter} in a {self.accumulator}"
@@ -94,7 +97,8 @@ def priced(
     row = along.row if along is not None else None
     panel = panel_vectors(problem) if layout.panels and not layout.turned else 0
     turned = len(layout.turned)
-    loops = nest_cost(problem, layout.order, layout.tiled, layout.formats, layout.rows, panel, row, turned)
+    packed = layout.packed is not None
+    loops = nest_cost(problem, layout.order, layout.tiled, layout.formats, layout.rows, panel, row, turned, packed)
     if writing.scatter is not None and accumulator is None:
         costs = accumulators(problem, layout.order, writing)
         accumulator = min(costs, key=lambda each: costs[each])
@@ -104,6 +108,8 @@ def priced(
     collects = writing.scatter is not None and writing.split == 0  # one row for all loops: chunks would share it
     outermost = whole[0] if whole and not collects else None
     partition = choose_partition(problem, outermost, tile, layout.formats, work, writing, layout.order)
+    if packed and partition.unit != "serial":  # each chunk packs, and rows are all alike
+        partition = replace(partition, chunks=min(partition.chunks, problem.threads * LEAST_CHUNKS))
     share = 1.0 if partition.unit == "serial" else 1.0 / (problem.threads * PARALLEL)
     parts = [("loops", loops * share), *((name, cost * share) for name, cost in parts)]
     if writing.format != layout.wanted:

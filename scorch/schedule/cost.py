@@ -30,6 +30,7 @@ RUNS = 1.2  # of the time of whole rows from afar, where they are taken in short
 PAGE = 4096  # bytes
 PAGES = 64  # whose addresses are at hand
 LATENCY = 8  # multiply-adds in the time that one takes to be done: two a cycle
+LEAST_CHUNKS = 2  # a thread, for one that starts late to leave work to the others
 STREAMED = 4  # lines of a register block that arrive, in order, in the time of one, beside the arithmetic
 
 
@@ -65,11 +66,13 @@ def nest_cost(
     panel: int = 0,
     along: float | None = None,
     turned: int = 0,
+    packed: bool = False,
 ) -> float:
     """Loops and arithmetic of a nest with the tiled index innermost, so many rows sharing what they load.
 
     `panel`: vectors of a tile that stands outside all loops, 0 if none does. `along`: what a row of the innermost loop
-    takes with near values, where that is known. `turned`: operands of which blocks are turned in registers.
+    takes with near values, where that is known. `turned`: operands of which blocks are turned in registers. `packed`:
+    what the rows share lies side by side, copied by each chunk.
     """
     total = 0.0
     for depth, index in enumerate(order if along is None else order[:-1]):
@@ -99,25 +102,35 @@ def nest_cost(
     rest = _row_cost(problem, order, tiled, problem.extents[tiled])
     if turned:
         return total + inner * (vectors * prices.vector + turned * prices.turned * problem.extents[tiled] + rest)
-    load = prices.vector - prices.fma
     if rows > 1:
-        tile = block_tile(problem, tiled, rows)
-        passes = vectors / max(tile.vectors, 1)  # each of which has the reduction once for a block
-        step = prices.fma + load * (1 / rows + 1 / tile.vectors) / 2  # most of it beside the arithmetic
-        terms = product(problem.extents[v] for v in problem.statement.reduced)
-        read = terms * tile.vectors * problem.machine.bits / 8  # bytes, by all blocks of a tile
-        near = read <= problem.machine.near_bytes
-        apart = min(1.0, problem.extents[tiled] * dtypes.itemsize(problem.dtype) / PAGE)  # pages between two rows
-        blocks = math.prod(problem.extents[v] for v in order if v in problem.statement.target.indices) / rows
-        again = 1.0 / max(1.0, blocks) if near else 1.0  # of all visits to a panel, those to which it has to come
-        far = rest / rows * again / (STREAMED if apart < 1 else 1)
-        step += prices.walk * apart / rows if terms * apart > PAGES else 0.0
-        return total * passes / rows + inner * (vectors * step + far)
+        return _block_cost(problem, order, tiled, rows, packed, total)
     if tiled not in problem.statement.target.indices and not problem.sparse:
         # no two sums share a vector, as those of stored positions side by side do
         sums = problem.visits(tuple(v for v in order if v in problem.statement.target.indices))
-        return total + inner * (vectors * (prices.vector + load) + rest) + sums * prices.across
+        return total + inner * (vectors * (2 * prices.vector - prices.fma) + rest) + sums * prices.across
     return total + inner * (vectors * prices.vector + rest)
+
+
+def _block_cost(problem: Problem, order: tuple[str, ...], tiled: str, rows: int, packed: bool, loops: float) -> float:
+    """A register block of so many rows by a tile's vectors; `loops` is what the loops take a row at a time."""
+    prices, tile = problem.prices, block_tile(problem, tiled, rows)
+    vectors = max(1.0, math.ceil(problem.extents[tiled] / vector_lanes(problem)))
+    inner, rest = problem.visits(order), _row_cost(problem, order, tiled, problem.extents[tiled])
+    passes = vectors / max(tile.vectors, 1)  # each of which has the reduction once for a block
+    load = prices.vector - prices.fma
+    step = prices.fma + load * (1 / rows + 1 / tile.vectors) / 2  # most of it beside the arithmetic
+    terms = product(problem.extents[v] for v in problem.statement.reduced)
+    apart = min(1.0, problem.extents[tiled] * dtypes.itemsize(problem.dtype) / PAGE)  # pages between two rows
+    if packed:
+        copied = problem.threads * LEAST_CHUNKS * terms * vectors * (2 * prices.vector + prices.walk * apart)
+        return loops * passes / rows + inner * vectors * step + copied
+    read = terms * tile.vectors * problem.machine.bits / 8  # bytes, by all blocks of a tile
+    near = read <= problem.machine.near_bytes
+    blocks = math.prod(problem.extents[v] for v in order if v in problem.statement.target.indices) / rows
+    again = 1.0 / max(1.0, blocks) if near else 1.0  # of all visits to a panel, those to which it has to come
+    far = rest / rows * again / (STREAMED if apart < 1 else 1)
+    step += prices.walk * apart / rows if terms * apart > PAGES else 0.0
+    return loops * passes / rows + inner * (vectors * step + far)
 
 
 def _grouped_cost(problem: Problem, order: tuple[str, ...], tiled: str, access: Access, rows: int) -> float:

@@ -4,7 +4,7 @@ tile."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from scorch.ir.absence import absent_value, guarded
@@ -37,6 +37,7 @@ class Nest:
     unroll: int = 1  # the innermost reduction, under a tile
     beside: int = 1  # positions of the innermost result loop that share the reduction over a tile
     rows: int = 1  # coordinates of the innermost result loop that share the reduction inside a tile
+    packed: Access | None = None  # of which what such a tile reads is copied beforehand, to lie side by side
     turned: tuple[Access, ...] = ()  # read in blocks that are turned in registers, by the innermost loop in a tile
     along: Tile | None = None  # lanes of the innermost reduction, taken over stored positions
     register: str = "acc"  # the name of the accumulator
@@ -56,14 +57,30 @@ def build_nest(nest: Nest) -> Stmt:
         reduce = nest.statement.reduce if _revisits(nest) else None
         whole = _loops(nest, outer, Compute(target, reduce, nest.statement.expr), tile_last=not nest.spread)
         return Loop(nest.tile[0], whole, nest.tile[1]) if nest.tile and nest.spread else whole
-    body = _reduced(nest, inner, target, _revisits(nest))
     if nest.rows > 1 and nest.tile:
-        *outer_rows, row = outer
-        block = Loop(nest.tile[0], Loop(row, body, unroll=nest.rows), nest.tile[1])
-        return _loops(nest, tuple(outer_rows), block, tile_last=False)
+        return _block(nest, outer, inner)
+    body = _reduced(nest, inner, target, _revisits(nest))
     if nest.spread and nest.tile and kept:
         return Loop(nest.tile[0], _loops(nest, outer, body, tile_last=False), nest.tile[1])
     return _loops(nest, outer, body, tile_last=kept)
+
+
+def _block(nest: Nest, outer: tuple[str, ...], inner: tuple[str, ...]) -> Stmt:
+    """Several rows at a time inside a tile, what they share of an operand perhaps packed into a panel."""
+    assert nest.tile is not None
+    tiled, tile = nest.tile
+    *outer_rows, row = outer
+    packed, statement = nest.packed, nest.statement
+    if packed is not None:
+        panel = Access(f"{packed.tensor}_panel", (inner[-1], tiled))
+        statement = replace(statement, expr=substitute(statement.expr, {packed: panel}))
+    body = _reduced(replace(nest, statement=statement), inner, statement.target, _revisits(nest))
+    block: Stmt = Loop(row, body, unroll=nest.rows)
+    if packed is not None:
+        width = tile.vectors * tile.lanes + (tile.lanes if tile.overlaps else 0)
+        workspace = Workspace(panel.tensor, panel.indices, "row", nest.dtype, panel=width)
+        block = Where(workspace, Loop(inner[-1], Compute(panel, None, packed)), block)
+    return _loops(nest, tuple(outer_rows), Loop(tiled, block, tile), tile_last=False)
 
 
 def _split(nest: Nest) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -9,6 +9,7 @@ from scorch.ir.graph import level_indices, walks
 from scorch.ir.notation import Access
 from scorch.ir.plan import Assembly, Partition, Tile
 from scorch.schedule.assembly import Writing
+from scorch.schedule.cost import LEAST_CHUNKS
 from scorch.schedule.prices import Prices
 from scorch.schedule.problem import Problem
 
@@ -25,7 +26,7 @@ to one that just had some. Buckets are written by several threads to the same ca
 one at best."""
 ROOM = 1 / 2  # of the second cache, for the entries of a chunk that are moved from there
 SELECTED = 4  # products for each nonzero, from which on the rows that it selects are worth counting
-LEAST_CHUNKS = 2  # a thread, for one that starts late to leave work to the others
+MOST_CHUNKS = 8  # of a thread
 PRIVATE_BYTES = 4 << 20  # of private results in all
 
 
@@ -86,7 +87,7 @@ def choose_partition(
 
 def _chunks(problem: Problem, cost: float, writing: Writing) -> int:
     """How many chunks; as many to each thread: five equal chunks take two threads as long as six."""
-    chunks = int(min(max(cost / CHUNK / problem.threads, LEAST_CHUNKS), 8))
+    chunks = int(min(max(cost / CHUNK / problem.threads, LEAST_CHUNKS), MOST_CHUNKS))
     if writing.assembly.bounded:
         size = writing.most * (4 + dtypes.itemsize(problem.dtype))
         chunks = max(chunks, math.ceil(size / (problem.machine.near_bytes * ROOM) / problem.threads))

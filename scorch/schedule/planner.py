@@ -146,6 +146,7 @@ def _plan(problem: Problem, best: Candidate, alternatives: tuple[Alternative, ..
         unroll=_unrolled(problem, best, along),
         beside=positions_beside(problem, layout.order, best.tile[0], layout.formats, assembly) if best.tile else 1,
         rows=layout.rows,
+        packed=layout.packed,
         turned=layout.turned,
         along=along,
         fills=problem.fills,

@@ -8,12 +8,13 @@ from scorch.formats import Compressed, Format, dtypes
 from scorch.formats.levels import Grouped
 from scorch.ir.absence import guarded
 from scorch.ir.graph import level_indices, walks
-from scorch.ir.notation import Access, has_vector_form
+from scorch.ir.notation import Access, accesses, has_vector_form
 from scorch.ir.operators import operator
 from scorch.ir.plan import Assembly, Tile
 from scorch.schedule.problem import Problem
 
 __all__ = [
+    "access_to_pack",
     "block_tile",
     "blocks_to_turn",
     "can_tile",
@@ -129,7 +130,7 @@ def rows_of_block(problem: Problem, order: tuple[str, ...], tiled: str, formats:
         return 1
     if any(outer[-1] in pair for pair in problem.statement.equal):
         return 1
-    row, tiles = outer[-1], [a for a in problem.accesses if tiled in a.indices]
+    row, tiles = outer[-1], [a for a in set(accesses(problem.statement.expr)) if tiled in a.indices]
     if any(order[-1] not in a.indices for a in tiles) or all(row in a.indices for a in tiles):
         return 1
     for access in problem.accesses:
@@ -139,6 +140,20 @@ def rows_of_block(problem: Problem, order: tuple[str, ...], tiled: str, formats:
             return 1  # what is walked inside is walked once for all rows, and located by none
     rows = _fewest_loads(problem, tiled)
     return rows if problem.extents[row] >= rows else 1
+
+
+def access_to_pack(
+    problem: Problem, order: tuple[str, ...], tiled: str, formats: Mapping[str, Format], rows: int
+) -> Access | None:
+    """The dense matrix of which all rows of a block read the same, a part of each line: a copy of what a tile reads of
+    it has its vectors side by side (Goto and van de Geijn 2008); None if there is none, or the tile is as wide."""
+    tile = block_tile(problem, tiled, rows)
+    shared = [a for a in problem.accesses if level_indices(a, formats[a.tensor]) == (order[-1], tiled)]
+    if len(shared) != 1 or tile.count is not None or not formats[shared[0].tensor].is_dense:
+        return None
+    if set(problem.statement.reduced) != {order[-1]} or problem.by_name[shared[0].tensor].dtype != problem.dtype:
+        return None
+    return shared[0]
 
 
 def grouping(

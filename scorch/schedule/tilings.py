@@ -10,7 +10,15 @@ from scorch.schedule.candidate import Candidate, Layout, priced, rows_are_far, s
 from scorch.schedule.partition import serial_below
 from scorch.schedule.problem import Problem
 from scorch.schedule.reading import conversions, turned
-from scorch.schedule.tile import blocks_to_turn, can_tile, grouping, panel_vectors, rows_of_block, vector_lanes
+from scorch.schedule.tile import (
+    access_to_pack,
+    blocks_to_turn,
+    can_tile,
+    grouping,
+    panel_vectors,
+    rows_of_block,
+    vector_lanes,
+)
 
 __all__ = ["tiled_ways"]
 
@@ -74,8 +82,14 @@ def _blocked(problem: Problem, layout: Layout, plain: Candidate) -> Iterator[Can
         return
     rows = rows_of_block(problem, layout.order, str(layout.tiled), layout.formats)
     blocked = priced(problem, replace(layout, rows=rows)) if rows > 1 else None
-    if blocked is not None:
-        yield blocked
+    if blocked is None:
+        return
+    yield blocked
+    packed = access_to_pack(problem, layout.order, str(layout.tiled), layout.formats, rows)
+    if packed is not None:
+        candidate = priced(problem, replace(layout, rows=rows, packed=packed))
+        if candidate is not None:
+            yield candidate
 
 
 def _grouped(problem: Problem, layout: Layout, plain: Candidate) -> Iterator[Candidate]:

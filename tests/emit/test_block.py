@@ -13,7 +13,7 @@ from scorch.emit.jit import compile_kernel
 from scorch.ir.plan import Loop, Plan, Where, walk
 from scorch.operand import as_storage
 from scorch.schedule.machine import AVX2, AVX512, SSE
-from scorch.schedule.planner import schedule
+from scorch.schedule.planner import _candidates, schedule
 
 MACHINES = {"AVX-512": AVX512, "AVX2": AVX2, "SSE": SSE}
 
@@ -44,6 +44,39 @@ def test_a_product_of_dense_matrices_on_every_machine(rows: int, columns: int, m
         found = engine.Program(plan, compile_kernel(plan.kernel), operands)([s.vals for s in operands])
     assert isinstance(found, torch.Tensor)
     torch.testing.assert_close(found, a @ b)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("columns", [197, 200, 261])
+@pytest.mark.parametrize("notation", ["ik,kj->ij", "ik,jk->ij", "bik,kj->bij"])
+def test_what_rows_share_is_packed_on_every_machine(notation: str, columns: int, machine: str) -> None:
+    from scorch.ir.einsum import parse_einsum
+
+    a = torch.randn(*((2,) if notation[0] == "b" else ()), 14, 3)
+    b = torch.randn(3, columns) if ",kj" in notation else torch.randn(columns, 3)
+    operands = [as_storage(a), as_storage(b)]
+    statement = parse_einsum(notation, [a.shape, b.shape])
+    with scorch.config.using(jit=False, threads=2):
+        problem = replace(engine.problem_of(statement, operands), machine=MACHINES[machine])
+        ways = [c.description for c in _candidates(problem) if c.layout.packed is not None]
+        assert ways
+        for way in ways:
+            plan = schedule(replace(problem, choice=way))
+            assert "panel" in str(plan.kernel.root)
+            found = engine.Program(plan, compile_kernel(plan.kernel), operands)([s.vals for s in operands])
+            assert isinstance(found, torch.Tensor)
+            torch.testing.assert_close(found, torch.einsum(notation, a, b), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.usefixtures("plain")
+def test_a_large_product_is_packed_and_finished() -> None:
+    x, weight, bias = torch.randn(600, 260), torch.randn(260, 1030), torch.randn(1030)
+    text = "T[n,o] += x[n,k] * W[k,o]; C[n,o] = tanh(T[n,o] + b[o])"
+    plan = plan_of(text, x=x, W=weight, b=bias)
+    assert any("packed" in other.description for other in plan.alternatives)
+    with scorch.config.using(jit=True):
+        found = scorch.compute(text, x=x / 16, W=weight, b=bias)
+    torch.testing.assert_close(found, torch.tanh(x / 16 @ weight + bias), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.usefixtures("plain")
