@@ -174,7 +174,7 @@ _TABLE = (
     _smooth("acosh", "rsqrt(a * a - 1)", float("nan"), "np.arccosh({0})"),
     _smooth("atanh", "1 / (1 - a * a)", 0.0, "np.arctanh({0})"),
     _smooth("sigmoid", "out * (1 - out)", 0.5, "{t}(1) / ({t}(1) + np.exp(-{0}))", "vsigmoid"),
-    _smooth("erf", "1.1283791670955126 * exp(-a * a)", 0.0, "{t}(math.erf({0}))", takes="real"),
+    _smooth("erf", "1.1283791670955126 * exp(-a * a)", 0.0, "{t}(math.erf({0}))", "verf", takes="real"),
 )
 
 OPERATORS: dict[str, Operator] = {op.name: op for op in _TABLE}

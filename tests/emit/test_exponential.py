@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy import special
 
 from scorch.emit import vocabulary
-from scorch.emit.vocabulary import vexp, vexpm1, vkeep, vload, vsigmoid, vstore, vtanh
+from scorch.emit.vocabulary import verf, vexp, vexpm1, vkeep, vload, vsigmoid, vstore, vtanh
 
 numba = pytest.importorskip("numba")
 LANES = 8
@@ -19,27 +20,16 @@ def over():
     """The functions on all of an array, by vectors of lanes."""
     vocabulary.register()
 
-    @numba.njit(fastmath=KERNELS)
-    def exp(x, out):
-        for p in range(0, len(x), LANES):
-            vstore(out, p, vexp(vload(x, p, LANES)))
+    def compiled(function):
+        @numba.njit(fastmath=KERNELS)
+        def run(x, out):
+            for p in range(0, len(x), LANES):
+                vstore(out, p, function(vload(x, p, LANES)))
 
-    @numba.njit(fastmath=KERNELS)
-    def sigmoid(x, out):
-        for p in range(0, len(x), LANES):
-            vstore(out, p, vsigmoid(vload(x, p, LANES)))
+        return run
 
-    @numba.njit(fastmath=KERNELS)
-    def expm1(x, out):
-        for p in range(0, len(x), LANES):
-            vstore(out, p, vexpm1(vload(x, p, LANES)))
-
-    @numba.njit(fastmath=KERNELS)
-    def tanh(x, out):
-        for p in range(0, len(x), LANES):
-            vstore(out, p, vtanh(vload(x, p, LANES)))
-
-    return {"exp": exp, "sigmoid": sigmoid, "expm1": expm1, "tanh": tanh}
+    functions = {"exp": vexp, "sigmoid": vsigmoid, "expm1": vexpm1, "tanh": vtanh, "erf": verf}
+    return {name: compiled(function) for name, function in functions.items()}
 
 
 def _units(found, wanted):
@@ -75,10 +65,10 @@ def test_sigmoid_is_within_four_units_and_keeps_its_limits(over, dtype):
     over["sigmoid"](x, found)
     wanted = 1 / (1 + np.exp(-x.astype(np.longdouble)))
     assert _units(found, wanted).max() <= 4
-    special = np.array(SPECIAL, dtype=dtype)
-    over["sigmoid"](special, found[:LANES])
+    ends = np.array(SPECIAL, dtype=dtype)
+    over["sigmoid"](ends, found[:LANES])
     with np.errstate(all="ignore"):
-        np.testing.assert_allclose(found[:LANES], 1 / (1 + np.exp(-special)), rtol=0)
+        np.testing.assert_allclose(found[:LANES], 1 / (1 + np.exp(-ends)), rtol=0)
 
 
 @pytest.mark.parametrize("dtype", ENDS)
@@ -94,10 +84,22 @@ def test_what_is_small_keeps_its_places(over, name, units, dtype):
     finite = np.abs(wanted) <= np.finfo(dtype).max
     assert (found[~finite] == np.inf).all()
     assert _units(found[finite], wanted[finite]).max() <= units
-    special = np.array(SPECIAL, dtype=dtype)
-    over[name](special, found[:LANES])
+    ends = np.array(SPECIAL, dtype=dtype)
+    over[name](ends, found[:LANES])
     with np.errstate(all="ignore"):
-        np.testing.assert_allclose(found[:LANES], exact(special), rtol=1e-6)
+        np.testing.assert_allclose(found[:LANES], exact(ends), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("dtype", "units"), [(np.float32, 4), (np.float64, 40)])
+def test_erf_is_near_scipys(over, dtype, units):
+    small = np.geomspace(np.finfo(dtype).tiny * 4, 1, 1 << 15)
+    x = np.concatenate([np.linspace(-7, 7, 1 << 17), small, -small]).astype(dtype)
+    found = np.empty_like(x)
+    over["erf"](x, found)
+    assert _units(found, special.erf(x.astype(np.float64))).max() <= units
+    ends = np.array(SPECIAL, dtype=dtype)
+    over["erf"](ends, found[:LANES])
+    np.testing.assert_allclose(found[:LANES], special.erf(ends), rtol=1e-6)
 
 
 @pytest.mark.parametrize("count", [0, 3, LANES])

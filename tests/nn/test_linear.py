@@ -17,6 +17,7 @@ from scorch import nn as snn
 from scorch import recall
 from scorch.errors import NotationError, ScorchError, ShapeError, UnsupportedError
 from scorch.nn import Linear
+from scorch.nn.bare import fed_forward
 
 
 def dense_of(layer: Linear) -> torch.Tensor:
@@ -149,6 +150,10 @@ def test_data_loader_workers() -> None:
         torch.testing.assert_close(rows, layer(torch.arange(4.0)[:, None].expand(4, 6)).contiguous())
 
 
+def _named(activation: Any) -> str:
+    return getattr(activation, "__name__", str(activation))
+
+
 class TestAgain:
     """A call that comes again takes a shorter way, whose operands and result are views of the kernel's."""
 
@@ -175,10 +180,11 @@ class TestAgain:
     @staticmethod
     def wanted(layer: snn.Linear, x: torch.Tensor) -> torch.Tensor:
         value = nn.functional.linear(x, layer.weight().to_dense(), layer.bias)
-        return value.relu() if layer.activation == "relu" else value
+        named = {"relu": torch.relu, "gelu": nn.functional.gelu, None: lambda value: value}
+        return named.get(layer.activation, layer.activation)(value)
 
     @pytest.mark.parametrize("frozen", [False, True])
-    @pytest.mark.parametrize("activation", ["relu", None, "gelu"])
+    @pytest.mark.parametrize("activation", ["relu", None, "gelu", nn.functional.mish], ids=_named)
     @pytest.mark.parametrize("samples", [1, 2, 5])
     @pytest.mark.parametrize("by_feature", [False, True])
     def test_results_and_their_layout_stay(self, frozen: bool, activation: Any, samples: int, by_feature: bool) -> None:
@@ -187,11 +193,10 @@ class TestAgain:
             for _ in range(14):
                 x = torch.rand(9, samples).t() if by_feature else torch.rand(samples, 9)
                 found = layer(x)
-                wanted = self.wanted(layer, x)
-                torch.testing.assert_close(found, nn.functional.gelu(wanted) if activation == "gelu" else wanted)
+                torch.testing.assert_close(found, self.wanted(layer, x))
                 strides.add((found.shape, found.stride()))
         assert len(strides) == 1
-        assert bool(self.views()) == (activation != "gelu" and (samples == 1 or by_feature))
+        assert bool(self.views()) == (not callable(activation) and (samples == 1 or by_feature))
 
     def test_what_is_unlike_takes_the_long_way(self) -> None:
         layer = self.layer()
@@ -236,3 +241,29 @@ class TestAgain:
                     x = torch.rand(9, samples).t()
                     torch.testing.assert_close(layer(x), self.wanted(layer, x))
         assert len(self.views()) == recall.MOST
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("activation", [None, "relu", "gelu", "elu", "tanh", "silu", nn.functional.mish], ids=_named)
+@pytest.mark.parametrize("shape", [(9,), (5, 9), (2, 3, 9)], ids=str)
+def test_dense_weights_with_what_follows(shape: tuple[int, ...], activation: Any, dtype: torch.dtype) -> None:
+    x, weight, bias = torch.randn(*shape).to(dtype), torch.randn(4, 9).to(dtype), torch.randn(4).to(dtype)
+    value = nn.functional.linear(x, weight, bias)
+    function = getattr(torch, str(activation), None) or getattr(nn.functional, str(activation), activation)
+    wanted = value if activation is None else function(value)
+    rough = {"rtol": 2e-2, "atol": 2e-2} if dtype is torch.bfloat16 else {}
+    torch.testing.assert_close(snn.functional.linear(x, weight, bias, activation), wanted, **rough)
+    leaf = x.clone().requires_grad_()
+    torch.testing.assert_close(snn.functional.linear(leaf, weight, bias, activation).detach(), wanted, **rough)
+
+
+def test_feed_forward_nets_that_are_not_bare_are_called() -> None:
+    net = nn.Sequential(nn.Linear(4, 8), nn.GELU(), nn.Linear(8, 4))
+    x, seen = torch.randn(3, 4), []
+    with torch.no_grad():
+        torch.testing.assert_close(fed_forward(net, x), net(x))
+        net[1].register_forward_hook(lambda module, args, result: seen.append(result.shape))
+        torch.testing.assert_close(fed_forward(net, x), net(x))
+        assert seen == [(3, 8), (3, 8)]
+        other = nn.Sequential(net[0], nn.ReLU(), net[2])
+        torch.testing.assert_close(fed_forward(other, x), other(x))

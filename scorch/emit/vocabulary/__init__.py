@@ -33,7 +33,7 @@ from scorch.emit.vocabulary.arithmetic import (
     vsqrt,
     vsub,
 )
-from scorch.emit.vocabulary.exponential import vexp, vexpm1, vkeep, vsigmoid, vtanh
+from scorch.emit.vocabulary.exponential import verf, vexp, vexpm1, vkeep, vsigmoid, vtanh
 from scorch.emit.vocabulary.halves import from_bfloat16, from_float16, to_bfloat16, to_float16
 from scorch.emit.vocabulary.memory import (
     prefetch,
@@ -84,6 +84,7 @@ __all__ = [
     "vcast",
     "vdiv",
     "veq",
+    "verf",
     "vexp",
     "vexpm1",
     "vfma",

@@ -30,7 +30,7 @@ from scorch.emit.vocabulary.arithmetic import (
     vsqrt,
     vsub,
 )
-from scorch.emit.vocabulary.exponential import vexp, vexpm1, vkeep, vsigmoid, vtanh
+from scorch.emit.vocabulary.exponential import verf, vexp, vexpm1, vkeep, vsigmoid, vtanh
 from scorch.emit.vocabulary.halves import from_bfloat16, from_float16, to_bfloat16, to_float16
 from scorch.emit.vocabulary.lanes import Lanes
 from scorch.emit.vocabulary.memory import prefetch, vfull, viota, viota32
@@ -57,6 +57,7 @@ __all__ = [
     "vcast",
     "vdiv",
     "veq",
+    "verf",
     "vexp",
     "vexpm1",
     "vfma",

@@ -1,5 +1,6 @@
 """The exponential function and what is made of it, lane by lane: there is no vector mathematics library to call."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,17 @@ def vtanh(x: Lanes) -> Lanes:
     array([ 0., -1., nan])
     """
     return np.asarray(np.tanh(_floats("vtanh", x)))
+
+
+@quiet
+def verf(x: Lanes) -> Lanes:
+    """Return the error function of float lanes; compiled ones within 4 units in the last place, of doubles 40.
+
+    >>> verf(np.array([0.0, -np.inf, np.nan]))
+    array([ 0., -1., nan])
+    """
+    found = [math.erf(each) for each in _floats("verf", x).tolist()]
+    return np.asarray(found, dtype=x.dtype)
 
 
 @quiet

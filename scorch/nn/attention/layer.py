@@ -10,6 +10,7 @@ from torch import nn
 from scorch.errors import ShapeError
 from scorch.nn import functional
 from scorch.nn.attention.masks import Causal, Explicit, Mask
+from scorch.nn.bare import called
 from scorch.nn.device import check_cpu
 
 __all__ = ["SparseAttention"]
@@ -56,12 +57,11 @@ class SparseAttention(nn.Module):
             raise ShapeError(f"attention takes (batch, length, {self.qkv.in_features}), the input is {given}")
         length, width = x.shape[-2:]
         # (..., length, 3, heads, d): the heads go before the length, for one product a head.
-        parts = self.qkv(x).unflatten(-1, (3, self.num_heads, width // self.num_heads))
+        parts = called(self.qkv, x).reshape(*shape[:-1], 3, self.num_heads, width // self.num_heads)
         q, k, v = (part.transpose(-3, -2) for part in parts.unbind(-3))
         dropout = self.dropout if self.training else 0.0
         heads = functional.attention(q, k, v, self.mask(length), dropout=dropout)
-        result: torch.Tensor = self.out(heads.transpose(-3, -2).flatten(-2))
-        return result
+        return called(self.out, heads.transpose(-3, -2).flatten(-2))
 
     def extra_repr(self) -> str:
         return f"heads={self.num_heads}, mask={self.mask}"

@@ -25,8 +25,9 @@ _EXPRESSIONS = {
     "silu": "{0} * sigmoid({0})",
     "elu": "where({0} > 0, {0}, expm1({0}))",
     "tanh": "tanh({0})",
+    "gelu": "0.5 * {0} * (1 + erf(0.7071067811865476 * {0}))",
 }
-"""Activations that kernels compute on SIMD lanes; others are torch's, on the kernel's result."""
+"""Activations by name, which kernels compute on SIMD lanes; functions are called with the kernel's result."""
 
 
 def is_plain_call(*operands: Any) -> bool:
@@ -154,8 +155,8 @@ def _statements(
 def finished(value: str, activation: Activation) -> tuple[str, Activation]:
     """The text of an activation of a value, and the activation that is left to torch.
 
-    >>> finished("T[i] + b[i]", "silu"), finished("T[i]", "gelu")
-    (('(T[i] + b[i]) * sigmoid((T[i] + b[i]))', None), ('T[i]', 'gelu'))
+    >>> finished("T[i] + b[i]", "silu"), finished("T[i]", len)
+    (('(T[i] + b[i]) * sigmoid((T[i] + b[i]))', None), ('T[i]', <built-in function len>))
     """
     if not is_known(activation):
         return value, activation
@@ -166,7 +167,7 @@ def finished(value: str, activation: Activation) -> tuple[str, Activation]:
 def is_known(activation: Activation) -> bool:
     """Whether kernels compute an activation.
 
-    >>> is_known("relu"), is_known("gelu")
+    >>> is_known("relu"), is_known(torch.relu)
     (True, False)
     """
     return activation is None or (type(activation) is str and activation in _EXPRESSIONS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -12,13 +13,13 @@ from scorch.errors import ShapeError
 from scorch.functions.registry import taker
 from scorch.nn.device import check_cpu
 from scorch.nn.functional.epilogue import Activation, epilogue
-from scorch.nn.functional.fused import is_plain_call, keep_viewed, product, viewed
+from scorch.nn.functional.fused import finished, is_known, is_plain_call, keep_viewed, product, viewed
 
 __all__ = ["is_sparse", "linear", "matmul"]
 
 
 def linear(input: Any, weight: Any, bias: torch.Tensor | None = None, activation: Activation = None) -> torch.Tensor:
-    """activation(input @ weight.T + bias), where the weight, the input or both are sparse.
+    """activation(input @ weight.T + bias), each of input and weight sparse or dense.
 
     `input` is (..., in_features), dense, or (batch, in_features), sparse; `weight` (out_features, in_features); the
     result (..., out_features) is dense. With a sparse weight the result's memory is ordered by feature, which is what
@@ -45,7 +46,7 @@ def linear(input: Any, weight: Any, bias: torch.Tensor | None = None, activation
     if not is_sparse(weight):
         if from_sparse:
             return matmul(input, _dense(weight).t(), bias, activation)
-        return epilogue(_dense_linear(_dense(input), _dense(weight), bias), None, activation)
+        return _dense_linear(_dense(input), _dense(weight), bias, activation)
     if from_sparse:
         return epilogue(_torch(scorch.einsum("bi,oi->bo", input, weight, out_format="dense")), bias, activation)
     return _by_feature(_dense(input), weight, bias, activation)
@@ -93,17 +94,38 @@ def matmul(a: Any, b: Any, bias: torch.Tensor | None = None, activation: Activat
     return epilogue(_torch(scorch.einsum("ik,kj->ij", a, b, out_format="dense")), bias, activation)
 
 
-def _dense_linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+def _dense_linear(
+    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, activation: Activation
+) -> torch.Tensor:
+    """The product with a dense weight, with what follows it in one kernel where only its value is asked for."""
+    follows = bias is not None or activation is not None
+    alike = x.dtype == weight.dtype == (x if bias is None else bias).dtype and x.dtype in (torch.float32, torch.float64)
+    if follows and alike and x.ndim > 1 and is_known(activation) and _is_ours(x, weight, bias):
+        flat = x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
+        operands = {"X": flat, "W": weight} if bias is None else {"X": flat, "W": weight, "b": bias}
+        made = _torch(scorch.compute(_kept_text(bias is not None, activation), **operands))  # type: ignore[arg-type]
+        return made if x.ndim == 2 else made.reshape(*x.shape[:-1], weight.shape[0])
     result = _dense_product("ni,oi->no", x, weight)
-    if bias is None:
-        return result
-    return result.add_(bias) if is_plain_call(x, weight, bias) and result.dtype == bias.dtype else result + bias
+    if bias is not None:
+        added = is_plain_call(x, weight, bias) and result.dtype == bias.dtype
+        result = result.add_(bias) if added else result + bias
+    return epilogue(result, None, activation)
+
+
+@lru_cache(maxsize=64)
+def _kept_text(bias: bool, activation: str | None) -> str:
+    value = finished("T[n,o] + b[o]" if bias else "T[n,o]", activation)[0]
+    return f"T[n,o] += X[n,i] * W[o,i]; C[n,o] = {value}"
+
+
+def _is_ours(*operands: Any) -> bool:
+    """Whether the value of a product of dense matrices is asked for here and now, and nothing else."""
+    return is_plain_call(*operands) and not torch.compiler.is_compiling() and taker() is None
 
 
 def _dense_product(notation: str, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """A product of dense matrices, by whom the schedule expects to be faster; torch's where it is differentiated."""
-    plain = x.ndim == weight.ndim == 2 and x.dtype == weight.dtype and is_plain_call(x, weight)
-    if plain and not torch.compiler.is_compiling() and taker() is None:
+    if x.ndim == weight.ndim == 2 and x.dtype == weight.dtype and _is_ours(x, weight):
         return _torch(scorch.einsum(notation, x, weight))
     return F.linear(x, weight) if notation.startswith("ni") else x @ weight
 

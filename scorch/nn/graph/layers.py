@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.nn.modules.module import _has_any_global_hook
 
 import scorch
 from scorch.errors import NotationError, ShapeError
 from scorch.nn import functional
+from scorch.nn.bare import is_bare
 from scorch.nn.functional.epilogue import Activation, check_activation, epilogue
 from scorch.nn.graph.adjacency import adjacency
 from scorch.nn.graph.normalise import gcn_norm, in_dtype, with_self_loops
@@ -201,15 +201,9 @@ def _opened(net: nn.Module) -> tuple[nn.Linear | None, list[nn.Module]]:
     >>> _opened(nn.Sequential(nn.Linear(2, 2), nn.ReLU()))
     (Linear(in_features=2, out_features=2, bias=True), [ReLU()])
     """
-    modules = [*net] if type(net) is nn.Sequential and _is_bare(net) else [net]
+    modules = [*net] if type(net) is nn.Sequential and is_bare(net) else [net]
     first = modules[0] if modules else None
-    return (first, modules[1:]) if type(first) is nn.Linear and _is_bare(first) else (None, modules)
-
-
-def _is_bare(module: Any) -> bool:
-    """Whether calling a module runs the forward of its class and nothing else: no hooks, nothing patched."""
-    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
-    return not any(hooks) and "forward" not in module.__dict__ and not _has_any_global_hook()  # type: ignore[no-untyped-call]
+    return (first, modules[1:]) if type(first) is nn.Linear and is_bare(first) else (None, modules)
 
 
 def _features(x: Any, width: int | None = None) -> Any:

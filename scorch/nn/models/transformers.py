@@ -7,6 +7,7 @@ from torch import nn
 
 from scorch.errors import ShapeError
 from scorch.nn.attention import Block, Global, Mask, SparseAttention, Window
+from scorch.nn.bare import fed_forward
 
 __all__ = ["EncoderLayer", "SparseTransformer", "bigbird", "longformer"]
 
@@ -28,7 +29,7 @@ class EncoderLayer(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(batch, length, width) to the same."""
         x = x + self.dropout(self.attention(self.norm1(x)))
-        result: torch.Tensor = x + self.dropout(self.feed_forward(self.norm2(x)))
+        result: torch.Tensor = x + self.dropout(fed_forward(self.feed_forward, self.norm2(x)))
         return result
 
 

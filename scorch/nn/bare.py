@@ -1,0 +1,48 @@
+"""Modules of torch's that do what their class says and nothing else, whose work may be done elsewhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.module import _has_any_global_hook
+
+from scorch.nn.functional.epilogue import Activation, epilogue
+from scorch.nn.functional.linear import linear
+
+__all__ = ["called", "fed_forward", "is_bare"]
+
+
+def is_bare(module: Any) -> bool:
+    """Whether calling a module runs the forward of its class and nothing else: no hooks, nothing patched.
+
+    >>> is_bare(nn.Linear(2, 2))
+    True
+    """
+    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+    return not any(hooks) and "forward" not in module.__dict__ and not _has_any_global_hook()  # type: ignore[no-untyped-call]
+
+
+def called(module: nn.Module, x: torch.Tensor, activation: Activation = None) -> torch.Tensor:
+    """activation(module(x)); of a torch.nn.Linear in one kernel where its value alone is asked for.
+
+    >>> called(nn.Linear(2, 3), torch.ones(4, 2), "relu").shape
+    torch.Size([4, 3])
+    """
+    if not torch.compiler.is_compiling() and type(module) is nn.Linear and is_bare(module):
+        return linear(x, module.weight, module.bias, activation)
+    return epilogue(module(x), None, activation)
+
+
+def fed_forward(net: nn.Sequential, x: torch.Tensor) -> torch.Tensor:
+    """net(x), of a linear layer, GELU and another layer in two kernels where `called` has one for each.
+
+    >>> fed_forward(nn.Sequential(nn.Linear(2, 8), nn.GELU(), nn.Linear(8, 2)), torch.ones(4, 2)).shape
+    torch.Size([4, 2])
+    """
+    modules = [*net] if type(net) is nn.Sequential and is_bare(net) else []
+    if len(modules) == 3 and type(modules[1]) is nn.GELU and modules[1].approximate == "none" and is_bare(modules[1]):
+        return called(modules[2], called(modules[0], x, "gelu"))
+    result: torch.Tensor = net(x)
+    return result
