@@ -309,10 +309,8 @@ class Lowering:
                 if not self.rows.is_along(access):
                     self.loaded[access] = self.b.let(access.tensor, self.rows.read(access, None))
                 elif self.group is not None and self.lanes is not None:  # vectors that all of a group read
-                    vectors = range(self.lanes.vectors)
-                    self.loaded[access] = [
-                        self.b.let(f"{access.tensor}{t}", self.rows.read(access, t)) for t in vectors
-                    ]
+                    vectors = [self.rows.read(access, t) for t in range(self.lanes.vectors)]
+                    self.loaded[access] = [self.b.let(f"{access.tensor}{t}", v) for t, v in enumerate(vectors)]
 
     def _hoist(self, access: Access, inside: bool) -> None:
         """Load a value here, outside all loops to come; a vector that is used right away stays in its expression."""

@@ -25,12 +25,13 @@ def is_bare(module: Any) -> bool:
 
 
 def called(module: nn.Module, x: torch.Tensor, activation: Activation = None) -> torch.Tensor:
-    """activation(module(x)); of a torch.nn.Linear in one kernel where its value alone is asked for.
+    """activation(module(x)); of a torch.nn.Linear in one kernel where its value alone is asked for, in its own type.
 
     >>> called(nn.Linear(2, 3), torch.ones(4, 2), "relu").shape
     torch.Size([4, 3])
     """
-    if not torch.compiler.is_compiling() and type(module) is nn.Linear and is_bare(module):
+    traced = torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu")
+    if not traced and type(module) is nn.Linear and is_bare(module):
         return linear(x, module.weight, module.bias, activation)
     return epilogue(module(x), None, activation)
 

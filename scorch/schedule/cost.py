@@ -121,16 +121,17 @@ def _block_cost(problem: Problem, order: tuple[str, ...], tiled: str, rows: int,
     step = prices.fma + load * (1 / rows + 1 / tile.vectors) / 2  # most of it beside the arithmetic
     terms = product(problem.extents[v] for v in problem.statement.reduced)
     apart = min(1.0, problem.extents[tiled] * dtypes.itemsize(problem.dtype) / PAGE)  # pages between two rows
-    if packed:
-        copied = problem.threads * LEAST_CHUNKS * terms * vectors * (2 * prices.vector + prices.walk * apart)
-        return loops * passes / rows + inner * vectors * step + copied
     read = terms * tile.vectors * problem.machine.bits / 8  # bytes, by all blocks of a tile
     near = read <= problem.machine.near_bytes
     blocks = math.prod(problem.extents[v] for v in order if v in problem.statement.target.indices) / rows
     again = 1.0 / max(1.0, blocks) if near else 1.0  # of all visits to a panel, those to which it has to come
-    far = rest / rows * again / (STREAMED if apart < 1 else 1)
-    step += prices.walk * apart / rows if terms * apart > PAGES else 0.0
-    return loops * passes / rows + inner * (vectors * step + far)
+    far = rest / rows * again / (STREAMED if apart < 1 or packed else 1)
+    copied = 0.0
+    if packed:
+        copied = problem.threads * LEAST_CHUNKS * terms * vectors * (2 * prices.vector + prices.walk * apart)
+    elif terms * apart > PAGES:
+        step += prices.walk * apart / rows
+    return loops * passes / rows + inner * (vectors * step + far) + copied
 
 
 def _grouped_cost(problem: Problem, order: tuple[str, ...], tiled: str, access: Access, rows: int) -> float:

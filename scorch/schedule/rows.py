@@ -162,7 +162,9 @@ def _source(group: _Group) -> Access | None:
     for problem in group.problems[:-1]:
         if group.along in problem.statement.target.indices:
             walking = _walking(problem, str(group.along))
-            return build_lattice(group.space(problem), str(group.along), walking, problem.fills).only()
+            source = build_lattice(group.space(problem), str(group.along), walking, problem.fills).only()
+            if source is not None:
+                return source
     return None
 
 

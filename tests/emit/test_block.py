@@ -47,7 +47,7 @@ def test_a_product_of_dense_matrices_on_every_machine(rows: int, columns: int, m
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-@pytest.mark.parametrize("columns", [197, 200, 261])
+@pytest.mark.parametrize("columns", [200, 261])
 @pytest.mark.parametrize("notation", ["ik,kj->ij", "ik,jk->ij", "bik,kj->bij"])
 def test_what_rows_share_is_packed_on_every_machine(notation: str, columns: int, machine: str) -> None:
     from scorch.ir.einsum import parse_einsum

@@ -17,7 +17,7 @@ from scorch import nn as snn
 from scorch import recall
 from scorch.errors import NotationError, ScorchError, ShapeError, UnsupportedError
 from scorch.nn import Linear
-from scorch.nn.bare import fed_forward
+from scorch.nn.bare import called, fed_forward
 
 
 def dense_of(layer: Linear) -> torch.Tensor:
@@ -267,3 +267,11 @@ def test_feed_forward_nets_that_are_not_bare_are_called() -> None:
         assert seen == [(3, 8), (3, 8)]
         other = nn.Sequential(net[0], nn.ReLU(), net[2])
         torch.testing.assert_close(fed_forward(other, x), other(x))
+
+
+def test_layers_of_torch_keep_the_type_that_autocast_gives_them() -> None:
+    layer, x = nn.Linear(4, 8), torch.randn(3, 4)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        assert called(layer, x, "gelu").dtype is torch.bfloat16
+    with torch.no_grad():
+        assert called(layer, x, "gelu").dtype is torch.float32
