@@ -92,7 +92,7 @@ class Registers:
             self.b.emit(ir.Let(registers[-1], start))  # type: ignore[arg-type]
         return registers
 
-    def joined(self, workspace: Workspace, registers: list[ir.Expr]) -> ir.Expr:
+    def _joined(self, workspace: Workspace, registers: list[ir.Expr]) -> ir.Expr:
         """Vectors summed pairwise to one."""
         while len(registers) > 1:
             pairs = zip(registers[::2], registers[1::2], strict=False)
@@ -105,7 +105,7 @@ class Registers:
         across = operator(workspace.reduce).reduces_with
         if across is None:
             raise ScheduleError(f"operator {workspace.reduce} has no reduction over SIMD lanes")
-        return self.b.let(workspace.name, ir.Call(across, (self.joined(workspace, registers),), workspace.dtype))
+        return self.b.let(workspace.name, ir.Call(across, (self._joined(workspace, registers),), workspace.dtype))
 
 
 def _shape(tile: Tile) -> tuple[int, int]:

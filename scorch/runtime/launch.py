@@ -14,15 +14,16 @@ import torch
 from scorch.emit.builder import Param
 from scorch.emit.jit import Compiled
 from scorch.emit.module import Phase
-from scorch.formats import Format, Pattern, Storage, dtypes
+from scorch.formats import Pattern, Storage, dtypes
 from scorch.formats.memory import check_memory
 from scorch.formats.storage import Values, as_array, checked_size, hold
 from scorch.ir.operators import identity
-from scorch.ir.plan import Kernel, Loop, Plan, walk
+from scorch.ir.plan import Loop, Plan, walk
 from scorch.runtime import threads
 from scorch.runtime.chunks import chunk_bounds, merge_rows, unit_count
 from scorch.runtime.direct import WHOLE, Direct, Workspaces
-from scorch.runtime.memory import LARGE, allocate, array, cut, empty
+from scorch.runtime.levels import Levels
+from scorch.runtime.memory import LARGE, array, cut, empty
 from scorch.runtime.scratch import Scratch, workspaces
 
 __all__ = ["Launcher"]
@@ -79,7 +80,7 @@ class Launcher:
         self._parallelizes = self.partition.unit != "serial" and compiled.kernels[0] is not None
         self._places = [self._sorted(phase) for phase in compiled.phases]
         self._wheres = workspaces(self.kernel)
-        self._index_types = _index_types(self.kernel)
+        self._levels = Levels(self.kernel)
         loops = (s for s in walk(self.kernel.root) if isinstance(s, Loop) and s.index == self.partition.index)
         self._divided_loops = list(loops) if self.partition.index is not None else []
         if patterns is not None:
@@ -287,7 +288,7 @@ class Launcher:
     def _appended(self, vals: list[Array]) -> Storage:
         """Count, find out where each chunk's positions begin, allocate, fill; or fill room for all there can be."""
         arrays, values = self._bounded(vals) if self.kernel.assembly.bounded else self._counted(vals)
-        self._finish(self.result.format, arrays)
+        self._levels.finish(arrays)
         return Storage(Pattern(self.shape, self.result.format, arrays, validate=False), values, self.result.fill)
 
     def _counted(self, vals: list[Array]) -> tuple[list[dict[str, Array]], torch.Tensor]:
@@ -300,8 +301,8 @@ class Launcher:
         if chunks > 1:
             np.cumsum(counts[:-1], axis=0, out=begin[1:])
         begin[0] = 0
-        arrays, positions = self._allocate(format, counts.sum(axis=0) if chunks > 1 else counts[0])
-        values = self._room(positions, self._torch_dtype)
+        arrays, positions = self._levels.allocate(self.shape, counts.sum(axis=0) if chunks > 1 else counts[0])
+        values = self._levels.room(self.shape, positions, self._torch_dtype)
         if format.levels[-1].full and not self.kernel.assembly.owned:
             values.fill_(self._start)
         made = {"vals": dtypes.array_of(values), "begin": begin.reshape(-1), "arrays": arrays}
@@ -312,7 +313,7 @@ class Launcher:
         """Entries and values of a result of one appended level, its last, from room for all that there can be."""
         chunks = self._chunks()
         largest, whole = self._most(vals, chunks)
-        arrays, _ = self._allocate(self.result.format, [0])
+        arrays, _ = self._levels.allocate(self.shape, [0])
         level, kinds = arrays[-1], self._entry
         begin, count = np.zeros((2, chunks), dtype=np.int64)
         made = {"begin": begin, "count": count, "arrays": arrays}
@@ -352,7 +353,7 @@ class Launcher:
     @property
     def _entry(self) -> tuple[np.dtype[Any], np.dtype[Any]]:
         """The number types of a coordinate and a value of the innermost level."""
-        return self._index_types[-1], dtypes.to_numpy(self.result.dtype)
+        return self._levels.index_types[-1], dtypes.to_numpy(self.result.dtype)
 
     def _check_entries(self, count: int) -> None:
         size = count * sum(kind.itemsize for kind in self._entry)
@@ -373,11 +374,11 @@ class Launcher:
         assert source is not None
         pattern = self._patterns[source.tensor]()
         shared = self.kernel.assembly.depth != len(format.levels)
-        arrays, _ = self._allocate(format, [pattern.nnz], shared)
+        arrays, _ = self._levels.allocate(self.shape, [pattern.nnz], shared)
         self._run(0, [], {"arrays": arrays}, self._chunks())
         if shared:
             arrays[-1]["crd"] = pattern.packed.arrays[-1]["crd"]
-        self._finish(format, arrays)
+        self._levels.finish(arrays)
         return Pattern(self.shape, format, arrays, validate=False)
 
     def _bucketed(self, vals: list[Array]) -> Storage:
@@ -390,7 +391,7 @@ class Launcher:
         kind = np.int32 if nnz <= MOST_NARROW else np.int64
         counts = np.zeros(chunks * self.shape[format.order[0]], dtype=kind)
         self._run(0, vals, {"count": counts}, chunks)
-        arrays, positions = self._allocate(format, [nnz])
+        arrays, positions = self._levels.allocate(self.shape, [nnz])
         values = empty((positions,), self._torch_dtype)
         begin = counts if chunks == 1 else np.empty_like(counts)  # others still read what each counted
         made = {"vals": dtypes.array_of(values), "count": counts, "begin": begin, "chunks": chunks}
@@ -398,53 +399,6 @@ class Launcher:
         if not format.levels[0].full:
             arrays[0]["pos"][1] = positions
         return Storage(Pattern(self.shape, format, arrays, validate=False), values, self.result.fill)
-
-    def _allocate(
-        self, format: Format, totals: Array | list[int], shared: bool = False
-    ) -> tuple[list[dict[str, Array]], int]:
-        """The arrays of all levels, and how many values there are; without the innermost coordinates if they are
-        `shared`."""
-        arrays: list[dict[str, Array]] = []
-        parents, group = 1, 0
-        for depth, level in enumerate(format.levels):
-            if level.full:
-                positions = checked_size((parents, self.shape[format.order[depth]]))
-            elif level.branchless:
-                positions = parents
-            else:
-                positions = int(totals[group])
-                group += 1
-            plan = level.allocate(parents, positions, self._index_types[depth])
-            if shared and depth == format.ndim - 1:
-                plan.pop("crd")
-            arrays.append({name: self._array(name, length, dtype) for name, (length, dtype) in plan.items()})
-            parents = positions
-        return arrays, parents
-
-    def _array(self, name: str, length: int, dtype: np.dtype[Any]) -> Array:
-        if length * dtype.itemsize < LARGE:
-            return np.zeros(length, dtype) if name == "pos" else np.empty(length, dtype)
-        check_memory(length * dtype.itemsize, f"{name} of a {self.result.format} result of shape {self.shape}")
-        if name == "pos":
-            return np.zeros(length, dtype=dtype)
-        return self._room(length, dtypes.to_torch(dtype.name)).numpy()
-
-    def _room(self, length: int, dtype: torch.dtype) -> torch.Tensor:
-        size = length * dtype.itemsize
-        if size < LARGE:
-            return allocate((length,), (1,), dtype)
-        check_memory(size, f"{length} values of a {self.result.format} result of shape {self.shape}")
-        return empty((length,), dtype)
-
-    def _finish(self, format: Format, arrays: list[dict[str, Array]]) -> None:
-        """Position ends that no loop wrote: the whole of a first level, and places that the loops skipped."""
-        for depth, level in enumerate(arrays):
-            if "pos" not in level:
-                continue
-            if depth == 0:
-                level["pos"][1] = len(level["crd"])
-            elif self.kernel.assembly.gaps and format.levels[depth - 1].full and not level["pos"][1:].all():
-                np.maximum.accumulate(level["pos"], out=level["pos"])
 
     # -- running -----------------------------------------------------------------------------------------------
 
@@ -495,10 +449,3 @@ class Launcher:
         kernel = self.compiled.kernels[number]
         assert kernel is not None
         threads.run(kernel, workers, bounds, *arguments)
-
-
-def _index_types(kernel: Kernel) -> list[np.dtype[Any]]:
-    """The number type of the coordinates of each level of the result."""
-    named = zip(kernel.result.format.levels, kernel.result.index_bits, strict=True)
-    bits = (dict(zip(level.arrays, widths, strict=True)).get("crd", 64) for level, widths in named)
-    return [np.dtype(f"int{each}") for each in bits]

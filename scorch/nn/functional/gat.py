@@ -84,11 +84,24 @@ def _attended(
 ) -> torch.Tensor:
     """For each node and head the sum over its edges of x, (nodes, heads, features) or (nodes, features) for all heads,
     weighted by the softmax of the edges' scores: (nodes, heads, features); plus the bias, through the activation."""
-    if dropout or not is_plain_call(adjacency, x, at_target, at_source, bias):
-        rows, cols = structure.coordinates(adjacency._storage.pattern)
-        weights = edge_softmax(adjacency, F.leaky_relu(at_target[rows] + at_source[cols], negative_slope))
-        sums = edge_sum(adjacency, F.dropout(weights, dropout) if dropout else weights, x)
-        return epilogue(sums, bias, activation)
+    if not dropout and is_plain_call(adjacency, x, at_target, at_source, bias):
+        return _in_one_kernel(adjacency, x, at_target, at_source, negative_slope, bias, activation)
+    rows, cols = structure.coordinates(adjacency._storage.pattern)
+    weights = edge_softmax(adjacency, F.leaky_relu(at_target[rows] + at_source[cols], negative_slope))
+    sums = edge_sum(adjacency, F.dropout(weights, dropout) if dropout else weights, x)
+    return epilogue(sums, bias, activation)
+
+
+def _in_one_kernel(
+    adjacency: scorch.Tensor,
+    x: torch.Tensor,
+    at_target: torch.Tensor,
+    at_source: torch.Tensor,
+    negative_slope: float,
+    bias: torch.Tensor | None,
+    activation: Activation,
+) -> torch.Tensor:
+    """What `_attended` returns, where only its value is asked for."""
     operands = {"l": at_target, "r": at_source, "X": x} | ({} if bias is None else {"b": bias})
     one = at_target.shape[1] == 1
     if one:
