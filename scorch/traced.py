@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import torch
+from torch.utils._python_dispatch import _disable_current_modes
 
 from scorch import api
 from scorch.errors import UnsupportedError
@@ -113,7 +114,8 @@ def _describe(call: Call) -> Found:
             f"{call.text!r} reads at computed coordinates, which torch.compile cannot trace; compute it outside"
         )
     extents = Extents(statements, call)
-    result = call(extents.ones())
+    with torch._C.DisableTorchFunction(), _disable_current_modes():  # torch.export would trace this too
+        result = call(extents.ones())
     values, source = (result, -1) if isinstance(result, torch.Tensor) else (result.values, _source(call, result))
     target = statements[-1].target
     places = () if source >= 0 else tuple(extents.origin((target.tensor, n)) for n in range(len(target.indices)))

@@ -10,6 +10,7 @@ import torch
 
 import scorch
 from scorch import nn as snn
+from scorch import ops, traced
 from scorch.nn import models
 from scorch.nn.attention import Block, Causal, Window
 
@@ -123,7 +124,10 @@ def test_a_graph_that_is_no_matrix_yet_says_what_to_do() -> None:
 
 
 @pytest.mark.parametrize("strict", [True, False])
-def test_an_exported_model_runs_the_operators(strict: bool) -> None:
+def test_an_exported_model_runs_the_operators(strict: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (ops, traced):  # as if nothing had been traced before
+        monkeypatch.setattr(module, "_FOUND", {})
+
     class Model(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
