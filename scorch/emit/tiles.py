@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scorch.ir import loops as ir
 
@@ -32,6 +32,12 @@ class Lanes:
         if self.last is not None and t == self.vectors - 1:
             return ir.add(position, self.last)
         return ir.add(position, t * self.lanes)
+
+    def only(self, t: int) -> Lanes:
+        """Vector t by itself, at the place that it has in the tile."""
+        last = self.place(ir.Const(0), t)
+        partly = self.live if self.is_partial(t) else None
+        return replace(self, vectors=1, live=partly, last=None if last == ir.Const(0) else last)
 
     def is_partial(self, t: int) -> bool:
         """Whether only some lanes of vector t are used."""

@@ -35,9 +35,13 @@ class Turning:
         with self.low.scope() as body:
             last = ir.Binary("-", hi, count)
             self.b.emit(ir.Let(row, ir.Call("min", (block, last), "int64")))
-            turned = {access: self._turned(access, node.index, row) for access in node.turned}
-            for number in range(node.unroll):
-                self._row(node, ir.add(row, number), {a: vectors[number] for a, vectors in turned.items()})
+            tile = self.low.lanes
+            assert tile is not None
+            for t in range(tile.vectors):  # one after the other: a block's vectors fill most registers
+                self.low.lanes = tile.only(t)
+                turned = {access: self._turned(access, node.index, row) for access in node.turned}
+                for number in range(node.unroll):
+                    self._row(node, ir.add(row, number), {a: vectors[number] for a, vectors in turned.items()})
         self.b.emit(ir.For(block, lo, hi, tuple(body), count))
 
     def _row(self, node: Loop, coordinate: ir.Expr, vectors: dict[Access, ir.Expr]) -> None:

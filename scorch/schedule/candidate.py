@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from scorch.formats import Format, dtypes
@@ -9,8 +10,9 @@ from scorch.ir.graph import level_indices, walks
 from scorch.ir.notation import Access
 from scorch.ir.plan import Assembly, Partition, Tile
 from scorch.schedule.assembly import Writing, choose_assembly
-from scorch.schedule.cost import LEAST_CHUNKS, conversion_cost, nest_cost
+from scorch.schedule.cost import LEAST_CHUNKS, Copied, conversion_cost, nest_cost
 from scorch.schedule.lanes import Along, along_positions
+from scorch.schedule.panels import Panel
 from scorch.schedule.partition import PARALLEL, choose_partition
 from scorch.schedule.problem import Problem
 from scorch.schedule.sizing import Collector, Sizing, accumulators, merges_rows, size_merged, size_scattered
@@ -27,7 +29,7 @@ class Layout:
     chunk, so that what a tile reads of dense operands stays near. `rows`: so many coordinates of the innermost result
     loop share the reduction inside a tile, which then stands right outside that loop. `turned`: square blocks of these
     accesses are turned in registers, for the tile outside the innermost loop. `packed`: what a tile around several rows
-    reads of this access is copied beforehand, to lie side by side.
+    reads of an access is copied beforehand, by each chunk, or, where tiles are the outermost loop, once.
     """
 
     order: tuple[str, ...]
@@ -39,7 +41,7 @@ class Layout:
     panels: bool = False
     rows: int = 1
     turned: tuple[Access, ...] = ()
-    packed: Access | None = None
+    packed: Panel | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Candidate:
             text += f", {layout.tiled} in SIMD tiles" + (" outermost" if layout.spread else "")
             text += " outside all rows of a chunk" if layout.panels else ""
             text += f", {layout.rows} rows at a time" if layout.rows > 1 else ""
-            text += f", panels of {layout.packed.tensor} packed" if layout.packed else ""
+            text += f", {layout.packed}" if layout.packed else ""
             text += f", blocks of {', '.join(a.tensor for a in layout.turned)} turned" if layout.turned else ""
         if self.writing.scatter:
             text += f", row of {self.writing.scatter} in a {self.accumulator}"
@@ -97,8 +99,8 @@ def priced(
     row = along.row if along is not None else None
     panel = panel_vectors(problem) if layout.panels and not layout.turned else 0
     turned = len(layout.turned)
-    packed = layout.packed is not None
-    loops = nest_cost(problem, layout.order, layout.tiled, layout.formats, layout.rows, panel, row, turned, packed)
+    packing = None if layout.packed is None else _copied(problem, layout, layout.packed)
+    loops = nest_cost(problem, layout.order, layout.tiled, layout.formats, layout.rows, panel, row, turned, packing)
     if writing.scatter is not None and accumulator is None:
         costs = accumulators(problem, layout.order, writing)
         accumulator = min(costs, key=lambda each: costs[each])
@@ -108,7 +110,7 @@ def priced(
     collects = writing.scatter is not None and writing.split == 0  # one row for all loops: chunks would share it
     outermost = whole[0] if whole and not collects else None
     partition = choose_partition(problem, outermost, tile, layout.formats, work, writing, layout.order)
-    if packed and partition.unit != "serial":  # each chunk packs, and rows are all alike
+    if packing and not layout.spread and partition.unit != "serial":  # each chunk packs, and rows are all alike
         partition = replace(partition, chunks=min(partition.chunks, problem.threads * LEAST_CHUNKS))
     share = 1.0 if partition.unit == "serial" else 1.0 / (problem.threads * PARALLEL)
     parts = [("loops", loops * share), *((name, cost * share) for name, cost in parts)]
@@ -130,6 +132,15 @@ def priced(
         sum(cost for _, cost in parts),
         tuple(parts),
     )
+
+
+def _copied(problem: Problem, layout: Layout, packed: Panel) -> Copied:
+    """How often an operand is packed: once, or by each chunk of rows, and anew wherever a loop stands outside them."""
+    if layout.spread:
+        return Copied(1, packed.turned)
+    outer = [v for v in layout.order if v in problem.statement.target.indices][:-1]
+    times = max(math.prod(problem.extents[v] for v in outer), problem.threads * LEAST_CHUNKS)
+    return Copied(times, packed.turned)
 
 
 def _written(
@@ -195,7 +206,8 @@ def _tile(problem: Problem, layout: Layout, assembly: Assembly) -> tuple[str, Ti
     if layout.turned:
         return layout.tiled, turned_tile(problem, layout.tiled)
     if layout.rows > 1:
-        return layout.tiled, block_tile(problem, layout.tiled, layout.rows)
+        turned_panel = layout.packed is not None and layout.packed.turned
+        return layout.tiled, block_tile(problem, layout.tiled, layout.rows, whole=turned_panel)
     beside = positions_beside(problem, layout.order, layout.tiled, layout.formats, assembly)
     gathers = (not reduced or beside > 1) and rows_are_far(problem, layout.tiled)
     once = assembly.owned

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from itertools import takewhile
 
 from scorch.formats import Format, dtypes
@@ -15,6 +16,7 @@ from scorch.schedule.statistics import product
 from scorch.schedule.tile import block_tile, vector_lanes
 
 __all__ = [
+    "Copied",
     "conversion_cost",
     "count_cost",
     "merge_cost",
@@ -32,6 +34,14 @@ PAGES = 64  # whose addresses are at hand
 LATENCY = 8  # multiply-adds in the time that one takes to be done: two a cycle
 LEAST_CHUNKS = 2  # a thread, for one that starts late to leave work to the others
 STREAMED = 4  # lines of a register block that arrive, in order, in the time of one, beside the arithmetic
+
+
+@dataclass(frozen=True)
+class Copied:
+    """What the rows of a block share lies side by side, all of it copied so many `times`; `turned` on the way."""
+
+    times: int
+    turned: bool
 
 
 def conversion_cost(problem: Problem, access: Access, format: Format) -> float:
@@ -66,13 +76,13 @@ def nest_cost(
     panel: int = 0,
     along: float | None = None,
     turned: int = 0,
-    packed: bool = False,
+    packing: Copied | None = None,
 ) -> float:
     """Loops and arithmetic of a nest with the tiled index innermost, so many rows sharing what they load.
 
     `panel`: vectors of a tile that stands outside all loops, 0 if none does. `along`: what a row of the innermost loop
-    takes with near values, where that is known. `turned`: operands of which blocks are turned in registers. `packed`:
-    what the rows share lies side by side, copied by each chunk.
+    takes with near values, where that is known. `turned`: operands of which blocks are turned in registers. `packing`:
+    how what the rows share is packed, if it is.
     """
     total = 0.0
     for depth, index in enumerate(order if along is None else order[:-1]):
@@ -103,7 +113,7 @@ def nest_cost(
     if turned:
         return total + inner * (vectors * prices.vector + turned * prices.turned * problem.extents[tiled] + rest)
     if rows > 1:
-        return _block_cost(problem, order, tiled, rows, packed, total)
+        return _block_cost(problem, order, tiled, rows, packing, total)
     if tiled not in problem.statement.target.indices and not problem.sparse:
         # no two sums share a vector, as those of stored positions side by side do
         sums = problem.visits(tuple(v for v in order if v in problem.statement.target.indices))
@@ -111,7 +121,9 @@ def nest_cost(
     return total + inner * (vectors * prices.vector + rest)
 
 
-def _block_cost(problem: Problem, order: tuple[str, ...], tiled: str, rows: int, packed: bool, loops: float) -> float:
+def _block_cost(
+    problem: Problem, order: tuple[str, ...], tiled: str, rows: int, packing: Copied | None, loops: float
+) -> float:
     """A register block of so many rows by a tile's vectors; `loops` is what the loops take a row at a time."""
     prices, tile = problem.prices, block_tile(problem, tiled, rows)
     vectors = max(1.0, math.ceil(problem.extents[tiled] / vector_lanes(problem)))
@@ -125,13 +137,27 @@ def _block_cost(problem: Problem, order: tuple[str, ...], tiled: str, rows: int,
     near = read <= problem.machine.near_bytes
     blocks = math.prod(problem.extents[v] for v in order if v in problem.statement.target.indices) / rows
     again = 1.0 / max(1.0, blocks) if near else 1.0  # of all visits to a panel, those to which it has to come
-    far = rest / rows * again / (STREAMED if apart < 1 or packed else 1)
+    far = rest / rows * again / (STREAMED if apart < 1 or packing else 1)
+    streamed = passes * _own_lines(problem, tiled, packing) * prices.line / STREAMED
     copied = 0.0
-    if packed:
-        copied = problem.threads * LEAST_CHUNKS * terms * vectors * (2 * prices.vector + prices.walk * apart)
+    if packing:
+        lanes = vector_lanes(problem)
+        each = lanes * prices.turned if packing.turned else 2 * prices.vector + prices.walk * apart
+        copied = packing.times * terms * vectors * each
     elif terms * apart > PAGES:
         step += prices.walk * apart / rows
-    return loops * passes / rows + inner * (vectors * step + far) + copied
+    return loops * passes / rows + inner * (vectors * step + far) + streamed + copied
+
+
+def _own_lines(problem: Problem, tiled: str, packing: Copied | None) -> float:
+    """Cache lines that each tile of a block brings of what only its rows read, as far as a chunk's are not near."""
+    chunks = packing.times if packing else problem.threads * LEAST_CHUNKS
+    total = 0.0
+    for access in problem.accesses:
+        if tiled not in access.indices:
+            size = dtypes.itemsize(problem.dtype) * math.prod(problem.extents[v] for v in access.indices)
+            total += size / LINE * max(0.0, 1 - problem.machine.near_bytes * chunks / max(1, size))
+    return total
 
 
 def _grouped_cost(problem: Problem, order: tuple[str, ...], tiled: str, access: Access, rows: int) -> float:

@@ -11,6 +11,7 @@ from scorch.ir.absence import absent_value, guarded
 from scorch.ir.notation import REDUCED, Access, Apply, Assign, Expr, Literal, accesses, substitute
 from scorch.ir.plan import Classes, Compute, Loop, Stmt, Tile, Where, Workspace
 from scorch.ir.statement import ABSENT
+from scorch.schedule.panels import Panel
 
 __all__ = ["Nest", "build_nest"]
 
@@ -37,7 +38,7 @@ class Nest:
     unroll: int = 1  # the innermost reduction, under a tile
     beside: int = 1  # positions of the innermost result loop that share the reduction over a tile
     rows: int = 1  # coordinates of the innermost result loop that share the reduction inside a tile
-    packed: Access | None = None  # of which what such a tile reads is copied beforehand, to lie side by side
+    packed: Panel | None = None  # what such a tile reads, copied beforehand to lie side by side
     turned: tuple[Access, ...] = ()  # read in blocks that are turned in registers, by the innermost loop in a tile
     along: Tile | None = None  # lanes of the innermost reduction, taken over stored positions
     register: str = "acc"  # the name of the accumulator
@@ -72,14 +73,18 @@ def _block(nest: Nest, outer: tuple[str, ...], inner: tuple[str, ...]) -> Stmt:
     *outer_rows, row = outer
     packed, statement = nest.packed, nest.statement
     if packed is not None:
-        panel = Access(f"{packed.tensor}_panel", (inner[-1], tiled))
-        statement = replace(statement, expr=substitute(statement.expr, {packed: panel}))
+        panel = Access(f"{packed.access.tensor}_panel", (inner[-1], tiled))
+        statement = replace(statement, expr=substitute(statement.expr, {packed.access: panel}))
     body = _reduced(replace(nest, statement=statement), inner, statement.target, _revisits(nest))
     block: Stmt = Loop(row, body, unroll=nest.rows)
     if packed is not None:
         width = tile.vectors * tile.lanes + (tile.lanes if tile.overlaps else 0)
         workspace = Workspace(panel.tensor, panel.indices, "row", nest.dtype, panel=width)
-        block = Where(workspace, Loop(inner[-1], Compute(panel, None, packed)), block)
+        turned = (packed.access,) if packed.turned else ()
+        fill = Loop(inner[-1], Compute(panel, None, packed.access), unroll=tile.lanes if turned else 1, turned=turned)
+        if nest.spread:
+            return Loop(tiled, Where(workspace, fill, _loops(nest, tuple(outer_rows), block, tile_last=False)), tile)
+        block = Where(workspace, fill, block)
     return _loops(nest, tuple(outer_rows), Loop(tiled, block, tile), tile_last=False)
 
 

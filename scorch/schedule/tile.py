@@ -14,7 +14,6 @@ from scorch.ir.plan import Assembly, Tile
 from scorch.schedule.problem import Problem
 
 __all__ = [
-    "access_to_pack",
     "block_tile",
     "blocks_to_turn",
     "can_tile",
@@ -40,6 +39,7 @@ GROUPED = (4, 2)  # rows that share coordinates, if they divide all rows: of mor
 WIDEST_TURNED = 16  # lanes: a block has the square of them
 MOST_TURNED = 2  # blocks in registers
 MOST_ROWS = 12  # of a register block
+LOADED = 1 / 4  # of a multiply-add, for a load beside it
 ROOM = 4  # registers that accumulators leave to operands, or half of all where those are many
 
 
@@ -119,8 +119,11 @@ def positions_beside(
     return grouped_positions(problem, order, tiled, assembly.source, formats[assembly.source.tensor], mean)
 
 
-def rows_of_block(problem: Problem, order: tuple[str, ...], tiled: str, formats: Mapping[str, Format]) -> int:
-    """How many coordinates of the innermost result loop share the reductions inside a tile; 1 if not possible.
+def rows_of_block(
+    problem: Problem, order: tuple[str, ...], tiled: str, formats: Mapping[str, Format], threads: int = 1
+) -> int:
+    """How many coordinates of the innermost result loop share the reductions inside a tile, of which so many `threads`
+    have their shares; 1 if not possible.
 
     That needs reductions that visit the same coordinates for each of them, and vectors that all of them read.
     """
@@ -138,22 +141,7 @@ def rows_of_block(problem: Problem, order: tuple[str, ...], tiled: str, formats:
         inside = zip(path, formats[access.tensor].levels, strict=True)
         if row in path and not all(level.full for index, level in inside if index not in outer[:-1]):
             return 1  # what is walked inside is walked once for all rows, and located by none
-    rows = _fewest_loads(problem, tiled)
-    return rows if problem.extents[row] >= rows else 1
-
-
-def access_to_pack(
-    problem: Problem, order: tuple[str, ...], tiled: str, formats: Mapping[str, Format], rows: int
-) -> Access | None:
-    """The dense matrix of which all rows of a block read the same, a part of each line: a copy of what a tile reads of
-    it has its vectors side by side (Goto and van de Geijn 2008); None if there is none, or the tile is as wide."""
-    tile = block_tile(problem, tiled, rows)
-    shared = [a for a in problem.accesses if level_indices(a, formats[a.tensor]) == (order[-1], tiled)]
-    if len(shared) != 1 or tile.count is not None or not formats[shared[0].tensor].is_dense:
-        return None
-    if set(problem.statement.reduced) != {order[-1]} or problem.by_name[shared[0].tensor].dtype != problem.dtype:
-        return None
-    return shared[0]
+    return _fewest_loads(problem, tiled, problem.extents[row], threads)
 
 
 def grouping(
@@ -231,25 +219,29 @@ def turned_tile(problem: Problem, tiled: str) -> Tile:
     return Tile(turned_lanes(problem), 1, rest=int(tail), overlaps=tail)
 
 
-def block_tile(problem: Problem, tiled: str, rows: int) -> Tile:
-    """The tile of an index inside which so many rows share a reduction."""
-    registers = problem.machine.registers
-    return choose_tile(problem, tiled, reduced=False, gathers=False, most=max(1, (registers - 1) // (rows + 1)))
+def block_tile(problem: Problem, tiled: str, rows: int, whole: bool = False) -> Tile:
+    """The tile of an index inside which so many rows share a reduction; of `whole` vectors, none under a mask."""
+    most = max(1, (problem.machine.registers - 1) // (rows + 1))
+    return choose_tile(problem, tiled, reduced=False, gathers=False, most=most, whole=whole)
 
 
-def _fewest_loads(problem: Problem, tiled: str) -> int:
-    """Rows of the block with the fewest loads for a multiply-add, among those that fit in registers beside the tile's
-    vectors and a row's scalar."""
+def _fewest_loads(problem: Problem, tiled: str, extent: int, threads: int) -> int:
+    """Rows of the block, of `extent` at most, with the fewest loads for a multiply-add, among those that fit in
+    registers beside the tile's vectors and a row's scalar; of tiles that threads share, every one has as many as the
+    first.
+    """
     registers = problem.machine.registers
     wanted = -(-problem.extents[tiled] // vector_lanes(problem)) or 1
     best = (float("inf"), 1)
-    for rows in range(2, MOST_ROWS + 1):
+    for rows in range(2, min(MOST_ROWS, extent) + 1):
         most = (registers - 1) // (rows + 1)
         if most < 1:
             break
         passes = -(-wanted // most)
         vectors = -(-wanted // passes)
         loads = passes * (1 / vectors + 1 / rows) * vectors
+        if threads > 1:  # all wait for the one that has most
+            loads = -(-passes // threads) * threads * vectors * (1 + (1 / vectors + 1 / rows) * LOADED)
         best = min(best, (loads, rows))
     return best[1]
 
@@ -287,21 +279,22 @@ def choose_tile(
     once: bool = False,
     beside: int = 1,
     most: int | None = None,
+    whole: bool = False,
 ) -> Tile:
     """The tile of an index: one pass over all of it where it fits in registers, else equal passes and a rest.
 
     `gathers`: rows are picked by nonzeros, so that prefetching the next ones pays. `parts`: about so many tiles.
     `once`: each value is written once, so that it may as well be written twice, by vectors that overlap. `beside`: so
     many positions share a reduction over the tile, each with one accumulator, so that most registers hold what all of
-    them multiply with. `most` vectors, if given.
+    them multiply with. `most` vectors, if given. `whole`: none of them under a mask, each value being written once.
     """
     lanes = vector_lanes(problem)
     extent = problem.extents[index]
-    overlaps = once and parts == 1 and not reduced and not problem.machine.masks
+    overlaps = whole or (once and parts == 1 and not reduced and not problem.machine.masks)
     while lanes > 1 and (extent < lanes if overlaps else extent <= lanes // 2):
         lanes //= 2
-    whole, tail = divmod(extent, lanes)
-    vectors = max(1, whole + (tail > 0))
+    full, tail = divmod(extent, lanes)
+    vectors = max(1, full + (tail > 0))
     most = most or (most_vectors(problem, reduced) if beside == 1 else problem.machine.registers // 2)
     ahead = AHEAD if gathers and vectors > 1 else 0  # one vector costs less than asking for it
     if vectors <= most and parts == 1:

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from scorch.formats import Format
 from scorch.schedule.candidate import Candidate, Layout, priced, rows_are_far, sums_inside
+from scorch.schedule.panels import panels
 from scorch.schedule.partition import serial_below
 from scorch.schedule.problem import Problem
 from scorch.schedule.reading import conversions, turned
 from scorch.schedule.tile import (
-    access_to_pack,
     blocks_to_turn,
     can_tile,
     grouping,
@@ -85,9 +85,21 @@ def _blocked(problem: Problem, layout: Layout, plain: Candidate) -> Iterator[Can
     if blocked is None:
         return
     yield blocked
-    packed = access_to_pack(problem, layout.order, str(layout.tiled), layout.formats, rows)
-    if packed is not None:
-        candidate = priced(problem, replace(layout, rows=rows, packed=packed))
+    for spread in (False, True):
+        yield from _packed(problem, layout, spread)
+
+
+def _packed(problem: Problem, layout: Layout, spread: bool) -> Iterator[Candidate]:
+    """The loops with several rows at a time and what they share packed, by each chunk of rows or once."""
+    tiled, threads = str(layout.tiled), problem.threads if spread else 1
+    rows = rows_of_block(problem, layout.order, tiled, layout.formats, threads)
+    for panel in panels(problem, layout.order, tiled, layout.formats, rows) if rows > 1 else ():
+        packed = replace(layout, rows=rows, packed=panel, spread=spread)
+        if panel.turned:
+            name = panel.access.tensor
+            formats = {**layout.formats, name: problem.by_name[name].format}
+            packed = replace(packed, formats=formats, conversions=conversions(problem, formats))
+        candidate = priced(problem, packed)
         if candidate is not None:
             yield candidate
 

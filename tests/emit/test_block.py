@@ -10,6 +10,7 @@ import torch
 import scorch
 from scorch import engine
 from scorch.emit.jit import compile_kernel
+from scorch.ir.einsum import parse_einsum
 from scorch.ir.plan import Loop, Plan, Where, walk
 from scorch.operand import as_storage
 from scorch.schedule.machine import AVX2, AVX512, SSE
@@ -34,8 +35,6 @@ def rows_of(plan: Plan) -> int:
 @pytest.mark.parametrize("columns", [1, 8, 37, 100])
 @pytest.mark.parametrize("rows", [3, 12, 13])
 def test_a_product_of_dense_matrices_on_every_machine(rows: int, columns: int, machine: str) -> None:
-    from scorch.ir.einsum import parse_einsum
-
     a, b = torch.randn(rows, 7), torch.randn(7, columns)
     operands = [as_storage(a), as_storage(b)]
     statement = parse_einsum("ik,kj->ij", [(rows, 7), (7, columns)])
@@ -48,24 +47,37 @@ def test_a_product_of_dense_matrices_on_every_machine(rows: int, columns: int, m
 
 @pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize("columns", [200, 261])
-@pytest.mark.parametrize("notation", ["ik,kj->ij", "ik,jk->ij", "bik,kj->bij"])
-def test_what_rows_share_is_packed_on_every_machine(notation: str, columns: int, machine: str) -> None:
-    from scorch.ir.einsum import parse_einsum
-
-    a = torch.randn(*((2,) if notation[0] == "b" else ()), 14, 3)
-    b = torch.randn(3, columns) if ",kj" in notation else torch.randn(columns, 3)
+@pytest.mark.parametrize("terms", [3, 19])
+@pytest.mark.parametrize("notation", ["ik,kj->ij", "ik,jk->ij", "bik,kj->bij", "bik,jk->bij"])
+def test_what_rows_share_is_packed_on_every_machine(notation: str, terms: int, columns: int, machine: str) -> None:
+    a = torch.randn(*((2,) if notation[0] == "b" else ()), 14, terms)
+    b = torch.randn(terms, columns) if ",kj" in notation else torch.randn(columns, terms)
     operands = [as_storage(a), as_storage(b)]
     statement = parse_einsum(notation, [a.shape, b.shape])
     with scorch.config.using(jit=False, threads=2):
         problem = replace(engine.problem_of(statement, operands), machine=MACHINES[machine])
         ways = [c.description for c in _candidates(problem) if c.layout.packed is not None]
-        assert ways
+        assert any("outermost" in way for way in ways)
+        assert any("turned" in way for way in ways) == (",jk" in notation and terms > 16)
         for way in ways:
             plan = schedule(replace(problem, choice=way))
             assert "panel" in str(plan.kernel.root)
             found = engine.Program(plan, compile_kernel(plan.kernel), operands)([s.vals for s in operands])
             assert isinstance(found, torch.Tensor)
             torch.testing.assert_close(found, torch.einsum(notation, a, b), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(64, 100, 300), (5, 16, 272), (1, 48, 170), (33, 17, 163)])
+def test_a_layers_weight_is_turned_while_it_is_packed(shape: tuple[int, int, int]) -> None:
+    rows, terms, columns = shape
+    x, weight = torch.randn(rows, terms), torch.randn(columns, terms)
+    operands = [as_storage(x), as_storage(weight)]
+    statement = parse_einsum("ik,jk->ij", [x.shape, weight.shape])
+    ways = [c.description for c in engine.choices(statement, operands) if "turned" in c.description]
+    assert ways or rows == 1
+    for way in ways:
+        found = engine.prepare(statement, operands, choice=way)([s.vals for s in operands])
+        torch.testing.assert_close(found, x @ weight.t(), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.usefixtures("plain")
@@ -123,9 +135,9 @@ def test_compiled_on_threads() -> None:
 
 @pytest.mark.usefixtures("plain")
 def test_a_dense_operand_is_turned_where_that_gives_vectors() -> None:
-    a, b = torch.randn(200, 9), torch.randn(320, 9)
+    a, b = torch.randn(200, 3), torch.randn(320, 3)
     text = "C[i,j] max= A[i,k] + B[j,k]"
     explained = scorch.explain(text, A=a, B=b)
     assert "convert B to dense(1,0), at each call" in str(explained)
     torch.testing.assert_close(scorch.compute(text, A=a, B=b), (a[:, None] + b[None]).amax(2))
-    torch.testing.assert_close(scorch.compute(text, A=a, B=torch.randn(9, 320).t() * 0 + b), (a[:, None] + b).amax(2))
+    torch.testing.assert_close(scorch.compute(text, A=a, B=torch.randn(3, 320).t() * 0 + b), (a[:, None] + b).amax(2))
