@@ -9,9 +9,9 @@ from torch import nn
 from torch.nn.modules.module import _has_any_global_hook
 
 from scorch.nn.functional.epilogue import Activation, epilogue
-from scorch.nn.functional.linear import linear
+from scorch.nn.functional.linear import in_parts, linear
 
-__all__ = ["called", "fed_forward", "is_bare"]
+__all__ = ["called", "called_in_parts", "fed_forward", "is_bare"]
 
 
 def is_bare(module: Any) -> bool:
@@ -30,10 +30,28 @@ def called(module: nn.Module, x: torch.Tensor, activation: Activation = None) ->
     >>> called(nn.Linear(2, 3), torch.ones(4, 2), "relu").shape
     torch.Size([4, 3])
     """
-    traced = torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu")
-    if not traced and type(module) is nn.Linear and is_bare(module):
-        return linear(x, module.weight, module.bias, activation)
+    if _is_replaceable(module):
+        return linear(x, module.weight, module.bias, activation)  # type: ignore[arg-type]
     return epilogue(module(x), None, activation)
+
+
+def called_in_parts(module: nn.Module, x: torch.Tensor, parts: int) -> torch.Tensor:
+    """module(x) with its features in so many parts, (parts, ..., features / parts): of a torch.nn.Linear in one kernel,
+    as `called` has it.
+
+    >>> called_in_parts(nn.Linear(2, 6), torch.ones(4, 2), 3).shape
+    torch.Size([3, 4, 2])
+    """
+    if _is_replaceable(module):
+        return in_parts(x, module.weight, module.bias, parts)  # type: ignore[arg-type]
+    result: torch.Tensor = module(x)
+    return result.unflatten(-1, (parts, -1)).movedim(-2, 0)
+
+
+def _is_replaceable(module: nn.Module) -> bool:
+    """Whether a module is a dense layer that is to be called here and now, and does nothing else."""
+    traced = torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu")
+    return not traced and type(module) is nn.Linear and is_bare(module)
 
 
 def fed_forward(net: nn.Sequential, x: torch.Tensor) -> torch.Tensor:

@@ -32,19 +32,23 @@ class Panel:
 def panels(
     problem: Problem, order: tuple[str, ...], tiled: str, formats: Mapping[str, Format], rows: int
 ) -> Iterator[Panel]:
-    """The ways to pack the dense matrix of which all rows of a block read the same, a part of each line; none if there
-    is no such matrix, or the tile is as wide."""
-    tile = block_tile(problem, tiled, rows)
-    shared = [a for a in problem.accesses if level_indices(a, formats[a.tensor]) == (order[-1], tiled)]
-    if len(shared) != 1 or tile.count is not None or not formats[shared[0].tensor].is_dense:
+    """The ways to pack the dense operand of which all rows of a block read the same matrix, a part of each line; none
+    if there is no such operand. Where the tile is as wide as the lines, they lie side by side, if they are not turned.
+    """
+    *above, row, reduced = order
+    found = [a for a in problem.accesses if level_indices(a, formats[a.tensor])[-2:] == (reduced, tiled)]
+    if len(found) != 1 or not set(found[0].indices) <= {*above, reduced, tiled}:
         return
-    (access,) = shared
+    (access,) = found
     operand = problem.by_name[access.tensor]
-    if set(problem.statement.reduced) != {order[-1]} or operand.dtype != problem.dtype:
+    if not formats[access.tensor].is_dense or operand.dtype != problem.dtype:
         return
-    yield Panel(access)
+    if set(problem.statement.reduced) != {reduced} or row not in problem.statement.target.indices:
+        return
+    if block_tile(problem, tiled, rows).count is None:
+        yield Panel(access)
     lanes = turned_lanes(problem)
-    blocks = 1 < lanes == vector_lanes(problem) <= min(problem.extents[tiled], problem.extents[order[-1]])
-    other_way = level_indices(access, operand.format) == (tiled, order[-1]) and operand.format.levels[-1].contiguous
-    if blocks and other_way:
+    blocks = 1 < lanes == vector_lanes(problem) <= min(problem.extents[tiled], problem.extents[reduced])
+    other_way = level_indices(access, operand.format)[-2:] == (tiled, reduced)
+    if blocks and other_way and operand.format.levels[-1].contiguous:
         yield Panel(access, turned=True)

@@ -94,6 +94,8 @@ def _packed(problem: Problem, layout: Layout, spread: bool) -> Iterator[Candidat
     tiled, threads = str(layout.tiled), problem.threads if spread else 1
     rows = rows_of_block(problem, layout.order, tiled, layout.formats, threads)
     for panel in panels(problem, layout.order, tiled, layout.formats, rows) if rows > 1 else ():
+        if spread and len(panel.access.indices) > 2:
+            continue  # loops stand outside the tiles
         packed = replace(layout, rows=rows, packed=panel, spread=spread)
         if panel.turned:
             name = panel.access.tensor

@@ -67,6 +67,20 @@ def test_what_rows_share_is_packed_on_every_machine(notation: str, terms: int, c
             torch.testing.assert_close(found, torch.einsum(notation, a, b), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.usefixtures("plain")
+@pytest.mark.parametrize("width", [32, 37, 250])
+def test_parts_of_a_weight_are_packed_one_by_one(width: int) -> None:
+    x, weight = torch.randn(14, 19), torch.randn(3, width, 19)
+    operands = [as_storage(x), as_storage(weight)]
+    statement = parse_einsum("nk,pdk->pnd", [x.shape, weight.shape])
+    ways = [c.description for c in engine.choices(statement, operands) if "packed" in c.description]
+    assert any("turned" in way for way in ways)
+    assert not any("outermost" in way for way in ways)
+    for way in ways:
+        found = engine.prepare(statement, operands, choice=way)([s.vals for s in operands])
+        torch.testing.assert_close(found, torch.einsum("nk,pdk->pnd", x, weight), rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("shape", [(64, 100, 300), (5, 16, 272), (1, 48, 170), (33, 17, 163)])
 def test_a_layers_weight_is_turned_while_it_is_packed(shape: tuple[int, int, int]) -> None:
     rows, terms, columns = shape

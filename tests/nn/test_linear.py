@@ -17,7 +17,7 @@ from scorch import nn as snn
 from scorch import recall
 from scorch.errors import NotationError, ScorchError, ShapeError, UnsupportedError
 from scorch.nn import Linear
-from scorch.nn.bare import called, fed_forward
+from scorch.nn.bare import called, called_in_parts, fed_forward
 
 
 def dense_of(layer: Linear) -> torch.Tensor:
@@ -275,3 +275,19 @@ def test_layers_of_torch_keep_the_type_that_autocast_gives_them() -> None:
         assert called(layer, x, "gelu").dtype is torch.bfloat16
     with torch.no_grad():
         assert called(layer, x, "gelu").dtype is torch.float32
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("batch", [(), (7,), (2, 3), (0, 3)])
+def test_features_in_parts(batch: tuple[int, ...], dtype: torch.dtype, bias: bool) -> None:
+    layer = torch.nn.Linear(20, 12, bias=bias, dtype=dtype)
+    x = torch.randn(*batch, 20, dtype=dtype)
+    expected = layer(x).unflatten(-1, (4, 3)).movedim(-2, 0)
+    recorded = called_in_parts(layer, x, 4)
+    torch.testing.assert_close(recorded, expected)
+    assert recorded.requires_grad
+    with torch.no_grad():
+        torch.testing.assert_close(called_in_parts(layer, x, 4), expected.detach(), rtol=2e-2, atol=2e-2)
+    layer.register_forward_hook(lambda module, given, made: made + 1)
+    torch.testing.assert_close(called_in_parts(layer, x, 4), expected + 1)

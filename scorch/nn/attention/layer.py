@@ -10,7 +10,7 @@ from torch import nn
 from scorch.errors import ShapeError
 from scorch.nn import functional
 from scorch.nn.attention.masks import Causal, Explicit, Mask
-from scorch.nn.bare import called
+from scorch.nn.bare import called, called_in_parts
 from scorch.nn.device import check_cpu
 
 __all__ = ["SparseAttention"]
@@ -55,13 +55,11 @@ class SparseAttention(nn.Module):
         if not isinstance(x, torch.Tensor) or len(shape) < 2 or shape[-1] != self.qkv.in_features:
             given = shape if isinstance(x, torch.Tensor) else f"a {type(x).__name__}"
             raise ShapeError(f"attention takes (batch, length, {self.qkv.in_features}), the input is {given}")
-        length, width = x.shape[-2:]
-        # (..., length, 3, heads, d): the heads go before the length, for one product a head.
-        parts = called(self.qkv, x).reshape(*shape[:-1], 3, self.num_heads, width // self.num_heads)
-        q, k, v = (part.transpose(-3, -2) for part in parts.unbind(-3))
+        # The heads go first, for one product a head: (heads, ..., length, d).
+        q, k, v = called_in_parts(self.qkv, x, 3 * self.num_heads).unflatten(0, (3, self.num_heads)).unbind(0)
         dropout = self.dropout if self.training else 0.0
-        heads = functional.attention(q, k, v, self.mask(length), dropout=dropout)
-        return called(self.out, heads.transpose(-3, -2).flatten(-2))
+        heads = functional.attention(q, k, v, self.mask(shape[-2]), dropout=dropout)
+        return called(self.out, heads.movedim(0, -2).flatten(-2))
 
     def extra_repr(self) -> str:
         return f"heads={self.num_heads}, mask={self.mask}"

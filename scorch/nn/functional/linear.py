@@ -15,7 +15,7 @@ from scorch.nn.device import check_cpu
 from scorch.nn.functional.epilogue import Activation, epilogue
 from scorch.nn.functional.fused import finished, is_known, is_plain_call, keep_viewed, product, viewed
 
-__all__ = ["is_sparse", "linear", "matmul"]
+__all__ = ["in_parts", "is_sparse", "linear", "matmul"]
 
 
 def linear(input: Any, weight: Any, bias: torch.Tensor | None = None, activation: Activation = None) -> torch.Tensor:
@@ -110,6 +110,24 @@ def _dense_linear(
         added = is_plain_call(x, weight, bias) and result.dtype == bias.dtype
         result = result.add_(bias) if added else result + bias
     return epilogue(result, None, activation)
+
+
+def in_parts(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, parts: int) -> torch.Tensor:
+    """x @ weight.T + bias with its features in so many parts, (parts, ..., features / parts), each in one piece where
+    only the value is asked for: (samples, heads, d) of an attention layer, say, as its heads are read.
+
+    >>> in_parts(torch.ones(5, 2), torch.ones(6, 2), None, 3).shape
+    torch.Size([3, 5, 2])
+    """
+    alike = x.dtype == weight.dtype == (x if bias is None else bias).dtype and x.dtype in (torch.float32, torch.float64)
+    if not alike or not _is_ours(x, weight, bias):
+        return linear(x, weight, bias).unflatten(-1, (parts, -1)).movedim(-2, 0)
+    operands = {"X": x.reshape(-1, x.shape[-1]), "W": weight.unflatten(0, (parts, -1))}
+    if bias is not None:
+        operands["b"] = bias.unflatten(0, (parts, -1))
+    text = "T[p,n,o] += X[n,i] * W[p,o,i]; C[p,n,o] = T[p,n,o]" + (" + b[p,o]" if bias is not None else "")
+    made = _torch(scorch.compute(text, **operands))  # type: ignore[arg-type]
+    return made.reshape(parts, *x.shape[:-1], weight.shape[0] // parts)
 
 
 @lru_cache(maxsize=64)
