@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.modules.module import _has_any_global_hook
 
 from scorch.nn.functional.epilogue import Activation, epilogue
-from scorch.nn.functional.linear import in_parts, linear
+from scorch.nn.functional.linear import divided, in_parts, linear
 
 __all__ = ["called", "called_in_parts", "fed_forward", "is_bare"]
 
@@ -44,8 +44,7 @@ def called_in_parts(module: nn.Module, x: torch.Tensor, parts: int) -> torch.Ten
     """
     if _is_replaceable(module):
         return in_parts(x, module.weight, module.bias, parts)  # type: ignore[arg-type]
-    result: torch.Tensor = module(x)
-    return result.unflatten(-1, (parts, -1)).movedim(-2, 0)
+    return divided(module(x), parts)
 
 
 def _is_replaceable(module: nn.Module) -> bool:

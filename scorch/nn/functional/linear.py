@@ -15,7 +15,7 @@ from scorch.nn.device import check_cpu
 from scorch.nn.functional.epilogue import Activation, epilogue
 from scorch.nn.functional.fused import finished, is_known, is_plain_call, keep_viewed, product, viewed
 
-__all__ = ["in_parts", "is_sparse", "linear", "matmul"]
+__all__ = ["divided", "in_parts", "is_sparse", "linear", "matmul"]
 
 
 def linear(input: Any, weight: Any, bias: torch.Tensor | None = None, activation: Activation = None) -> torch.Tensor:
@@ -121,13 +121,23 @@ def in_parts(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, p
     """
     alike = x.dtype == weight.dtype == (x if bias is None else bias).dtype and x.dtype in (torch.float32, torch.float64)
     if not alike or not _is_ours(x, weight, bias):
-        return linear(x, weight, bias).unflatten(-1, (parts, -1)).movedim(-2, 0)
-    operands = {"X": x.reshape(-1, x.shape[-1]), "W": weight.unflatten(0, (parts, -1))}
+        return divided(linear(x, weight, bias), parts)
+    width = weight.shape[0] // parts
+    operands = {"X": x.reshape(-1, x.shape[-1]), "W": weight.reshape(parts, width, x.shape[-1])}
     if bias is not None:
-        operands["b"] = bias.unflatten(0, (parts, -1))
+        operands["b"] = bias.reshape(parts, width)
     text = "T[p,n,o] += X[n,i] * W[p,o,i]; C[p,n,o] = T[p,n,o]" + (" + b[p,o]" if bias is not None else "")
-    made = _torch(scorch.compute(text, **operands))  # type: ignore[arg-type]
-    return made.reshape(parts, *x.shape[:-1], weight.shape[0] // parts)
+    made = _torch(scorch.compute(text, **operands))
+    return made.reshape(parts, *x.shape[:-1], width)
+
+
+def divided(x: torch.Tensor, parts: int) -> torch.Tensor:
+    """(..., features) as (parts, ..., features / parts), on the same memory.
+
+    >>> divided(torch.arange(6), 3).tolist()
+    [[0, 1], [2, 3], [4, 5]]
+    """
+    return x.reshape(*x.shape[:-1], parts, x.shape[-1] // parts).movedim(-2, 0)
 
 
 @lru_cache(maxsize=64)
