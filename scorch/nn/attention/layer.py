@@ -56,7 +56,7 @@ class SparseAttention(nn.Module):
             given = shape if isinstance(x, torch.Tensor) else f"a {type(x).__name__}"
             raise ShapeError(f"attention takes (batch, length, {self.qkv.in_features}), the input is {given}")
         # The heads go first, for one product a head: (heads, ..., length, d).
-        q, k, v = called_in_parts(self.qkv, x, 3 * self.num_heads).split(self.num_heads)
+        q, k, v = called_in_parts(self.qkv, x, 3 * self.num_heads).chunk(3)
         dropout = self.dropout if self.training else 0.0
         heads = functional.attention(q, k, v, self.mask(shape[-2]), dropout=dropout)
         return called(self.out, heads.movedim(0, -2).flatten(-2))

@@ -127,7 +127,7 @@ def in_parts(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, p
     if bias is not None:
         operands["b"] = bias.reshape(parts, width)
     text = "T[p,n,o] += X[n,i] * W[p,o,i]; C[p,n,o] = T[p,n,o]" + (" + b[p,o]" if bias is not None else "")
-    made = _torch(scorch.compute(text, **operands))
+    made = _torch(scorch.compute(text, **operands))  # type: ignore[arg-type]
     return made.reshape(parts, *x.shape[:-1], width)
 
 
