@@ -111,11 +111,11 @@ def _dense_input(x: Any, encoder: Any, decoder: Any) -> Iterator[Contender]:
 def _scorch_input(x: Any, encoder: Any, decoder: Any) -> Iterator[Contender]:
     def build() -> Callable[[], Any]:
         import scorch
-        from scorch.nn.functional import embedding_bag
+        from scorch.nn.functional import embedding_bag, linear
 
         bag, table = scorch.tensor(x), torch.from_numpy(np.ascontiguousarray(encoder.T))
         weight = torch.from_numpy(decoder)
-        return lambda: F.linear(embedding_bag(bag, table, activation="relu"), weight).sigmoid_()
+        return lambda: linear(embedding_bag(bag, table, activation="relu"), weight, activation="sigmoid")
 
     yield inference("scorch", build)
 

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from scorch.errors import NotationError
+from scorch.nn.bare import called
 from scorch.nn.embedding import EmbeddingBag
 from scorch.nn.linear import Linear
 
@@ -34,7 +35,7 @@ class SparseInputAutoencoder(nn.Module):
 
     def forward(self, x: Any) -> torch.Tensor:
         """The reconstruction, in (0, 1)."""
-        return torch.sigmoid(self.decoder(self.encoder(x)))
+        return called(self.decoder, self.encoder(x), "sigmoid")
 
 
 def mlp(widths: Sequence[int], sparsity: float | None = None, activation: str = "relu") -> nn.Sequential:

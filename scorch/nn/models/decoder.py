@@ -39,20 +39,26 @@ class DecoderBlock(nn.Module):
         return result
 
     def _attention(self, x: torch.Tensor) -> torch.Tensor:
-        q = _rotated(self._headed(self.query(x), self.heads))
-        k = _rotated(self._headed(self.key(x), self.key_heads))
+        turns = _turns(x.shape[-2], self.depth, x.dtype)
+        q = _rotated(self._headed(self.query(x), self.heads), *turns)
+        k = _rotated(self._headed(self.key(x), self.key_heads), *turns)
         v = self._headed(self.value(x), self.key_heads)
         heads = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=self.heads != self.key_heads)
         return heads.transpose(1, 2).flatten(2)
 
     def _headed(self, x: torch.Tensor, heads: int) -> torch.Tensor:
-        return x.reshape(*x.shape[:-1], heads, self.depth).transpose(1, 2)
+        # Contiguous, which the results of sparse layers are not: torch's fast attention takes nothing else.
+        return x.reshape(*x.shape[:-1], heads, self.depth).transpose(1, 2).contiguous()
 
 
-def _rotated(x: torch.Tensor) -> torch.Tensor:
-    """Rotary positions: Su et al. (2021, arXiv 2104.09864)."""
-    length, depth = x.shape[-2:]
-    frequencies = 10000.0 ** (-torch.arange(0, depth, 2, dtype=x.dtype) / depth)
-    angles = torch.outer(torch.arange(length, dtype=x.dtype), frequencies)
-    a, b = x[..., : depth // 2], x[..., depth // 2 :]
-    return torch.cat([a * angles.cos() - b * angles.sin(), a * angles.sin() + b * angles.cos()], dim=-1)
+def _turns(length: int, depth: int, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cosine and sine of the angle of each position and pair of features: Su et al. (2021, arXiv 2104.09864)."""
+    frequencies = 10000.0 ** (-torch.arange(0, depth, 2, dtype=dtype) / depth)
+    angles = torch.outer(torch.arange(length, dtype=dtype), frequencies)
+    return angles.cos(), angles.sin()
+
+
+def _rotated(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    """Queries or keys with their positions: each pair of features, half the depth apart, turned by its angle."""
+    a, b = x.chunk(2, dim=-1)
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
