@@ -16,7 +16,7 @@ from scorch.schedule.panels import Panel
 from scorch.schedule.partition import PARALLEL, choose_partition
 from scorch.schedule.problem import Problem
 from scorch.schedule.sizing import Collector, Sizing, accumulators, merges_rows, size_merged, size_scattered
-from scorch.schedule.tile import block_tile, choose_tile, panel_vectors, positions_beside, turned_tile
+from scorch.schedule.tile import block_tile, choose_tile, strip_vectors, positions_beside, turned_tile
 
 __all__ = ["Candidate", "Layout", "merges_plainly", "priced", "rows_are_far", "sums_inside"]
 
@@ -25,7 +25,7 @@ __all__ = ["Candidate", "Layout", "merges_plainly", "priced", "rows_are_far", "s
 class Layout:
     """Loop order, tiled index (which `order` then lacks), result format, and the operands' formats after conversion.
 
-    `spread`: the tiles are the outermost loop, for threads to share. `panels`: they are the outermost loop of each
+    `spread`: the tiles are the outermost loop, for threads to share. `strips`: they are the outermost loop of each
     chunk, so that what a tile reads of dense operands stays near. `rows`: so many coordinates of the innermost result
     loop share the reduction inside a tile, which then stands right outside that loop. `turned`: square blocks of these
     accesses are turned in registers, for the tile outside the innermost loop. `packed`: what a tile around several rows
@@ -38,7 +38,7 @@ class Layout:
     conversions: tuple[tuple[str, Format], ...]
     tiled: str | None = None
     spread: bool = False
-    panels: bool = False
+    strips: bool = False
     rows: int = 1
     turned: tuple[Access, ...] = ()
     packed: Panel | None = None
@@ -64,7 +64,7 @@ class Candidate:
         text = f"loops {' '.join(layout.order)}"
         if layout.tiled:
             text += f", {layout.tiled} in SIMD tiles" + (" outermost" if layout.spread else "")
-            text += " outside all rows of a chunk" if layout.panels else ""
+            text += " outside all rows of a chunk" if layout.strips else ""
             text += f", {layout.rows} rows at a time" if layout.rows > 1 else ""
             text += f", {layout.packed}" if layout.packed else ""
             text += f", blocks of {', '.join(a.tensor for a in layout.turned)} turned" if layout.turned else ""
@@ -97,10 +97,10 @@ def priced(
     innermost = layout.order[-1] if layout.order and tile is None and writing.scatter is None else None
     along = None if innermost is None else along_positions(problem, innermost, layout.formats)
     row = along.row if along is not None else None
-    panel = panel_vectors(problem) if layout.panels and not layout.turned else 0
+    strip = strip_vectors(problem) if layout.strips and not layout.turned else 0
     turned = len(layout.turned)
     packing = None if layout.packed is None else _copied(problem, layout, layout.packed)
-    loops = nest_cost(problem, layout.order, layout.tiled, layout.formats, layout.rows, panel, row, turned, packing)
+    loops = nest_cost(problem, layout.order, layout.tiled, layout.formats, layout.rows, strip, row, turned, packing)
     if writing.scatter is not None and accumulator is None:
         costs = accumulators(problem, layout.order, writing)
         accumulator = min(costs, key=lambda each: costs[each])
@@ -211,7 +211,7 @@ def _tile(problem: Problem, layout: Layout, assembly: Assembly) -> tuple[str, Ti
     beside = positions_beside(problem, layout.order, layout.tiled, layout.formats, assembly)
     gathers = (not reduced or beside > 1) and rows_are_far(problem, layout.tiled)
     once = assembly.owned
-    most = panel_vectors(problem) if layout.panels else None
+    most = strip_vectors(problem) if layout.strips else None
     return layout.tiled, choose_tile(problem, layout.tiled, reduced, gathers, parts, once, beside, most)
 
 

@@ -73,14 +73,14 @@ def nest_cost(
     tiled: str | None,
     formats: dict[str, Format],
     rows: int = 1,
-    panel: int = 0,
+    strip: int = 0,
     along: float | None = None,
     turned: int = 0,
     packing: Copied | None = None,
 ) -> float:
     """Loops and arithmetic of a nest with the tiled index innermost, so many rows sharing what they load.
 
-    `panel`: vectors of a tile that stands outside all loops, 0 if none does. `along`: what a row of the innermost loop
+    `strip`: vectors of a tile that stands outside all loops, 0 if none does. `along`: what a row of the innermost loop
     takes with near values, where that is known. `turned`: operands of which blocks are turned in registers. `packing`:
     how what the rows share is packed, if it is.
     """
@@ -101,9 +101,9 @@ def nest_cost(
     lanes = vector_lanes(problem)
     vectors = max(1.0, math.ceil(problem.extents[tiled] / lanes))
     prices = problem.prices
-    if panel:
-        turns = math.ceil(vectors / panel)
-        brought = turns * RUNS * _row_cost(problem, order, tiled, panel * lanes)
+    if strip:
+        turns = math.ceil(vectors / strip)
+        brought = turns * RUNS * _row_cost(problem, order, tiled, strip * lanes)
         begun = (turns - 1) * problem.visits(order[:-1]) * prices.enter  # sums of few values are cleared and stored
         return total * turns + begun + inner * (vectors * prices.vector + brought)
     shared = [a for a in problem.sparse if formats[a.tensor].levels[-1].block > 1]

@@ -142,7 +142,7 @@ def _plan(problem: Problem, best: Candidate, alternatives: tuple[Alternative, ..
         best.accumulator.few,
         writing.split,
         repeats,
-        layout.spread or layout.panels,
+        layout.spread or layout.strips,
         unroll=_unrolled(problem, best, along),
         beside=positions_beside(problem, layout.order, best.tile[0], layout.formats, assembly) if best.tile else 1,
         rows=layout.rows,

@@ -22,7 +22,7 @@ __all__ = [
     "grouping",
     "in_flight",
     "most_vectors",
-    "panel_vectors",
+    "strip_vectors",
     "positions_beside",
     "rows_of_block",
     "turned_lanes",
@@ -34,7 +34,7 @@ __all__ = [
 AHEAD = 16  # nonzeros: how far in advance rows are fetched
 LONG_ROW = 4  # groups of unrolled iterations that a row should have
 BESIDE = 4  # stored positions: with 8, fewer vectors of each would be read at a time, and more positions be left over
-PANEL_BYTES = 256  # of each row in a panel: lines that are fetched together
+STRIP_BYTES = 256  # of each row in a strip: lines that are fetched together
 GROUPED = (4, 2)  # rows that share coordinates, if they divide all rows: of more there would be too many groups
 WIDEST_TURNED = 16  # lanes: a block has the square of them
 MOST_TURNED = 2  # blocks in registers
@@ -54,9 +54,9 @@ def most_vectors(problem: Problem, reduced: bool) -> int:
     return registers // 4 if reduced else min(registers - ROOM, 16)
 
 
-def panel_vectors(problem: Problem) -> int:
+def strip_vectors(problem: Problem) -> int:
     """Vectors of a tile that stands outside all rows: few, so that many rows' stay near, but whole runs of lines."""
-    return min(max(1, PANEL_BYTES * 8 // problem.machine.bits), most_vectors(problem, reduced=False))
+    return min(max(1, STRIP_BYTES * 8 // problem.machine.bits), most_vectors(problem, reduced=False))
 
 
 def can_tile(problem: Problem, index: str, formats: Mapping[str, Format]) -> bool:

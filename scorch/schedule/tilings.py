@@ -15,7 +15,7 @@ from scorch.schedule.tile import (
     blocks_to_turn,
     can_tile,
     grouping,
-    panel_vectors,
+    strip_vectors,
     rows_of_block,
     vector_lanes,
 )
@@ -45,7 +45,7 @@ def tiled_ways(problem: Problem, layout: Layout) -> Iterator[Candidate]:
         yield candidate
         yield from _blocked(problem, tiled, candidate)
         yield from _grouped(problem, tiled, candidate)
-        yield from _panelled(problem, tiled, candidate)
+        yield from _in_strips(problem, tiled, candidate)
         if (
             last in target
             and candidate.partition.unit == "serial"
@@ -64,7 +64,7 @@ def _in_blocks(problem: Problem, layout: Layout) -> Iterator[Candidate]:
     turned = blocks_to_turn(problem, layout.order, layout.formats)
     if not turned or not _stores_runs(layout.wanted, target.index(last)):
         return
-    made = replace(layout, order=layout.order[:-1], tiled=last, panels=True, turned=turned)
+    made = replace(layout, order=layout.order[:-1], tiled=last, strips=True, turned=turned)
     candidate = priced(problem, made)
     if candidate is not None and candidate.writing.assembly.kind == "locate" and candidate.writing.assembly.owned:
         yield candidate
@@ -121,15 +121,15 @@ def _grouped(problem: Problem, layout: Layout, plain: Candidate) -> Iterator[Can
         yield grouped
 
 
-def _panelled(problem: Problem, layout: Layout, plain: Candidate) -> Iterator[Candidate]:
+def _in_strips(problem: Problem, layout: Layout, plain: Candidate) -> Iterator[Candidate]:
     """The loops once for every few vectors of the tiled index, where rows picked by nonzeros come from afar."""
     tiled = str(layout.tiled)
-    several = problem.extents[tiled] > panel_vectors(problem) * vector_lanes(problem)
+    several = problem.extents[tiled] > strip_vectors(problem) * vector_lanes(problem)
     whole_rows = plain.writing.assembly.kind == "locate" and sums_inside(problem, layout.order)
     if several and whole_rows and rows_are_far(problem, tiled):
-        panelled = priced(problem, replace(layout, panels=True))
-        if panelled is not None:
-            yield panelled
+        made = priced(problem, replace(layout, strips=True))
+        if made is not None:
+            yield made
 
 
 def _stores_runs(format: Format, dimension: int) -> bool:
