@@ -16,7 +16,7 @@ from scorch.schedule.panels import Panel
 from scorch.schedule.partition import PARALLEL, choose_partition
 from scorch.schedule.problem import Problem
 from scorch.schedule.sizing import Collector, Sizing, accumulators, merges_rows, size_merged, size_scattered
-from scorch.schedule.tile import block_tile, choose_tile, strip_vectors, positions_beside, turned_tile
+from scorch.schedule.tile import block_tile, choose_tile, positions_beside, strip_vectors, turned_tile
 
 __all__ = ["Candidate", "Layout", "merges_plainly", "priced", "rows_are_far", "sums_inside"]
 

@@ -15,8 +15,8 @@ from scorch.schedule.tile import (
     blocks_to_turn,
     can_tile,
     grouping,
-    strip_vectors,
     rows_of_block,
+    strip_vectors,
     vector_lanes,
 )
 
