@@ -99,8 +99,7 @@ def _dense_linear(
 ) -> torch.Tensor:
     """The product with a dense weight, with what follows it in one kernel where only its value is asked for."""
     follows = bias is not None or activation is not None
-    alike = x.dtype == weight.dtype == (x if bias is None else bias).dtype and x.dtype in (torch.float32, torch.float64)
-    if follows and alike and x.ndim > 1 and is_known(activation) and _is_ours(x, weight, bias):
+    if follows and _are_alike(x, weight, bias) and x.ndim > 1 and is_known(activation) and _is_ours(x, weight, bias):
         flat = x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
         operands = {"X": flat, "W": weight} if bias is None else {"X": flat, "W": weight, "b": bias}
         made = _torch(scorch.compute(_kept_text(bias is not None, activation), **operands))  # type: ignore[arg-type]
@@ -113,14 +112,13 @@ def _dense_linear(
 
 
 def in_parts(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, parts: int) -> torch.Tensor:
-    """x @ weight.T + bias with its features in so many parts, (parts, ..., features / parts), each in one piece where
-    only the value is asked for: (samples, heads, d) of an attention layer, say, as its heads are read.
+    """x @ weight.T + bias with its features in so many parts: (parts, ..., features / parts), such as the heads of an
+    attention. Where only the value is asked for, one kernel writes each part in one piece, so that nobody copies it.
 
     >>> in_parts(torch.ones(5, 2), torch.ones(6, 2), None, 3).shape
     torch.Size([3, 5, 2])
     """
-    alike = x.dtype == weight.dtype == (x if bias is None else bias).dtype and x.dtype in (torch.float32, torch.float64)
-    if not alike or not _is_ours(x, weight, bias):
+    if not _are_alike(x, weight, bias) or not _is_ours(x, weight, bias):
         return divided(linear(x, weight, bias), parts)
     width = weight.shape[0] // parts
     operands = {"X": x.reshape(-1, x.shape[-1]), "W": weight.reshape(parts, width, x.shape[-1])}
@@ -144,6 +142,11 @@ def divided(x: torch.Tensor, parts: int) -> torch.Tensor:
 def _kept_text(bias: bool, activation: str | None) -> str:
     value = finished("T[n,o] + b[o]" if bias else "T[n,o]", activation)[0]
     return f"T[n,o] += X[n,i] * W[o,i]; C[n,o] = {value}"
+
+
+def _are_alike(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> bool:
+    """Whether all have one floating-point type that kernels compute in."""
+    return x.dtype == weight.dtype == (x if bias is None else bias).dtype and x.dtype in (torch.float32, torch.float64)
 
 
 def _is_ours(*operands: Any) -> bool:
