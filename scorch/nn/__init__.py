@@ -15,6 +15,7 @@ from scorch.nn.graph import adjacency
 from scorch.nn.graph.layers import GATConv, GCNConv, GINConv, SAGEConv
 from scorch.nn.interop import use_scorch
 from scorch.nn.linear import Linear
+from scorch.nn.sequential import Sequential
 from scorch.nn.weight import SparseWeight, freeze, unfreeze
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "GINConv",
     "Linear",
     "SAGEConv",
+    "Sequential",
     "SparseAttention",
     "SparseWeight",
     "adjacency",

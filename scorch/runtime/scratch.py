@@ -58,8 +58,18 @@ class Scratch:
                 dtype = {"vals": workspace.dtype, "bits": "uint64", "top": "uint64", "mark": "uint8"}.get(part, "int64")
                 start = empty if part == "vals" else -1 if part == "keys" else 0
                 shape = (threads, length if part == "keys" else _apart(length, np.dtype(dtype).itemsize))
-                made[workspace.name, part] = np.full(shape, start, dtype) if start else np.zeros(shape, dtype)
+                made[workspace.name, part] = _aligned(shape, np.dtype(dtype))
+                if start:
+                    made[workspace.name, part].fill(start)
         return made
+
+
+def _aligned(shape: tuple[int, int], dtype: np.dtype[Any]) -> np.ndarray[Any, np.dtype[Any]]:
+    """Zeros from the start of a cache line: no vector of a row lies in two lines."""
+    size = shape[0] * shape[1] * dtype.itemsize
+    room = np.zeros(size + LINE, np.uint8)
+    first = -room.ctypes.data % LINE
+    return room[first : first + size].view(dtype).reshape(shape)
 
 
 def _apart(length: int, itemsize: int) -> int:

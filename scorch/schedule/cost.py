@@ -21,6 +21,7 @@ __all__ = [
     "count_cost",
     "merge_cost",
     "nest_cost",
+    "picked_cost",
     "room_cost",
     "scatter_cost",
     "sorted_cost",
@@ -28,6 +29,8 @@ __all__ = [
 
 
 LINE = 64  # bytes of a cache line
+FIRST = 32 << 10  # bytes of the first cache
+SECOND = 1 / 2  # of the time of a line from beyond the second cache, for one from there: others are fetched meanwhile
 RUNS = 1.2  # of the time of whole rows from afar, where they are taken in short runs
 PAGE = 4096  # bytes
 PAGES = 64  # whose addresses are at hand
@@ -105,7 +108,8 @@ def nest_cost(
         turns = math.ceil(vectors / strip)
         brought = turns * RUNS * _row_cost(problem, order, tiled, strip * lanes)
         begun = (turns - 1) * problem.visits(order[:-1]) * prices.enter  # sums of few values are cleared and stored
-        return total * turns + begun + inner * (vectors * prices.vector + brought)
+        waits = _waits(problem, order, tiled, strip * lanes, turns)
+        return total * turns + begun + inner * (vectors * prices.vector + brought + waits)
     shared = [a for a in problem.sparse if formats[a.tensor].levels[-1].block > 1]
     if shared:
         return _grouped_cost(problem, order, tiled, shared[0], rows)
@@ -118,7 +122,29 @@ def nest_cost(
         # no two sums share a vector, as those of stored positions side by side do
         sums = problem.visits(tuple(v for v in order if v in problem.statement.target.indices))
         return total + inner * (vectors * (2 * prices.vector - prices.fma) + rest) + sums * prices.across
-    return total + inner * (vectors * prices.vector + rest)
+    waits = _waits(problem, order, tiled, problem.extents[tiled], 1)
+    return total + inner * (vectors * prices.vector + rest + waits)
+
+
+def _waits(problem: Problem, order: tuple[str, ...], tiled: str, width: int, turns: int) -> float:
+    """Nanoseconds for which what a nonzero picks takes longer to come than what is done with it, in so many `turns` of
+    `width` values each."""
+    vectors = math.ceil(problem.extents[tiled] / vector_lanes(problem))
+    done = turns * problem.prices.sparse + vectors * problem.prices.vector
+    return max(0.0, picked_cost(problem, order, tiled, width) - done)
+
+
+def picked_cost(problem: Problem, order: tuple[str, ...], tiled: str, width: int) -> float:
+    """Nanoseconds in which the lines that a nonzero picks come from the second cache to the first, `width` values of
+    each row being used at a time."""
+    if not order or not any(order[-1] in a.indices for a in problem.sparse):
+        return 0.0
+    total, itemsize = 0.0, dtypes.itemsize(problem.dtype)
+    for access in problem.accesses:
+        if tiled in access.indices and order[-1] in access.indices:
+            size = itemsize * width * math.prod(problem.extents[v] for v in access.indices if v != tiled)
+            total += itemsize * problem.extents[tiled] / LINE * max(0.0, 1 - FIRST / max(1, size))
+    return total * problem.prices.line * SECOND
 
 
 def _block_cost(
@@ -173,11 +199,12 @@ def _grouped_cost(problem: Problem, order: tuple[str, ...], tiled: str, access: 
     density = min(1.0, problem.by_name[access.tensor].statistics.nnz / max(1.0, places))
     blocks, wide = outside / rows, vectors / passes
     total = blocks * ((1 << rows) - 1) * prices.enter
+    picked = picked_cost(problem, order, tiled, tile.vectors * tile.lanes) / passes
     for members in range(1, rows + 1):
         share = math.comb(rows, members) * density**members * (1 - density) ** (rows - members)
         work = wide * (members * prices.fma + prices.vector - prices.fma)
         # Half of fetching a coordinate is done beside the arithmetic; a few sums wait for each other.
-        total += blocks * extent * share * (prices.sparse / 2 + max(work, LATENCY * prices.fma))
+        total += blocks * extent * share * max(prices.sparse / 2 + max(work, LATENCY * prices.fma), picked)
     return passes * total
 
 

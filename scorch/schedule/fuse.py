@@ -9,6 +9,7 @@ done where it is expected to take less time than one kernel for each statement.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -21,6 +22,8 @@ from scorch.ir.plan import Alternative, Plan
 from scorch.ir.reduction import with_absent_entries
 from scorch.ir.statement import ABSENT, is_masked
 from scorch.ir.types import Kind, type_of
+from scorch.schedule.chain import plan_chain
+from scorch.schedule.cost import LINE
 from scorch.schedule.path import contract, estimated
 from scorch.schedule.planner import schedule
 from scorch.schedule.problem import Operand, Problem
@@ -30,6 +33,7 @@ from scorch.schedule.rows import plan_rows
 __all__ = ["finished", "fuse", "runs"]
 
 CALL = 10.0  # microseconds: one more kernel's launch, and a temporary's memory
+HANDED = 2  # times that of a line from memory, for each line of a temporary that other threads read
 MOST = 12  # statements that are looked at together
 FLOATS = ("float32", "float64")
 
@@ -78,7 +82,7 @@ def fuse(
     if problems is None:
         return None
     joined = finished(statements)
-    plan = _finished_plan(joined[0], problems, asked) if len(joined) == 1 else _rows_plan(joined, problems, asked)
+    plan = _finished_plan(joined[0], problems, asked) if len(joined) == 1 else _several_plan(joined, problems, asked)
     if plan is None:
         return None
     apart = sum(contract(problem).cost + CALL for problem in problems)
@@ -215,10 +219,21 @@ def _parts(expr: Expr) -> Iterator[Expr]:
             yield from _parts(arg)
 
 
-def _rows_plan(joined: Sequence[Assign], problems: list[Problem], asked: _Asked) -> Plan | None:
-    """The plan of several statements over the same rows; what was joined must be dense on its own."""
+def _several_plan(joined: Sequence[Assign], problems: list[Problem], asked: _Asked) -> Plan | None:
+    """The cheaper plan of several statements: over the same rows, or tile by tile."""
+    whole = joined_problems(joined, problems, asked.operands)
+    if whole is None:
+        return None
+    plans = [plan for plan in (plan_rows(whole), _chain_plan(whole)) if plan is not None]
+    return min(plans, key=lambda plan: plan.cost, default=None)
+
+
+def joined_problems(
+    joined: Sequence[Assign], problems: list[Problem], operands: Mapping[str, Operand]
+) -> list[Problem] | None:
+    """The problems of statements of which some were joined, which must have had dense results of their own."""
     by_target = {problem.statement.target.tensor: problem for problem in problems}
-    known = dict(asked.operands)
+    known = dict(operands)
     whole: list[Problem] = []
     for statement in joined:
         own = by_target[statement.target.tensor]
@@ -231,7 +246,18 @@ def _rows_plan(joined: Sequence[Assign], problems: list[Problem], asked: _Asked)
         known[statement.target.tensor] = replace(
             estimated(problem), name=statement.target.tensor, dtype=problem.dtype, fill=own.fill
         )
-    return plan_rows(whole)
+    return whole
+
+
+def _chain_plan(links: Sequence[Problem]) -> Plan | None:
+    """The plan of a chain, if that is expected to be faster than a kernel for each of its links."""
+    plan = plan_chain(links)
+    if plan is None:
+        return None
+    handed = sum(dtypes.itemsize(link.dtype) * math.prod(link.shape) for link in links[:-1])
+    apart = sum(schedule(link).cost + CALL for link in links)
+    apart += handed / LINE * HANDED * links[-1].prices.line / 1000
+    return plan if plan.cost < apart else None
 
 
 def replace_problem(

@@ -16,6 +16,7 @@ from scorch.nn.conv import Conv2d
 from scorch.nn.conversion.predict import measured, predicted
 from scorch.nn.conversion.report import Conversion, LayerReport
 from scorch.nn.linear import Linear
+from scorch.nn.sequential import sharing
 
 __all__ = ["convert"]
 
@@ -42,8 +43,8 @@ def convert(
     among them); with one it is pruned first, by "magnitude", "random" or "wanda", to which `options` go.
     `example_inputs`, a tensor or a tuple of the model's arguments, tells how much each layer has to do. A Linear or
     Conv2d is replaced if the sparse one is more than `least_gain` times as fast: by the clock, or by the schedule's
-    prediction with `measure=False` and where that is lower by a factor of 3. Everything else stays as it is, and the
-    report says why.
+    prediction with `measure=False` and where that is lower by a factor of 3. A torch.nn.Sequential in which sparse
+    layers follow each other becomes a scorch.nn.Sequential. Everything else stays as it is, and the report says why.
 
     Raises NotationError for an unknown method or without example inputs, and what the pruning raises.
 
@@ -75,6 +76,7 @@ def convert(
         reports.append(report)
         if report.converted:
             made = _replaced(made, name, sparse)
+    sharing(made)
     made.conversion = Conversion(tuple(reports))
     result: nn.Module = made
     return result

@@ -3,6 +3,7 @@
 from scorch.nn.functional.attention import FUSED as ATTENTION
 from scorch.nn.functional.attention import attention
 from scorch.nn.functional.bags import bags, one_hot
+from scorch.nn.functional.chain import Link, chain, gated
 from scorch.nn.functional.conv import conv2d
 from scorch.nn.functional.edges import edge_max, edge_softmax, edge_sum
 from scorch.nn.functional.embedding import embedding, embedding_bag
@@ -15,8 +16,10 @@ from scorch.nn.graph.normalise import gcn_norm, row_norm
 
 __all__ = [
     "ATTENTION",
+    "Link",
     "attention",
     "bags",
+    "chain",
     "conv2d",
     "edge_max",
     "edge_softmax",
@@ -25,6 +28,7 @@ __all__ = [
     "embedding_bag",
     "epilogue",
     "gat_conv",
+    "gated",
     "gcn_norm",
     "gin_sum",
     "graph_conv",

@@ -13,6 +13,7 @@ from scorch.errors import NotationError
 from scorch.nn.bare import called
 from scorch.nn.embedding import EmbeddingBag
 from scorch.nn.linear import Linear
+from scorch.nn.sequential import Sequential
 
 __all__ = ["SparseInputAutoencoder", "autoencoder", "mlp"]
 
@@ -53,7 +54,7 @@ def mlp(widths: Sequence[int], sparsity: float | None = None, activation: str = 
             layers.append(Linear(inputs, outputs, sparsity=sparsity, activation=None if n == last else activation))
         else:
             layers += [nn.Linear(inputs, outputs)] + ([] if n == last else [_ACTIVATIONS[activation]()])
-    return nn.Sequential(*layers)
+    return nn.Sequential(*layers) if sparsity is None else Sequential(*layers)
 
 
 def autoencoder(widths: Sequence[int] = (784, 2048, 1024), sparsity: float | None = None) -> nn.Sequential:

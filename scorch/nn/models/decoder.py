@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from scorch.nn.sequential import called_gated
+
 __all__ = ["DecoderBlock"]
 
 
@@ -34,9 +36,7 @@ class DecoderBlock(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(batch, length, width) to the same."""
         x = x + self.out(self._attention(self.norm1(x)))
-        y = self.norm2(x)
-        result: torch.Tensor = x + self.down(F.silu(self.gate(y)) * self.up(y))
-        return result
+        return x + called_gated(self.gate, self.up, self.down, self.norm2(x), "silu")
 
     def _attention(self, x: torch.Tensor) -> torch.Tensor:
         turns = _turns(x.shape[-2], self.depth, x.dtype)
