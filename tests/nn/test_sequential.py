@@ -205,7 +205,7 @@ def test_a_gated_network(chained: list[object]) -> None:
                 opened = gate(x) if activation is None else functional.epilogue(gate(x), None, activation)
                 torch.testing.assert_close(found, down(opened * up(x)), **CLOSE)
     assert len(chained) == 2  # the samples of any dimensions are those of a matrix
-    with torch.no_grad(), pytest.raises(ShapeError, match="30 features, the weight takes 50"):
+    with torch.no_grad(), pytest.raises(ShapeError, match="50 features, the weight takes 20"):
         functional.gated(torch.randn(40, 30), links[0], links[1], links[2]._replace(weight=net_of(20, 50)[0].weight()))
 
 
