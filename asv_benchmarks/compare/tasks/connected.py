@@ -62,10 +62,10 @@ def _dense_autoencoder(x: Any, *weights: Any) -> Iterator[Contender]:
 
 def _scorch_autoencoder(x: Any, *weights: Any) -> Iterator[Contender]:
     def build() -> Callable[[], Any]:
-        from scorch.nn import Linear, freeze
+        from scorch.nn import Linear, Sequential, freeze
 
         last = len(weights) - 1
-        model = nn.Sequential(
+        model = Sequential(
             *(Linear.from_weight(w, activation=None if n == last else "relu") for n, w in enumerate(weights))
         )
         return partial(freeze(model), torch.from_numpy(x))
