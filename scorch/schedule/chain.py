@@ -42,8 +42,8 @@ from scorch.schedule.tile import can_tile, choose_tile, strip_vectors, turned_la
 
 __all__ = ["plan_chain"]
 
-NEAR = 1 / 2  # of the second cache, for what a tile keeps on the way
-LAST = 1 / 8  # of the last cache, which others use too, for sparse operands between two tiles
+NEAR = 3 / 4  # of the second cache, for what a tile keeps on the way
+LAST = 1 / 3  # of the last cache, which others use too, for sparse operands between two tiles
 MEMORY = 3  # times that of a line from the last cache, for one from memory that all cores ask for
 
 
@@ -168,16 +168,17 @@ def _kept(problems: Sequence[Problem], tile: Tile) -> int:
 
 def _tile(problems: Sequence[Problem], tiled: str) -> Tile | None:
     """As wide a tile as lets temporaries stay in the second cache, and as many tiles for each thread; None if not even
-    vectors do."""
+    vectors do. It may be half as wide where tiles then are more alike."""
     last = problems[-1]
     line = _lines(problems) * last.machine.bits // 8
     most = int(min(NEAR * last.machine.near_bytes / max(1, line), strip_vectors(last)))
     vectors = -(-last.extents[tiled] // vector_lanes(last))
     if most < 1 or vectors < last.threads:
         return None
-    parts = -(-vectors // (most * last.threads)) * last.threads
+    tiles = {width: -(-vectors // (width * last.threads)) * last.threads for width in range((most + 1) // 2, most + 1)}
+    width = min(tiles, key=lambda width: (tiles[width] * -(-vectors // tiles[width]), -width))
     whole = any(_turned(problem, tiled) for problem in problems)
-    return choose_tile(last, tiled, reduced=False, gathers=False, parts=max(2, parts), most=most, whole=whole)
+    return choose_tile(last, tiled, reduced=False, gathers=False, parts=max(2, tiles[width]), most=width, whole=whole)
 
 
 def _tree(problems: Sequence[Problem], tiled: str, tile: Tile) -> Stmt:

@@ -10,7 +10,7 @@ done where it is expected to take less time than one kernel for each statement.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -33,7 +33,7 @@ from scorch.schedule.rows import plan_rows
 __all__ = ["finished", "fuse", "runs"]
 
 CALL = 10.0  # microseconds: one more kernel's launch, and a temporary's memory
-HANDED = 2  # times that of a line from memory, for each line of a temporary that other threads read
+HANDED = 4  # times that of a line from beyond the second cache, for one that was just written by another core
 MOST = 12  # statements that are looked at together
 FLOATS = ("float32", "float64")
 
@@ -85,7 +85,9 @@ def fuse(
     plan = _finished_plan(joined[0], problems, asked) if len(joined) == 1 else _several_plan(joined, problems, asked)
     if plan is None:
         return None
+    made = {statement.target.tensor for statement in joined[:-1]}
     apart = sum(contract(problem).cost + CALL for problem in problems)
+    apart += _handed(problem for problem in problems if problem.statement.target.tensor in made)
     if plan.cost + CALL >= apart:
         return None
     # a sum that is finished by another statement comes last, and its operands with it: they are given in one order
@@ -254,10 +256,15 @@ def _chain_plan(links: Sequence[Problem]) -> Plan | None:
     plan = plan_chain(links)
     if plan is None:
         return None
-    handed = sum(dtypes.itemsize(link.dtype) * math.prod(link.shape) for link in links[:-1])
-    apart = sum(schedule(link).cost + CALL for link in links)
-    apart += handed / LINE * HANDED * links[-1].prices.line / 1000
+    apart = sum(schedule(link).cost + CALL for link in links) + _handed(links[:-1])
     return plan if plan.cost < apart else None
+
+
+def _handed(problems: Iterable[Problem]) -> float:
+    """Microseconds for which threads wait for dense temporaries that others wrote."""
+    dense = [problem for problem in problems if candidate_formats(problem)[0].is_dense]
+    lines = sum(dtypes.itemsize(problem.dtype) * math.prod(problem.shape) / LINE for problem in dense)
+    return lines * HANDED * dense[0].prices.line / 1000 if dense else 0.0
 
 
 def replace_problem(

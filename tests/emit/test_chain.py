@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -109,8 +110,18 @@ def test_rows_that_may_be_left_out_are_no_chain(format: str) -> None:
 def test_what_does_not_stay_near_is_no_chain() -> None:
     given = operands("layers", 64)[1]
     line = 24 * AVX2.bits // 8  # a vector of each row of the temporary
-    assert planned("layers", given, replace(AVX2, near_bytes=2 * line))[0] is not None
-    assert planned("layers", given, replace(AVX2, near_bytes=2 * line - 2))[0] is None
+    least = math.ceil(line / chain.NEAR)
+    assert planned("layers", given, replace(AVX2, near_bytes=least))[0] is not None
+    assert planned("layers", given, replace(AVX2, near_bytes=least - 1))[0] is None
+
+
+@pytest.mark.parametrize(("rows", "vectors"), [(1, 4), (96, 4), (128, 2), (192, 2), (200, 1)])
+def test_tiles_are_alike_and_as_wide_as_stays_near(rows: int, vectors: int) -> None:
+    given = {"V": sparse(rows, 19)[1], "W": sparse(17, rows)[1], "c": torch.ones(rows), "d": torch.ones(17)}
+    near = replace(AVX512, near_bytes=round(3 * 128 * 64 / chain.NEAR))  # three vectors of 128 rows: 16 make no threes
+    plan, _ = planned("layers", given | {"X": torch.ones(19, 256)}, near)
+    assert plan is not None
+    assert f"tile({vectors} x 16 lanes)" in str(plan.kernel)
 
 
 def test_fewer_vectors_than_threads_are_no_chain() -> None:

@@ -118,7 +118,7 @@ def _together(
         text = write(kinds)
         made = scorch.compute(text, out_format="dense", **named)
         replay = replayable(text, "dense", named)
-        if replay is not None and replay.single is not None:
+        if replay is not None and len(replay.steps) < len(links):
             recall.keep((write, kinds), operands, bound[0], replay)
         else:
             engine.remember(key, APART, weights)
