@@ -34,7 +34,7 @@ SECOND = 1 / 2  # of the time of a line from beyond the second cache, for one fr
 RUNS = 1.2  # of the time of whole rows from afar, where they are taken in short runs
 PAGE = 4096  # bytes
 PAGES = 64  # whose addresses are at hand
-LATENCY = 8  # multiply-adds in the time that one takes to be done: two a cycle
+LATENCY = 5  # multiply-adds that begin in the time that one takes to be done
 LEAST_CHUNKS = 2  # a thread, for one that starts late to leave work to the others
 STREAMED = 4  # lines of a register block that arrive, in order, in the time of one, beside the arithmetic
 
