@@ -13,7 +13,7 @@ price is that the sparse operands are read once for each tile.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from scorch.formats import Format, dense, dtypes
 from scorch.ir.graph import level_indices, may_visit_nothing, walks
@@ -32,13 +32,13 @@ from scorch.ir.plan import (
     Where,
     Workspace,
 )
-from scorch.schedule.cost import LINE, STREAMED, nest_cost, picked_cost
+from scorch.schedule.cost import LINE, STREAMED, grouped_cost, nest_cost, picked_cost
 from scorch.schedule.nest import Nest, build_nest
 from scorch.schedule.partition import MOST_CHUNKS, PARALLEL, serial_below
 from scorch.schedule.problem import Operand, Problem
 from scorch.schedule.reading import turned
 from scorch.schedule.result import candidate_formats
-from scorch.schedule.tile import can_tile, choose_tile, strip_vectors, turned_lanes, unrolling, vector_lanes
+from scorch.schedule.tile import can_tile, choose_tile, grouping, strip_vectors, turned_lanes, unrolling, vector_lanes
 
 __all__ = ["plan_chain"]
 
@@ -59,19 +59,21 @@ def plan_chain(problems: Sequence[Problem]) -> Plan | None:
     tile = _tile(problems, tiled)
     if tile is None:
         return None
+    links = [_link(problem, tiled, tile) for problem in problems]
     tiles = -(-last.extents[tiled] // (tile.vectors * tile.lanes))
-    work = sum(_cost(problem, tiled, tile) for problem in problems) + _streamed(problems, tiles)
+    work = sum(link.cost(tile) for link in links) + _streamed(problems, tiles)
     if work < serial_below(last.prices):
         return None
     partition = Partition("tiles", tiled, None, min(tiles, last.threads * MOST_CHUNKS))
     cost = work / (last.threads * PARALLEL) + last.prices.launch
     made = {problem.statement.target.tensor for problem in problems[:-1]}
     operands = {o.name: o for problem in problems for o in problem.operands if o.name not in made}
+    grouped = dict(link.grouped for link in links if link.grouped is not None)
     kernel = Kernel(
-        tuple(o.spec() for o in operands.values()),
+        tuple(o.spec(grouped.get(o.name)) for o in operands.values()),
         TensorSpec(last.statement.target.tensor, dense(2), last.result_dtype, ((), ())),
         last.statement,
-        Loop(tiled, _tree(problems, tiled, tile), tile),
+        Loop(tiled, _tree(links, tile), tile),
         Assembly("locate", owned=True),
         partition.unit,
         before=tuple(problem.statement for problem in problems[:-1]),
@@ -84,8 +86,84 @@ def plan_chain(problems: Sequence[Problem]) -> Plan | None:
     shown = (Alternative(f"one kernel, tiles of {tiled} outermost", cost / 1000),)
     extents = {v: e for problem in problems for v, e in problem.extents.items()}
     return Plan(
-        kernel, (), partition, tuple(extents.items()), cost / 1000, last.result_dtype, reasons, shown, dense(2), None
+        kernel,
+        tuple(grouped.items()),
+        partition,
+        tuple(extents.items()),
+        cost / 1000,
+        last.result_dtype,
+        reasons,
+        shown,
+        dense(2),
     )
+
+
+@dataclass(frozen=True)
+class _Link:
+    """A statement in tiles of an index; `grouped`: the frozen operand whose rows share a reduction, and the format of
+    its copy for that."""
+
+    problem: Problem
+    tiled: str
+    grouped: tuple[str, Format] | None = None
+
+    @property
+    def formats(self) -> dict[str, Format]:
+        """The operands' formats as the loops read them."""
+        formats = {o.name: o.format for o in self.problem.operands}
+        return formats if self.grouped is None else {**formats, self.grouped[0]: self.grouped[1]}
+
+    @property
+    def rows(self) -> int:
+        """How many rows are taken at a time."""
+        return 1 if self.grouped is None else self.grouped[1].levels[-1].block
+
+    def cost(self, tile: Tile) -> float:
+        """Nanoseconds of the loops.
+
+        Half of fetching a coordinate is done while lines of a panel come from the second cache, but no less than they
+        take.
+        """
+        problem, order = self.problem, _order(self.problem)
+        if self.grouped is not None:
+            return grouped_cost(problem, order, self.tiled, problem.sparse[0], self.rows, tile)
+        loops = nest_cost(problem, order, self.tiled, self.formats, strip=tile.vectors)
+        if not problem.sparse:
+            return loops
+        tiles = -(-problem.extents[self.tiled] // (tile.vectors * tile.lanes))
+        visits = problem.visits(order)
+        least = visits * picked_cost(problem, order, self.tiled, tile.vectors * tile.lanes)
+        return max(loops - tiles * visits * problem.prices.sparse / 2, least)
+
+    def nest(self, tile: Tile, panels: Mapping[Access, Access]) -> Stmt:
+        """The loops inside a tile."""
+        problem, order, formats = self.problem, _order(self.problem), self.formats
+        alone = problem.statement.reduced and problem.sparse and self.rows == 1
+        statement = problem.statement
+        finish = None if statement.finish is None else substitute(statement.finish, panels)
+        how = Nest(
+            replace(statement, expr=substitute(statement.expr, panels), finish=finish),
+            order,
+            problem.dtype,
+            (self.tiled, tile),
+            spread=True,
+            unroll=unrolling(problem, tile, order[-1], formats) if alone else 1,
+            rows=self.rows,
+            fills=problem.fills,
+            may_be_empty=frozenset(v for v in order if may_visit_nothing(problem.accesses, v, formats)),
+        )
+        made = build_nest(how)
+        assert isinstance(made, Loop)
+        return made.body
+
+
+def _link(problem: Problem, tiled: str, tile: Tile) -> _Link:
+    """A statement the cheaper way: row by row, or in groups of rows, whose sums have room in registers."""
+    alone = _Link(problem, tiled)
+    found = grouping(problem, _order(problem), tiled, alone.formats, tile)
+    if found is None or found[1].levels[-1].block * tile.vectors + tile.vectors >= problem.machine.registers:
+        return alone
+    return min(alone, replace(alone, grouped=found), key=lambda link: link.cost(tile))
 
 
 def _agree(problems: Sequence[Problem]) -> bool:
@@ -128,11 +206,6 @@ def _is_in_order(access: Access, format: Format, order: tuple[str, ...]) -> bool
 def _order(problem: Problem) -> tuple[str, ...]:
     """The loops inside a tile: over the rows of the result, and in each of them the reduction."""
     return (problem.statement.target.indices[0], *problem.statement.reduced)
-
-
-def _packed(problem: Problem, tiled: str) -> list[Access]:
-    """The accesses whose tiles are copied into panels: those that are turned."""
-    return _turned(problem, tiled)
 
 
 def _turned(problem: Problem, tiled: str) -> list[Access]:
@@ -181,19 +254,19 @@ def _tile(problems: Sequence[Problem], tiled: str) -> Tile | None:
     return choose_tile(last, tiled, reduced=False, gathers=False, parts=max(2, tiles[width]), most=width, whole=whole)
 
 
-def _tree(problems: Sequence[Problem], tiled: str, tile: Tile) -> Stmt:
-    """One nest after the other, each temporary a panel around what follows it; and one of each operand that is turned
-    or would not stay near."""
-    *before, last = problems
-    panels = {a: Access(f"{a.tensor}_panel", (_other(a, tiled), tiled)) for p in problems for a in _packed(p, tiled)}
-    root = _nest(last, tiled, tile, panels)
-    for problem in reversed(before):
-        root = Where(_panel(problem.statement.target, problem, tile), _nest(problem, tiled, tile, panels), root)
-    for access, panel in panels.items():
-        problem = next(p for p in problems if access in p.accesses)
-        blocks = (access,) if access in _turned(problem, tiled) else ()
-        row = Compute(panel, None, access)
-        fill = Loop(panel.indices[0], row, unroll=tile.lanes if blocks else 1, turned=blocks)
+def _tree(links: Sequence[_Link], tile: Tile) -> Stmt:
+    """One nest after the other, each temporary a panel around what follows it; and one of each operand that is
+    turned."""
+    *before, last = links
+    tiled = last.tiled
+    turned = {access: link.problem for link in links for access in _turned(link.problem, tiled)}
+    panels = {a: Access(f"{a.tensor}_panel", (_other(a, tiled), tiled)) for a in turned}
+    root = last.nest(tile, panels)
+    for link in reversed(before):
+        root = Where(_panel(link.problem.statement.target, link.problem, tile), link.nest(tile, panels), root)
+    for access, problem in turned.items():
+        panel = panels[access]
+        fill = Loop(panel.indices[0], Compute(panel, None, access), unroll=tile.lanes, turned=(access,))
         root = Where(_panel(panel, problem, tile), fill, root)
     return root
 
@@ -205,42 +278,6 @@ def _panel(access: Access, problem: Problem, tile: Tile) -> Workspace:
 
 def _other(access: Access, tiled: str) -> str:
     return next(v for v in access.indices if v != tiled)
-
-
-def _nest(problem: Problem, tiled: str, tile: Tile, panels: Mapping[Access, Access]) -> Stmt:
-    """The loops of a statement inside a tile."""
-    order, formats = _order(problem), {o.name: o.format for o in problem.operands}
-    unroll = unrolling(problem, tile, order[-1], formats) if problem.statement.reduced and problem.sparse else 1
-    statement = problem.statement
-    finish = None if statement.finish is None else substitute(statement.finish, panels)
-    how = Nest(
-        replace(statement, expr=substitute(statement.expr, panels), finish=finish),
-        order,
-        problem.dtype,
-        (tiled, tile),
-        spread=True,
-        unroll=unroll,
-        fills=problem.fills,
-        may_be_empty=frozenset(v for v in order if may_visit_nothing(problem.accesses, v, formats)),
-    )
-    made = build_nest(how)
-    assert isinstance(made, Loop)
-    return made.body
-
-
-def _cost(problem: Problem, tiled: str, tile: Tile) -> float:
-    """Nanoseconds of the loops of a statement.
-
-    Half of fetching a coordinate is done while lines of a panel come from the second cache, but no less than they take.
-    """
-    formats, order = {o.name: o.format for o in problem.operands}, _order(problem)
-    tiles = -(-problem.extents[tiled] // (tile.vectors * tile.lanes))
-    loops = nest_cost(problem, order, tiled, formats, strip=tile.vectors)
-    if not problem.sparse:
-        return loops
-    visits = problem.visits(order)
-    least = visits * picked_cost(problem, order, tiled, tile.vectors * tile.lanes)
-    return max(loops - tiles * visits * problem.prices.sparse / 2, least)
 
 
 def _streamed(problems: Sequence[Problem], tiles: int) -> float:

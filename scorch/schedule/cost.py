@@ -9,6 +9,7 @@ from itertools import takewhile
 from scorch.formats import Format, dtypes
 from scorch.ir.graph import level_indices, walks
 from scorch.ir.notation import Access
+from scorch.ir.plan import Tile
 from scorch.schedule.merging import blended, children, searched, step_cost
 from scorch.schedule.prices import Prices
 from scorch.schedule.problem import Problem
@@ -19,6 +20,7 @@ __all__ = [
     "Copied",
     "conversion_cost",
     "count_cost",
+    "grouped_cost",
     "merge_cost",
     "nest_cost",
     "picked_cost",
@@ -112,7 +114,7 @@ def nest_cost(
         return total * turns + begun + inner * (vectors * prices.vector + brought + waits)
     shared = [a for a in problem.sparse if formats[a.tensor].levels[-1].block > 1]
     if shared:
-        return _grouped_cost(problem, order, tiled, shared[0], rows)
+        return grouped_cost(problem, order, tiled, shared[0], rows)
     rest = _row_cost(problem, order, tiled, problem.extents[tiled])
     if turned:
         return total + inner * (vectors * prices.vector + turned * prices.turned * problem.extents[tiled] + rest)
@@ -186,12 +188,14 @@ def _own_lines(problem: Problem, tiled: str, packing: Copied | None) -> float:
     return total
 
 
-def _grouped_cost(problem: Problem, order: tuple[str, ...], tiled: str, access: Access, rows: int) -> float:
+def grouped_cost(
+    problem: Problem, order: tuple[str, ...], tiled: str, access: Access, rows: int, tile: Tile | None = None
+) -> float:
     """A block of rows that share coordinates: what belongs to one is loaded once for all rows that have it.
 
     How many do follows from the density, as if entries were anywhere.
     """
-    prices, tile = problem.prices, block_tile(problem, tiled, rows)
+    prices, tile = problem.prices, tile or block_tile(problem, tiled, rows)
     vectors = math.ceil(problem.extents[tiled] / tile.lanes)
     passes = math.ceil(vectors / max(1, tile.vectors))
     outside, extent = problem.visits(order[:-1]), problem.extents[order[-1]]

@@ -145,12 +145,12 @@ def rows_of_block(
 
 
 def grouping(
-    problem: Problem, order: tuple[str, ...], tiled: str, formats: Mapping[str, Format]
+    problem: Problem, order: tuple[str, ...], tiled: str, formats: Mapping[str, Format], tile: Tile | None = None
 ) -> tuple[str, Format] | None:
     """The operand whose rows can share a reduction inside a tile, and the format of a copy for that; None if none can.
 
     It is a frozen matrix, so that the copy is made once, whose rows the last result loop takes and whose entries the
-    reduction; what it picks of the others is the same for all rows, and stays in the second cache.
+    reduction; what it picks of the others is the same for all rows, and stays in the second cache, a `tile` of it.
     """
     if len(order) < 2 or len(problem.sparse) != 1 or problem.statement.equal:
         return None
@@ -170,7 +170,7 @@ def grouping(
     rows = next((rows for rows in GROUPED if problem.extents[row] % rows == 0), None)
     if rows is None:
         return None
-    tile = block_tile(problem, tiled, rows)
+    tile = tile or block_tile(problem, tiled, rows)
     if (
         problem.extents[reduced] * tile.vectors * tile.lanes * dtypes.itemsize(problem.dtype)
         > problem.machine.near_bytes

@@ -63,16 +63,18 @@ def operands(kind: str, columns: int, format: str = "csr") -> tuple[dict[str, to
     return dense, given
 
 
-def planned(kind: str, given: dict[str, object], machine: Machine) -> tuple[Plan | None, list[engine.Storage]]:
+def planned(
+    kind: str, given: dict[str, object], machine: Machine, **prices: float
+) -> tuple[Plan | None, list[engine.Storage]]:
     """The chain of a text on a machine, whatever it costs, and its operands in their order."""
     statements = normalise(parse_statements(TEXTS[kind][0]))
     storages = {name: as_storage(x) for name, x in given.items()}
-    known = {name: Operand.of(name, s.pattern, s.dtype, s.fill) for name, s in storages.items()}
+    known = {name: Operand.of(name, s.pattern, s.dtype, s.fill, s.is_frozen) for name, s in storages.items()}
     problems = fuse._problems(statements, fuse._Asked(known, 2, None, None))
     assert problems is not None
     links = fuse.joined_problems(fuse.finished(statements), problems, known)
     assert links is not None
-    free = Prices(launch=1e-3)  # so that no work is too little for threads
+    free = Prices(launch=1e-3, **prices)  # so that no work is too little for threads
     plan = chain.plan_chain([replace(link, machine=machine, prices=free, threads=2) for link in links])
     return plan, [] if plan is None else [storages[spec.name] for spec in plan.kernel.operands]
 
@@ -85,7 +87,7 @@ def test_a_chain_on_every_machine(kind: str, columns: int, machine: str) -> None
     with scorch.config.using(jit=False, threads=2):
         plan, storages = planned(kind, given, replace(MACHINES[machine], near_bytes=41 * 64 * 4))
         assert plan is not None
-        assert "panel" in str(plan.kernel.root)
+        assert "panel" in str(plan.kernel)
         found = engine.Program(plan, compile_kernel(plan.kernel), storages)([s.vals for s in storages])
     assert isinstance(found, torch.Tensor)
     torch.testing.assert_close(found, TEXTS[kind][1](**dense), rtol=1e-4, atol=1e-4)
@@ -97,6 +99,23 @@ def test_a_chain_compiled_and_shared_among_threads(kind: str) -> None:
     with scorch.config.using(threads=2):
         plan, storages = planned(kind, given, AVX2)
         assert plan is not None
+        found = engine.Program(plan, compile_kernel(plan.kernel), storages)([s.vals for s in storages])
+    assert isinstance(found, torch.Tensor)
+    torch.testing.assert_close(found, TEXTS[kind][1](**dense), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("columns", [32, 45, 100])
+@pytest.mark.parametrize("kind", ["layers", "samples", "gated"])
+def test_rows_of_frozen_operands_are_taken_together(kind: str, columns: int, machine: str) -> None:
+    dense, given = operands(kind, columns)
+    given = {name: x.freeze() if isinstance(x, scorch.Tensor) else x for name, x in given.items()}
+    narrow = replace(MACHINES[machine], near_bytes=24 * 2 * MACHINES[machine].bits // 8 * 2)
+    with scorch.config.using(jit=False, threads=2):
+        plan, storages = planned(kind, given, narrow, sparse=100.0)  # what a coordinate takes is shared
+        assert plan is not None
+        assert "4 side by side" in str(plan.kernel)
+        assert ("V" if kind != "gated" else "G") in dict(plan.conversions)
         found = engine.Program(plan, compile_kernel(plan.kernel), storages)([s.vals for s in storages])
     assert isinstance(found, torch.Tensor)
     torch.testing.assert_close(found, TEXTS[kind][1](**dense), rtol=1e-4, atol=1e-4)

@@ -52,6 +52,10 @@ def chain(input: torch.Tensor, links: Sequence[Link]) -> torch.Tensor:
             [4., 5.]])
     """
     if len(links) > 1 and _may_be_one(input, links):
+        taken = taker()
+        if taken is not None:
+            recorded: torch.Tensor = taken("sparse_chain", chain, (input, links), {})
+            return recorded
         wanted = [input.shape[-1], *(link.weight.shape[0] for link in links)]
         made = _together(_chained, input, links, wanted)
         if made is not None:
@@ -73,6 +77,10 @@ def gated(input: torch.Tensor, gate: Link, up: Link, down: Link) -> torch.Tensor
     """
     links = (gate, up, down)
     if _may_be_one(input, links) and gate.weight.shape[0] == up.weight.shape[0]:
+        taken = taker()
+        if taken is not None:
+            recorded: torch.Tensor = taken("sparse_gated", gated, (input, *links), {})
+            return recorded
         made = _together(_gated, input, links, (input.shape[-1], input.shape[-1], gate.weight.shape[0]))
         if made is not None:
             return made
@@ -80,8 +88,8 @@ def gated(input: torch.Tensor, gate: Link, up: Link, down: Link) -> torch.Tensor
 
 
 def _may_be_one(input: Any, links: Sequence[Link]) -> bool:
-    """Whether layers are to be run here and now, for more than one sample."""
-    if torch.compiler.is_compiling() or taker() is not None or is_sparse(input):
+    """Whether layers are sparse, and there is more than one sample for them."""
+    if torch.compiler.is_compiling() or is_sparse(input):
         return False
     known = all(isinstance(link.weight, Stored) and is_known(link.activation) for link in links)
     return known and input.ndim > 1 and bool(input.numel() > input.shape[-1])
