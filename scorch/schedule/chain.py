@@ -12,7 +12,8 @@ price is that the sparse operands are read once for each tile.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from scorch.formats import Format, dense, dtypes
@@ -59,7 +60,9 @@ def plan_chain(problems: Sequence[Problem]) -> Plan | None:
     tile = _tile(problems, tiled)
     if tile is None:
         return None
-    links = [_link(problem, tiled, tile) for problem in problems]
+    times = Counter(access.tensor for problem in problems for access in problem.accesses)
+    once = frozenset(name for name, count in times.items() if count == 1)
+    links = [_link(problem, tiled, tile, once) for problem in problems]
     tiles = -(-last.extents[tiled] // (tile.vectors * tile.lanes))
     work = sum(link.cost(tile) for link in links) + _streamed(problems, tiles)
     if work < serial_below(last.prices):
@@ -157,11 +160,14 @@ class _Link:
         return made.body
 
 
-def _link(problem: Problem, tiled: str, tile: Tile) -> _Link:
-    """A statement the cheaper way: row by row, or in groups of rows, whose sums have room in registers."""
+def _link(problem: Problem, tiled: str, tile: Tile, once: Set[str]) -> _Link:
+    """A statement the cheaper way: row by row, or in groups of rows of an operand that is read `once`, if sums of all of
+    them have room in registers."""
     alone = _Link(problem, tiled)
     found = grouping(problem, _order(problem), tiled, alone.formats, tile)
-    if found is None or found[1].levels[-1].block * tile.vectors + tile.vectors >= problem.machine.registers:
+    if found is None or found[0] not in once:
+        return alone
+    if (found[1].levels[-1].block + 1) * tile.vectors >= problem.machine.registers:
         return alone
     return min(alone, replace(alone, grouped=found), key=lambda link: link.cost(tile))
 

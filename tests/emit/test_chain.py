@@ -121,6 +121,19 @@ def test_rows_of_frozen_operands_are_taken_together(kind: str, columns: int, mac
     torch.testing.assert_close(found, TEXTS[kind][1](**dense), rtol=1e-4, atol=1e-4)
 
 
+def test_an_operand_that_is_read_twice_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "S[o,n] += W[o,i] * X[n,i]; C[p,n] += W[p,o] * S[o,n]; D[p,n] = C[p,n] + X[n,p]"
+    monkeypatch.setitem(TEXTS, "tied", (text, lambda: x))
+    dense, weight = sparse(24, 24)
+    x = torch.randn(40, 24)
+    with scorch.config.using(jit=False, threads=2):
+        plan, storages = planned("tied", {"W": weight.freeze(), "X": x}, AVX2, sparse=100.0)
+        assert plan is not None
+        assert not plan.conversions
+        found = engine.Program(plan, compile_kernel(plan.kernel), storages)([s.vals for s in storages])
+    torch.testing.assert_close(found, dense @ (dense @ x.t()) + x.t(), rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("format", ["coo", "dcsr", "csc"])
 def test_rows_that_may_be_left_out_are_no_chain(format: str) -> None:
     assert planned("layers", operands("layers", 64, format)[1], AVX2)[0] is None
