@@ -161,8 +161,8 @@ class _Link:
 
 
 def _link(problem: Problem, tiled: str, tile: Tile, once: Set[str]) -> _Link:
-    """A statement the cheaper way: row by row, or in groups of rows of an operand that is read `once`, if sums of all of
-    them have room in registers."""
+    """A statement the cheaper way: row by row, or in groups of rows of an operand that is read `once`, if all of their
+    sums have room in registers."""
     alone = _Link(problem, tiled)
     found = grouping(problem, _order(problem), tiled, alone.formats, tile)
     if found is None or found[0] not in once:
