@@ -1,4 +1,4 @@
-"""Plan and source of statements that share a kernel: an attention row and a graph convolution's layer.
+"""Plan and source of statements that share a kernel: an attention row, a graph convolution's layer, a chain of layers.
 
 Run `pytest tests/test_golden_fused.py --update-golden` after a change that is meant to show here.
 """
@@ -29,7 +29,11 @@ ATTENTION = (
     "S[i,j] = where(stored(M[i,j]), Q[i,d] * K[j,d], absent); m[i] max= where(stored(S[i,j]), S[i,j], absent); "
     "E[i,j] = where(stored(S[i,j]), exp(S[i,j] - m[i]), absent); s[i] += E[i,j]; O[i,e] = E[i,j] * V[j,e] / s[i]"
 )
-TEXTS = {"fused_attention": ATTENTION, "fused_gcn_layer": "H[i,e] = relu(M[i,j] * Q[j,e] + b[e])"}
+TEXTS = {
+    "fused_attention": ATTENTION,
+    "fused_gcn_layer": "H[i,e] = relu(M[i,j] * Q[j,e] + b[e])",
+    "fused_layers": "T[i,e] = relu(M[i,j] * Q[j,e]); O[k,e] += M[k,i] * T[i,e]",
+}
 
 
 def _operands() -> dict[str, Storage]:

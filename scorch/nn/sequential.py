@@ -43,8 +43,8 @@ class Sequential(nn.Sequential):
         modules, n = list(self), 0
         while n < len(modules):
             links, after = _links(modules, n)
-            input = chain(input, links) if len(links) > 1 else modules[n](input)
-            n = after if len(links) > 1 else n + 1
+            input = chain(input, links) if links else modules[n](input)
+            n = after if links else n + 1
         return input
 
 

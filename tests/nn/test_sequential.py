@@ -173,6 +173,18 @@ def test_wrong_numbers_of_features() -> None:
         Sequential(first, nn.ReLU())(torch.randn(64, 7))
 
 
+@pytest.mark.parametrize("given", [[1.0, 2.0], 3.0, None])
+def test_what_is_no_tensor(given: object) -> None:
+    with torch.no_grad(), pytest.raises(ShapeError, match="has no shape"):
+        net_of(30, 20, 10)(given)
+
+
+def test_an_array_of_numpy() -> None:
+    net, x = net_of(30, 20, 10), torch.randn(40, 30)
+    with torch.no_grad():
+        torch.testing.assert_close(net(x.numpy()), apart(net, x), **CLOSE)
+
+
 def test_links_of_other_kinds() -> None:
     weight, dense = net_of(30, 30)[0].weight(), torch.randn(30, 30)
     x = torch.randn(64, 30)

@@ -88,11 +88,11 @@ def gated(input: torch.Tensor, gate: Link, up: Link, down: Link) -> torch.Tensor
 
 
 def _may_be_one(input: Any, links: Sequence[Link]) -> bool:
-    """Whether layers are sparse, and there is more than one sample for them."""
-    if torch.compiler.is_compiling() or is_sparse(input):
+    """Whether layers are sparse, and there is more than one dense sample for them."""
+    if torch.compiler.is_compiling() or not isinstance(input, torch.Tensor) or is_sparse(input):
         return False
     known = all(isinstance(link.weight, Stored) and is_known(link.activation) for link in links)
-    return known and input.ndim > 1 and bool(input.numel() > input.shape[-1])
+    return known and input.ndim > 1 and input.numel() > input.shape[-1]
 
 
 def _is_plain(input: torch.Tensor, links: Sequence[Link], wanted: Sequence[int]) -> bool:
