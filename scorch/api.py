@@ -41,7 +41,8 @@ def einsum(
     `notation` is numpy's: "ik,kj->ij", repeated indices, "...", implicit result. Operands are scorch, torch (dense or
     sparse), scipy.sparse or numpy tensors of any rank; their memory is read in place and never changed. The result has
     the promoted number type; it is a torch.Tensor where the expression makes it structurally dense, else a
-    scorch.Tensor, unless `out_format` asks for a format. A dense result is copied into `out`, if one is given.
+    scorch.Tensor, unless `out_format` asks for a format. A dense result is put into `out`, if one is given: by the
+    kernel itself where `out` is contiguous, has the result's number type, and shares no memory with an operand.
 
     Raises NotationError, ShapeError, FormatError or DtypeError, each with the operands and the way out.
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
+import numpy as np
 import torch
+from torch.autograd.graph import increment_version
 
 from scorch import autograd, engine, recall
 from scorch.errors import DtypeError, FormatError, NotationError, ShapeError, UnsupportedError
 from scorch.formats import Format, Storage, resolve
+from scorch.formats.storage import Values
 from scorch.ir.einsum import operand_names, parse_einsum
 from scorch.ir.notation import Assign
-from scorch.operand import as_storage, bind
+from scorch.operand import as_storage, bind, is_plain_dense
+from scorch.runtime.memory import LARGE
 
 __all__ = ["contract", "prepared"]
 
@@ -23,32 +27,55 @@ Result: TypeAlias = "torch.Tensor | Storage"
 def contract(
     notation: str, operands: Sequence[Any], out_format: Format | str | None = None, out: torch.Tensor | None = None
 ) -> Result:
-    """The result of an einsum, recorded if torch wants that; a dense one is copied into `out` if that is given.
+    """The result of an einsum, recorded if torch wants that; a dense one is put into `out` if that is given.
 
     Raises what `scorch.einsum` raises, without a word on the operands.
 
     >>> contract("i,i->", [torch.ones(2), torch.ones(2)])
     tensor(2.)
     """
-    result: Result | None = recall.run((notation, out_format), operands)
+    place = out if _is_large(out) else None
+    result: Result | None = recall.run((notation, out_format), operands) if place is None else None
     if result is None:
         bound = bind(operands)
         if bound is None:
             return _recorded(notation, operands, out_format, out)
         keys, vals = bound
-        made: Result = _program(notation, operands, out_format, keys)(vals)
+        program = _program(notation, operands, out_format, keys)
+        if place is not None and _may_write(program, place, vals):
+            increment_version(place)
+            return program(vals, place)
+        if place is None:
+            recall.keep((notation, out_format), operands, keys, program)
+        made: Result = program(vals)
         result = made
     return result if out is None else _copied(result, out)
 
 
+def _is_large(out: torch.Tensor | None) -> bool:
+    """Whether it takes a while to copy a result into `out`, which kernels might write to themselves."""
+    return isinstance(out, torch.Tensor) and is_plain_dense(out) and out.nbytes >= LARGE and not out.requires_grad
+
+
+def _may_write(program: Any, out: torch.Tensor, vals: Sequence[Values]) -> TypeGuard[engine.Program]:
+    """Whether a program's only kernel writes a result like `out`, and reads nothing of its memory."""
+    if not isinstance(program, engine.Program) or program.direct is None:
+        return False
+    alike = program.direct.shape == tuple(out.shape) and program.direct.dtype == out.dtype
+    return alike and not any(_overlaps(out, each) for each in vals)
+
+
+def _overlaps(out: torch.Tensor, values: Values) -> bool:
+    """Whether two runs of memory have a byte in common."""
+    place = values.ctypes.data if isinstance(values, np.ndarray) else values.data_ptr()
+    return place < out.data_ptr() + out.nbytes and out.data_ptr() < place + values.nbytes
+
+
 def _program(notation: str, operands: Sequence[Any], out_format: Format | str | None, keys: tuple[object, ...]) -> Any:
-    """The program of operands that were bound under these keys; recalled at the next call."""
+    """The program of operands that were bound under these keys."""
     key = (notation, out_format, keys, engine.settings())
     program = engine.find(key)
-    if program is None:
-        program = prepared(notation, operands, out_format, key)
-    recall.keep((notation, out_format), operands, keys, program)
-    return program
+    return prepared(notation, operands, out_format, key) if program is None else program
 
 
 def prepared(

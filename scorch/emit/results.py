@@ -75,7 +75,8 @@ class Result(ABC):
         vals, place = self.arrays.vals, lanes.place(position, t)
         if reduce is not None:
             value = combine(reduce, lanes.load(vals, place, t), value, self.spec.dtype)
-        self.b.emit(lanes.store(vals, place, as_dtype(value, self.spec.dtype), t))
+        streamed = self.low.kernel.assembly.streamed and reduce is None
+        self.b.emit(lanes.store(vals, place, as_dtype(value, self.spec.dtype), t, streamed))
 
     def _store_all(self, depth: int, stores: tuple[tuple[str, ir.Expr, ir.Expr], ...]) -> None:
         """Emit the stores into index arrays that a level asks for."""
@@ -103,6 +104,10 @@ class Result(ABC):
 
 class _Located(Result):
     """Every place of the result exists; the position follows from the bound indices."""
+
+    def epilogue(self) -> None:
+        if self.low.kernel.assembly.streamed:
+            self.b.emit(ir.Effect(ir.Call("fence", (), "none")))
 
     def position(self) -> ir.Expr:
         # private copies lie one after the other, so that the chunk is one more coordinate, outside all others

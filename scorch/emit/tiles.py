@@ -70,9 +70,9 @@ class Lanes:
         assert self.live is not None
         return ir.Call("vkeep", (value, self.live, other), value.dtype)
 
-    def store(self, array: ir.Var, place: ir.Expr, value: ir.Expr, t: int) -> ir.Stmt:
-        """The store of vector t to an array."""
+    def store(self, array: ir.Var, place: ir.Expr, value: ir.Expr, t: int, streamed: bool = False) -> ir.Stmt:
+        """The store of vector t to an array, a whole one perhaps past the caches."""
         if self.is_partial(t):
             assert self.live is not None
             return ir.Effect(ir.Call("vstore_part", (array, place, value, self.live), "none"))
-        return ir.Effect(ir.Call("vstore", (array, place, value), "none"))
+        return ir.Effect(ir.Call("vstream" if streamed else "vstore", (array, place, value), "none"))

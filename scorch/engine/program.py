@@ -74,11 +74,12 @@ class Program:
         n = names.index(assembly.source.tensor)
         return n if self.launch.shared() is patterns[n] else None
 
-    def __call__(self, vals: list[Values]) -> Result:
-        """Run with the operands' flat values, which the call may replace in the list."""
+    def __call__(self, vals: list[Values], out: torch.Tensor | None = None) -> Result:
+        """Run with the operands' flat values, which the call may replace in the list; `direct` may be given memory for
+        the result."""
         try:
             if self.direct is not None:
-                return self.direct(vals)
+                return self.direct(vals, out)
             return self._run(vals)
         except (MemoryError, RuntimeError) as error:
             raise self.explaining()(error) from None

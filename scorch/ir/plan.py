@@ -200,6 +200,7 @@ class Assembly:
     equal to the fill are left out; `guarded`: sums are left out that met no stored value. `gaps`: the loops skip places
     of a dense level above, whose position ends are filled in later. `bounded`: instead of counting, room is made for as
     many entries as there are products, or steps of a merge, in a chunk, and moved behind those of the chunks before it.
+    `streamed`: vectors of a dense result are stored past the caches, which it outgrows.
     "bucket": entries are counted, then placed, by their outermost coordinate.
     """
 
@@ -211,6 +212,7 @@ class Assembly:
     guarded: bool = False
     gaps: bool = False
     bounded: bool = False
+    streamed: bool = False
 
     @property
     def phases(self) -> int:
@@ -221,7 +223,8 @@ class Assembly:
     def __str__(self) -> str:
         match self.kind:
             case "locate":
-                return "dense, each value written once" if self.owned else "dense, accumulated in place"
+                once = "dense, each value written once" + (", past the caches" if self.streamed else "")
+                return once if self.owned else "dense, accumulated in place"
             case "share":
                 if self.depth is not None:
                     return f"the first {self.depth} levels of {self.source} are shared, values only"

@@ -75,8 +75,8 @@ class Direct:
         self._serial: Way | None = None
         self._parallel: dict[int, Way] = {}
 
-    def __call__(self, vals: Sequence[Values]) -> torch.Tensor:
-        """The result for the operands' values."""
+    def __call__(self, vals: Sequence[Values], out: torch.Tensor | None = None) -> torch.Tensor:
+        """The result for the operands' values, in memory that is given for it or is new."""
         ready = 1 if self._chunks is None else threads.ready()
         workers = ready or threads.workers()
         way = self.known(workers) or self._way(workers, vals)
@@ -87,10 +87,9 @@ class Direct:
         for place, operand in dense:
             given = vals[operand]
             arguments[place] = given.ctypes.data if type(given) is np.ndarray else given.data_ptr()  # type: ignore[union-attr]
-        if self.is_large:
-            out = maker(self.shape, self.dtype)()
-        else:
-            out = allocate(self.shape, self.strides, self.dtype)
+        if out is None:
+            new = maker(self.shape, self.dtype) if self.is_large else None
+            out = allocate(self.shape, self.strides, self.dtype) if new is None else new()
         arguments[result] = out.data_ptr()
         scratch = None
         if self.rows is not None:

@@ -21,7 +21,7 @@ __all__ = ["LARGE", "allocate", "array", "cut", "empty", "maker"]
 
 LINE = 64  # bytes: a SIMD store across two cache lines costs two
 LARGE = 256 << 10  # bytes: less is given out by the C library, which keeps as much for itself
-HUGE = 32 << 20  # bytes: more is touched in huge pages, and gives back what it was not needed for
+HUGE = 32 << 20  # bytes: more of an array that will be cut is new, of which only what is written to is taken
 FILLED = 2 / 3  # of memory, for what is in it not to be copied to where it fits
 STEPS = 8  # sizes between a power of two and the next
 
@@ -144,16 +144,7 @@ def maker(shape: tuple[int, ...], dtype: torch.dtype) -> Callable[[], torch.Tens
     if size < LARGE:
         return partial(torch.empty, shape, dtype=dtype)
     name = dtypes.name_of(dtype)
-    if size > HUGE:
-        return lambda: torch.from_numpy(_aligned(size)).view(dtype).view(shape)
     room = _room(shape, dtypes.to_numpy(name))
     if name in dtypes.HALVES:
         return lambda: dtypes.tensor_of(room(), name)
     return lambda: torch.from_numpy(room())
-
-
-def _aligned(size: int) -> Array:
-    """So many bytes of new memory from its first cache line on."""
-    memory = np.empty(size + LINE, np.uint8)
-    start = -memory.ctypes.data % LINE
-    return memory[start : start + size]

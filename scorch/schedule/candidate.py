@@ -16,6 +16,7 @@ from scorch.schedule.panels import Panel
 from scorch.schedule.partition import PARALLEL, choose_partition
 from scorch.schedule.problem import Problem
 from scorch.schedule.sizing import Collector, Sizing, accumulators, merges_rows, size_merged, size_scattered
+from scorch.schedule.streaming import streams, written_cost
 from scorch.schedule.tile import block_tile, choose_tile, positions_beside, strip_vectors, turned_tile
 
 __all__ = ["Candidate", "Layout", "merges_plainly", "priced", "rows_are_far", "sums_inside"]
@@ -94,6 +95,8 @@ def priced(
     if writing is None or not _can_finish(problem, whole, writing, layout.formats):
         return None
     tile = _tile(problem, layout, writing.assembly)
+    if streams(problem, tile, writing.assembly, layout.spread or layout.strips):
+        writing = replace(writing, assembly=replace(writing.assembly, streamed=True))
     innermost = layout.order[-1] if layout.order and tile is None and writing.scatter is None else None
     along = None if innermost is None else along_positions(problem, innermost, layout.formats)
     row = along.row if along is not None else None
@@ -149,6 +152,9 @@ def _written(
     """How a sparse result gets its room, and what the threads do for it beside the loops, part by part."""
     parts: list[tuple[str, float]] = []
     sizing = None
+    written = written_cost(problem, writing.assembly)
+    if written:
+        parts.append(("result to memory", written))
     if writing.scatter is not None:
         assert accumulator is not None
         parts.append((f"row in a {accumulator}", accumulators(problem, layout.order, writing)[accumulator]))

@@ -39,6 +39,7 @@ from scorch.schedule.partition import MOST_CHUNKS, PARALLEL, serial_below
 from scorch.schedule.problem import Operand, Problem
 from scorch.schedule.reading import turned
 from scorch.schedule.result import candidate_formats
+from scorch.schedule.streaming import streams, written_cost
 from scorch.schedule.tile import can_tile, choose_tile, grouping, strip_vectors, turned_lanes, unrolling, vector_lanes
 
 __all__ = ["plan_chain"]
@@ -64,7 +65,9 @@ def plan_chain(problems: Sequence[Problem]) -> Plan | None:
     once = frozenset(name for name, count in times.items() if count == 1)
     links = [_link(problem, tiled, tile, once) for problem in problems]
     tiles = -(-last.extents[tiled] // (tile.vectors * tile.lanes))
-    work = sum(link.cost(tile) for link in links) + _streamed(problems, tiles)
+    assembly = Assembly("locate", owned=True)
+    assembly = replace(assembly, streamed=streams(last, (tiled, tile), assembly, True))
+    work = sum(link.cost(tile) for link in links) + _streamed(problems, tiles) + written_cost(last, assembly)
     if work < serial_below(last.prices):
         return None
     partition = Partition("tiles", tiled, None, min(tiles, last.threads * MOST_CHUNKS))
@@ -77,7 +80,7 @@ def plan_chain(problems: Sequence[Problem]) -> Plan | None:
         TensorSpec(last.statement.target.tensor, dense(2), last.result_dtype, ((), ())),
         last.statement,
         Loop(tiled, _tree(links, tile), tile),
-        Assembly("locate", owned=True),
+        assembly,
         partition.unit,
         before=tuple(problem.statement for problem in problems[:-1]),
     )

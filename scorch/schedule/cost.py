@@ -17,6 +17,7 @@ from scorch.schedule.statistics import product
 from scorch.schedule.tile import block_tile, vector_lanes
 
 __all__ = [
+    "LINE",
     "Copied",
     "conversion_cost",
     "count_cost",

@@ -67,11 +67,18 @@ def test_a_tensor_and_an_array_of_the_same_memory_keep_it(free: dict[int, list[A
     assert kept(free) == 1
 
 
-def test_small_and_huge_arrays_are_not_kept(free: dict[int, list[Any]]) -> None:
+def test_small_arrays_and_huge_ones_that_may_be_cut_are_not_kept(free: dict[int, list[Any]]) -> None:
     memory.array(100, np.dtype("f4"))
     memory.array(memory.HUGE + 1, np.dtype("u1"))
-    memory.empty((memory.HUGE + 1,), torch.uint8)
     assert kept(free) == 0
+
+
+def test_huge_tensors_are_kept_as_far_as_the_setting_says(free: dict[int, list[Any]]) -> None:
+    for size in (memory.HUGE + 1, 100 << 20):
+        place = address(memory.empty((size,), torch.uint8))
+        assert address(memory.empty((size,), torch.uint8)) == place
+    memory.empty((scorch.config.kept_memory << 20,), torch.uint8)
+    assert kept(free) == 0  # it and what there was are more than that
 
 
 def test_no_more_is_kept_than_the_setting_says(free: dict[int, list[Any]]) -> None:

@@ -36,6 +36,7 @@ from scorch.emit.vocabulary.arithmetic import (
 from scorch.emit.vocabulary.exponential import verf, vexp, vexpm1, vkeep, vsigmoid, vtanh
 from scorch.emit.vocabulary.halves import from_bfloat16, from_float16, to_bfloat16, to_float16
 from scorch.emit.vocabulary.memory import (
+    fence,
     prefetch,
     vfull,
     vgather,
@@ -47,6 +48,7 @@ from scorch.emit.vocabulary.memory import (
     vload_part,
     vstore,
     vstore_part,
+    vstream,
     vturn,
 )
 from scorch.emit.vocabulary.reduce import vhmax, vhmin, vprod, vsum, vsums4, vsums8
@@ -66,6 +68,7 @@ __all__ = [
     "atomic_add",
     "bit",
     "ctz",
+    "fence",
     "fetch_add",
     "fingerprint",
     "follow",
@@ -114,6 +117,7 @@ __all__ = [
     "vsqrt",
     "vstore",
     "vstore_part",
+    "vstream",
     "vsub",
     "vsum",
     "vsums4",

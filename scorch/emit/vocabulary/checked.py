@@ -33,7 +33,7 @@ from scorch.emit.vocabulary.arithmetic import (
 from scorch.emit.vocabulary.exponential import verf, vexp, vexpm1, vkeep, vsigmoid, vtanh
 from scorch.emit.vocabulary.halves import from_bfloat16, from_float16, to_bfloat16, to_float16
 from scorch.emit.vocabulary.lanes import Lanes
-from scorch.emit.vocabulary.memory import prefetch, vfull, viota, viota32
+from scorch.emit.vocabulary.memory import fence, prefetch, vfull, viota, viota32
 from scorch.emit.vocabulary.reduce import vhmax, vhmin, vprod, vsum, vsums4, vsums8
 from scorch.emit.vocabulary.scalar import bit, ctz, follow, popcount
 
@@ -41,6 +41,7 @@ __all__ = [
     "atomic_add",
     "bit",
     "ctz",
+    "fence",
     "fetch_add",
     "follow",
     "from_bfloat16",
@@ -87,6 +88,7 @@ __all__ = [
     "vsqrt",
     "vstore",
     "vstore_part",
+    "vstream",
     "vsub",
     "vsum",
     "vsums4",
@@ -97,7 +99,7 @@ __all__ = [
 
 # The unchecked functions under other names, as the checked ones take theirs.
 _vload, _vload_part, _vturn = memory.vload, memory.vload_part, memory.vturn
-_vstore, _vstore_part = memory.vstore, memory.vstore_part
+_vstore, _vstore_part, _vstream = memory.vstore, memory.vstore_part, memory.vstream
 _vgather, _vgather_part, _first_lanes = memory.vgather, memory.vgather_part, memory.first_lanes
 _fetch_add, _atomic_add, _lower_bound = scalar.fetch_add, scalar.atomic_add, scalar.lower_bound
 _gallop = scalar.gallop
@@ -132,6 +134,13 @@ def vstore(a: Lanes, i: int, v: Lanes) -> None:
     if i < 0 or i + len(v) > len(a):
         raise IndexError("vstore: lanes outside the array")
     _vstore(a, i, v)
+
+
+def vstream(a: Lanes, i: int, v: Lanes) -> None:
+    """As `memory.vstream`; IndexError unless all lanes lie in a."""
+    if i < 0 or i + len(v) > len(a):
+        raise IndexError("vstream: lanes outside the array")
+    _vstream(a, i, v)
 
 
 def vstore_part(a: Lanes, i: int, v: Lanes, m: int) -> None:

@@ -90,6 +90,20 @@ def vstore(a: Lanes, i: int, v: Lanes) -> None:
     a[i : i + len(v)] = v
 
 
+def vstream(a: Lanes, i: int, v: Lanes) -> None:
+    """As `vstore`, past the caches: for what outgrows them. Other threads see it behind a `fence`.
+
+    >>> a = np.zeros(4, np.int64)
+    >>> vstream(a, 1, viota(2)); fence(); a
+    array([0, 0, 1, 0])
+    """
+    vstore(a, i, v)
+
+
+def fence() -> None:
+    """Have all stores before this one be done before any that follows."""
+
+
 def vstore_part(a: Lanes, i: int, v: Lanes, m: int) -> None:
     """Write the first m lanes of v, of a's dtype, to a[i : i + m].
 

@@ -23,6 +23,7 @@ for _function in (
     checked.vturn,
     checked.vstore,
     checked.vstore_part,
+    checked.vstream,
     checked.vgather,
     checked.vgather_at,
     checked.vgather_part,

@@ -125,6 +125,36 @@ def _vstore(_: Any, a: types.Type, i: types.Type, v: types.Type) -> Definition:
     return sign(types.none, a, vec.index_of(i), v), generate
 
 
+@lowers(memory.vstream)
+def _vstream(_: Any, a: types.Type, i: types.Type, v: types.Type) -> Definition:
+    array = _written(a, v)
+
+    def generate(context: Any, builder: Builder, _: Any, values: tuple[Value, ...]) -> Value:
+        place = _address(context, builder, array, values[0], values[1])
+        pointer = builder.bitcast(place, values[2].type.as_pointer())
+        size = vec.vec_of(v).n * _align(array)
+        begun = builder.and_(builder.ptrtoint(place, vec.INT64), vec.INT64(size - 1))
+        # What goes past the caches has to begin where a whole vector may; other vectors are stored as usual.
+        with builder.if_else(builder.icmp_unsigned("==", begun, vec.INT64(0)), likely=True) as (aligned, otherwise):
+            with aligned:
+                store = builder.store(values[2], pointer, align=size)
+                store.set_metadata("nontemporal", builder.module.add_metadata([vec.INT32(1)]))
+            with otherwise:
+                builder.store(values[2], pointer, align=_align(array))
+        return context.get_dummy_value()
+
+    return sign(types.none, a, vec.index_of(i), v), generate
+
+
+@lowers(memory.fence)
+def _fence(_: Any) -> Definition:
+    def generate(context: Any, builder: Builder, *_: Any) -> Value:
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return sign(types.none), generate
+
+
 @lowers(memory.vstore_part)
 def _vstore_part(_: Any, a: types.Type, i: types.Type, v: types.Type, m: types.Type) -> Definition:
     array = _written(a, v)
