@@ -185,6 +185,8 @@ class Loops:
         if self.low.divided is not None and access == self.low.divided.access and cursor.depth == 1:
             lo, hi = self.low.divided.first, self.low.divided.last
         leaf = cursor.depth == len(cursor.path) - 1
+        if node.ahead and self.low.values:
+            lo, hi = self.prefetch.own(cursor, lo, hi, node.ahead)
         if self.low.products is not None and isinstance(node.body, Compute):
             self.b.emit(ir.Let(self.low.products, ir.Binary("-", hi, lo), "+"))
         elif node.tile is not None:
@@ -312,7 +314,8 @@ class Loops:
     def _asked(self, node: Loop, cursor: Cursor) -> bool:
         """Whether anything inside a loop over stored positions depends on where they are."""
         read = set(accesses(iteration_space(node.body))) - {cursor.access}
-        return any(node.index in access.indices for access in self.low.cursors if access in read)
+        held = [access for access, row in self.low.rows.held.items() if row.workspace.source is None]
+        return any(node.index in access.indices for access in (*self.low.cursors, *held) if access in read)
 
     def _vector(self, node: Loop, cursor: Cursor, lanes: Lanes) -> None:
         """One vector of stored positions."""

@@ -36,6 +36,19 @@ class Prefetch:
         elif self.low.lanes is not None and self.low.tile is not None and self.low.tile.prefetch:
             self._in_tile(node, cursor, p, self.low.tile.prefetch)
 
+    def own(self, cursor: Cursor, lo: ir.Expr, hi: ir.Expr, ahead: int) -> tuple[ir.Expr, ir.Expr]:
+        """Coordinates and values of an access, as many as positions lo ... hi - 1 are, so many ahead of them;
+        those positions, as variables."""
+        arrays = cursor.arrays.index(cursor.depth, "crd"), cursor.arrays.vals
+        widths = [dtypes.itemsize(array.dtype.removesuffix("[]")) for array in arrays]
+        lo, hi = self.b.let(f"{cursor.access.tensor}_lo", lo), self.b.let(f"{cursor.access.tensor}_hi", hi)
+        line = self.b.fresh("line")
+        with self.b.block() as body:
+            for array in arrays:
+                self.b.emit(ir.Effect(ir.Call("prefetch", (array, ir.add(line, ahead)), "none")))
+        self.b.emit(ir.For(line, lo, hi, tuple(body), ir.Const(LINE // max(widths))))
+        return lo, hi
+
     def _whole(self, node: Loop, cursor: Cursor, p: ir.Expr) -> None:
         """All lines of rows that are reduced over a tile inside this loop."""
         inner = next(s for s in walk(node.body) if isinstance(s, Loop) and s.tile is not None)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from scorch.emit.builder import Param
+from scorch.emit.values import is_vector
 from scorch.ir import loops as ir
 from scorch.ir.notation import Access, Apply, Expr, Literal
 from scorch.ir.plan import Compute, Where, Workspace
@@ -76,6 +77,11 @@ class Rows:
         """Whether the lanes in hand are successive places of a row workspace."""
         return self.low.lanes is not None and self.low.lanes.index == self.held[access].indices[-1]
 
+    def picks(self, access: Access) -> bool:
+        """Whether the lanes in hand are stored positions of another tensor, whose coordinates are the places."""
+        row = self.held[access]
+        return row.workspace.source is None and is_vector(self.low.env[row.indices[-1]])
+
     def _place(self, row: _Row) -> ir.Expr:
         along, *across = row.indices
         source = row.workspace.source
@@ -96,6 +102,8 @@ class Rows:
         """The value at the place that the loops are at, or vector t of the lanes there."""
         row = self.held[access]
         if self.low.lanes is not None and t is not None and self.is_along(access):
+            if self.picks(access):
+                return self.low.lanes.gather(row.array, self._place(row))
             return self.low.lanes.load(row.array, self.low.lanes.place(self._place(row), t), t)
         return ir.Load(row.array, self._place(row))
 

@@ -148,6 +148,7 @@ class Loop:
     branch depends on which of them has the next coordinate.
     `turned`: dense accesses that store this index last, inside a tile of another one that they have: square blocks of
     them are turned in registers, so many iterations of the loop being taken at a time as the tile has lanes.
+    `ahead`: how many stored positions ahead of a row the coordinates and values that it walks are fetched into cache.
     """
 
     index: str
@@ -158,6 +159,7 @@ class Loop:
     searched: tuple[Access, ...] = ()
     blended: bool = False
     turned: tuple[Access, ...] = ()
+    ahead: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -436,7 +438,7 @@ def _lines(stmt: Stmt, indent: str = "") -> list[str]:
     match stmt:
         case Loop(index, Where() as body, tile, equals, unroll) if unroll > 1:
             return [f"{indent}for {index}, {unroll} side by side", *_lines(body, indent + "  ")]
-        case Loop(index, body, tile, equals, unroll, searched, blended, turned):
+        case Loop(index, body, tile, equals, unroll, searched, blended, turned, ahead):
             suffix = (f" in {tile}" if tile else "") + (f" where {index} == {equals}" if equals else "")
             if turned:
                 suffix += f", {unroll} at a time, blocks of {', '.join(map(str, turned))} turned in registers"
@@ -444,6 +446,7 @@ def _lines(stmt: Stmt, indent: str = "") -> list[str]:
                 suffix += f" unrolled {unroll} times"
             suffix += f", searched in {', '.join(map(str, searched))}" if searched else ""
             suffix += " merged without branches" if blended else ""
+            suffix += f", fetched {ahead} ahead" if ahead else ""
             return [f"{indent}for {index}{suffix}", *_lines(body, indent + "  ")]
         case Where(workspace, producer, consumer):
             return [f"{indent}workspace {workspace}", *_lines(producer, indent), *_lines(consumer, indent)]

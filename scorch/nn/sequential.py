@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
-from scorch.nn.bare import is_bare
+from scorch.nn.bare import has_global_hooks, hooks_of, is_bare
 from scorch.nn.functional.chain import Link, chain, gated
 from scorch.nn.functional.epilogue import Activation, epilogue
 from scorch.nn.linear import Linear
@@ -36,16 +36,53 @@ class Sequential(nn.Sequential):
     torch.Size([3, 4])
     """
 
+    _known: _Parts | None = None  # as the last call found them
+
     def forward(self, input: Any) -> Any:
         """What the last module makes of what the one before it made, and so on."""
         if torch.compiler.is_compiling():
             return super().forward(input)  # type: ignore[no-untyped-call]
-        modules, n = list(self), 0
-        while n < len(modules):
-            links, after = _links(modules, n)
-            input = chain(input, links) if links else modules[n](input)
-            n = after if links else n + 1
+        modules = list(self._modules.values())
+        known = self._known
+        if known is None or not known.hold(modules):
+            self._known = known = _Parts(modules)
+        for part in known.parts:
+            input = chain(input, [_link(*layer) for layer in part]) if isinstance(part, list) else part(input)
         return input
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_known"}
+
+
+class _Parts:
+    """What modules are called as: each by itself, or sparse layers with their activations as a list.
+
+    Each call asks whether that is still so. It takes less time than to find it out, which would be a third of what one
+    sample takes through small layers.
+    """
+
+    def __init__(self, modules: Sequence[Any]) -> None:
+        self.modules = list(modules)
+        self.parts: list[nn.Module | list[tuple[Linear, Activation]]] = []
+        n = 0
+        while n < len(modules):
+            layers, after = _layers(modules, n)
+            self.parts.append(layers or modules[n])
+            n = after if layers else n + 1
+        weights = [module.weight for module in modules if type(module) is Linear]
+        self.bare = all(map(is_bare, (*modules, *weights)))
+        self.hooks = [hooks for module in (*modules, *weights) for hooks in hooks_of(module)]
+        self.patched = [module.__dict__ for module in (*modules, *weights)]
+        self.settings = self._settings()
+
+    def hold(self, modules: Sequence[Any]) -> bool:
+        """Whether the parts are those of these modules as they are now."""
+        same = self.bare and modules == self.modules and not any(self.hooks) and not has_global_hooks()  # type: ignore[no-untyped-call]
+        return same and self.settings == self._settings() and not any(map(_is_patched, self.patched))
+
+    def _settings(self) -> list[object]:
+        """Whatever else decides which modules share a kernel, and what it computes."""
+        return [(known["training"], known.get("activation"), known.get("approximate")) for known in self.patched]
 
 
 def sharing(model: nn.Module) -> None:
@@ -58,28 +95,35 @@ def sharing(model: nn.Module) -> None:
     True
     """
     for module in model.modules():
-        if type(module) is nn.Sequential and any(len(_links([*module], n)[0]) > 1 for n in range(len(module))):
+        if type(module) is nn.Sequential and any(len(_layers([*module], n)[0]) > 1 for n in range(len(module))):
             module.__class__ = Sequential  # with the same modules, hooks and attributes
 
 
-def _links(modules: Sequence[nn.Module], start: int) -> tuple[list[Link], int]:
-    """The sparse layers from a module on, and the first module behind them that is none."""
-    links: list[Link] = []
+def _layers(modules: Sequence[nn.Module], start: int) -> tuple[list[tuple[Linear, Activation]], int]:
+    """The sparse layers from a module on, each with its activation or one behind it, and the first module behind them
+    that is none."""
+    layers: list[tuple[Linear, Activation]] = []
     n = start
     while n < len(modules) and is_bare(modules[n]):
         module = modules[n]
         if type(module) is Linear:
-            links.append(_link(module))
-        elif links and links[-1].activation is None and _activation(module):
-            links[-1] = links[-1]._replace(activation=_activation(module))
-        elif not (links and _does_nothing(module)):
+            layers.append((module, module.activation))
+        elif layers and layers[-1][1] is None and _activation(module):
+            layers[-1] = layers[-1][0], _activation(module)
+        elif not (layers and _does_nothing(module)):
             break
         n += 1
-    return links, n
+    return layers, n
 
 
-def _link(module: Linear) -> Link:
-    return Link(module.weight(), module.bias, module.activation)
+def _link(module: Linear, activation: Activation) -> Link:
+    weight: Any = module._modules["weight"]
+    # Called as a module it would look for hooks once more, which takes as long as to find the tensor.
+    return Link(weight.forward() if is_bare(weight) else weight(), module.bias, activation)
+
+
+def _is_patched(attributes: Mapping[str, object]) -> bool:
+    return "forward" in attributes
 
 
 def called_gated(
@@ -92,8 +136,8 @@ def called_gated(
     """
     layers = [module for module in (gate, up, down) if type(module) is Linear and is_bare(module)]
     if len(layers) == 3 and layers[0].activation is None and not torch.compiler.is_compiling():
-        first, *rest = map(_link, layers)
-        return gated(x, first._replace(activation=activation), *rest)
+        first, *rest = layers
+        return gated(x, _link(first, activation), *[_link(layer, layer.activation) for layer in rest])
     result: torch.Tensor = down(epilogue(gate(x), None, activation) * up(x))
     return result
 

@@ -42,7 +42,7 @@ from scorch.schedule.result import candidate_formats
 from scorch.schedule.streaming import streams, written_cost
 from scorch.schedule.tile import can_tile, choose_tile, grouping, strip_vectors, turned_lanes, unrolling, vector_lanes
 
-__all__ = ["plan_chain"]
+__all__ = ["agree", "plan_chain"]
 
 NEAR = 3 / 4  # of the second cache, for what a tile keeps on the way
 LAST = 1 / 3  # of the last cache, which others use too, for sparse operands between two tiles
@@ -54,7 +54,7 @@ def plan_chain(problems: Sequence[Problem]) -> Plan | None:
     what it makes for the narrowest tile would not stay near."""
     last = problems[-1]
     tiled = next(iter(reversed(last.statement.target.indices)), "")
-    if not _agree(problems) or not all(_is_link(problem, tiled) for problem in problems):
+    if not agree(problems) or not all(_is_link(problem, tiled) for problem in problems):
         return None
     if candidate_formats(last)[0] != dense(2):
         return None
@@ -175,7 +175,7 @@ def _link(problem: Problem, tiled: str, tile: Tile, once: Set[str]) -> _Link:
     return min(alone, replace(alone, grouped=found), key=lambda link: link.cost(tile))
 
 
-def _agree(problems: Sequence[Problem]) -> bool:
+def agree(problems: Sequence[Problem]) -> bool:
     """Whether an index has one extent everywhere, and temporaries are read at the indices at which they are made."""
     extents: dict[str, int] = {}
     targets: dict[str, Access] = {}

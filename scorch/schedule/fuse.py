@@ -29,11 +29,14 @@ from scorch.schedule.planner import schedule
 from scorch.schedule.problem import Operand, Problem
 from scorch.schedule.result import candidate_formats
 from scorch.schedule.rows import plan_rows
+from scorch.schedule.sequence import plan_sequence
 
 __all__ = ["finished", "fuse", "runs"]
 
 CALL = 10.0  # microseconds: one more kernel's launch, and a temporary's memory
 HANDED = 4  # times that of a line from beyond the second cache, for one that was just written by another core
+SERIAL = 2  # calls that are saved at most, with the threads that they wake
+SCALAR_WIDTH = 8  # multiply-adds that LLVM does at a time
 MOST = 12  # statements that are looked at together
 FLOATS = ("float32", "float64")
 
@@ -222,11 +225,11 @@ def _parts(expr: Expr) -> Iterator[Expr]:
 
 
 def _several_plan(joined: Sequence[Assign], problems: list[Problem], asked: _Asked) -> Plan | None:
-    """The cheaper plan of several statements: over the same rows, or tile by tile."""
+    """The cheapest plan of several statements: over the same rows, tile by tile, or one after the other."""
     whole = joined_problems(joined, problems, asked.operands)
     if whole is None:
         return None
-    plans = [plan for plan in (plan_rows(whole), _chain_plan(whole)) if plan is not None]
+    plans = [plan for plan in (plan_rows(whole), _chain_plan(whole), _sequence_plan(whole)) if plan is not None]
     return min(plans, key=lambda plan: plan.cost, default=None)
 
 
@@ -258,6 +261,12 @@ def _chain_plan(links: Sequence[Problem]) -> Plan | None:
         return None
     apart = sum(schedule(link).cost + CALL for link in links) + _handed(links[:-1])
     return plan if plan.cost < apart else None
+
+
+def _sequence_plan(links: Sequence[Problem]) -> Plan | None:
+    """The plan without threads, if what it may save is worth looking for it."""
+    least = sum(link.products * link.prices.scalar for link in links) / SCALAR_WIDTH / 1000
+    return plan_sequence(links) if least < CALL * len(links) * SERIAL else None
 
 
 def _handed(problems: Iterable[Problem]) -> float:

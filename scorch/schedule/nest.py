@@ -40,6 +40,7 @@ class Nest:
     rows: int = 1  # coordinates of the innermost result loop that share the reduction inside a tile
     packed: Panel | None = None  # what such a tile reads, copied beforehand to lie side by side
     turned: tuple[Access, ...] = ()  # read in blocks that are turned in registers, by the innermost loop in a tile
+    ahead: int = 0  # positions by which what the innermost reduction walks is fetched before it is needed
     along: Tile | None = None  # lanes of the innermost reduction, taken over stored positions
     register: str = "acc"  # the name of the accumulator
     fills: Mapping[str, Any] = field(default_factory=dict)  # of the sparse operands
@@ -152,7 +153,8 @@ def _producer(nest: Nest, order: tuple[str, ...], expr: Expr, register: Workspac
         body = _producer(nest, rest, expr, register, depth + 1)
     else:
         body = Compute(made, register.reduce, expr)
-    return Loop(index, body, tile, equals=_equals(nest, index), unroll=1 if rest else nest.unroll)
+    unroll, ahead = (1, 0) if rest else (nest.unroll, nest.ahead)
+    return Loop(index, body, tile, equals=_equals(nest, index), unroll=unroll, ahead=ahead)
 
 
 def _is_work(factor: Expr, index: str, nest: Nest) -> bool:

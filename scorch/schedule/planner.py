@@ -10,7 +10,9 @@ from itertools import islice, permutations
 from scorch.errors import ScheduleError
 from scorch.formats import Format
 from scorch.ir.graph import build_graph, may_visit_nothing
+from scorch.ir.notation import Access
 from scorch.ir.plan import Alternative, Assembly, Kernel, Partition, Plan, TensorSpec, Tile
+from scorch.schedule.ahead import fetched_ahead
 from scorch.schedule.assembly import Writing
 from scorch.schedule.candidate import Candidate, Layout, merges_plainly, priced, sums_inside
 from scorch.schedule.lanes import vectors_in_flight
@@ -130,6 +132,7 @@ def _with_tiles(problem: Problem, layout: Layout) -> Iterator[Candidate]:
 def _plan(problem: Problem, best: Candidate, alternatives: tuple[Alternative, ...]) -> Plan:
     statement, writing, layout, partition = problem.statement, best.writing, best.layout, best.partition
     assembly = writing.assembly
+    ahead = _ahead(problem, best)
     repeats = assembly.kind == "locate" and not assembly.owned and not all(f.is_unique for f in layout.formats.values())
     along = best.along.tile if best.along is not None else None
     nest = Nest(
@@ -149,6 +152,7 @@ def _plan(problem: Problem, best: Candidate, alternatives: tuple[Alternative, ..
         packed=layout.packed,
         turned=layout.turned,
         along=along,
+        ahead=0 if ahead is None else ahead[1],
         fills=problem.fills,
         may_be_empty=frozenset(v for v in layout.order if may_visit_nothing(problem.accesses, v, layout.formats)),
     )
@@ -160,6 +164,8 @@ def _plan(problem: Problem, best: Candidate, alternatives: tuple[Alternative, ..
     kernel = Kernel(specs, result, statement, root, writing.assembly, partition.unit, partition.private, divided)
     extents = tuple(problem.extents.items())
     reasons = (*_reasons(problem, best), *told(problem, layout.order, choices))
+    if ahead is not None:
+        reasons += (f"{ahead[0]} is read from memory, in short rows: fetched {ahead[1]} stored positions ahead",)
     return Plan(
         kernel,
         layout.conversions,
@@ -182,6 +188,15 @@ def _unrolled(problem: Problem, best: Candidate, along: Tile | None) -> int:
     if best.tile is None or last in problem.statement.target.indices or best.layout.rows > 1:
         return 1
     return unrolling(problem, best.tile[1], str(last), best.layout.formats)
+
+
+def _ahead(problem: Problem, best: Candidate) -> tuple[Access, int] | None:
+    """The operand that the innermost reduction walks, if it is fetched ahead, and by how many positions. Where each
+    entry picks a row of a dense operand, those rows are what is waited for."""
+    last = best.layout.order[-1] if best.layout.order else None
+    if last is None or last in problem.statement.target.indices or best.tile is not None:
+        return None
+    return fetched_ahead(problem, last, best.layout.formats)
 
 
 def _expected(problem: Problem, assembly: Assembly, wanted: Format) -> float | None:

@@ -216,7 +216,7 @@ def test_a_gated_network(chained: list[object]) -> None:
                 found = functional.gated(x, links[0]._replace(activation=activation), *links[1:])
                 opened = gate(x) if activation is None else functional.epilogue(gate(x), None, activation)
                 torch.testing.assert_close(found, down(opened * up(x)), **CLOSE)
-    assert len(chained) == 2  # the samples of any dimensions are those of a matrix
+    assert sum(plan is not None for plan in chained) == 2  # the samples of any dimensions are those of a matrix
     with torch.no_grad(), pytest.raises(ShapeError, match="50 features, the weight takes 20"):
         functional.gated(torch.randn(40, 30), links[0], links[1], links[2]._replace(weight=net_of(20, 50)[0].weight()))
 
@@ -232,3 +232,50 @@ def test_a_converted_model_shares_kernels() -> None:
         assert type(sparse[3]) is nn.Sequential  # one layer has nothing to share
         with torch.no_grad():
             torch.testing.assert_close(sparse(x), apart(sparse, x) + 1, **CLOSE)
+
+
+def test_one_sample_goes_through_small_layers_in_one_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = net_of(30, 20, 10)
+    plans: list[object] = []
+    planned = fuse.plan_sequence
+    monkeypatch.setattr(fuse, "plan_sequence", lambda links: plans.append(planned(links)) or plans[-1])
+    with torch.no_grad():
+        for x in (torch.randn(30), torch.randn(1, 30), torch.randn(1, 1, 30)):
+            for _ in range(12):
+                found = net(x)
+            torch.testing.assert_close(found, apart(net, x), **CLOSE)
+            assert found.shape == (*x.shape[:-1], 10)
+    assert any(plan is not None for plan in plans)
+
+
+def test_what_changes_between_calls_is_noticed() -> None:
+    net = net_of(30, 20, 10)
+    x = torch.randn(5, 30)
+    with torch.no_grad():
+        net(x)
+        net[0].activation = "tanh"
+        torch.testing.assert_close(net(x), apart(net, x), **CLOSE)
+        net[2] = net_of(20, 12)[0]
+        torch.testing.assert_close(net(x), apart(net, x), **CLOSE)
+        net.append(nn.Dropout(0.999)).train()
+        assert (net(x) == 0).sum() > 25
+        net.eval()
+        torch.testing.assert_close(net(x), apart(net, x), **CLOSE)
+        net[0].forward = lambda given: given[:, :20] + 1
+        torch.testing.assert_close(net(x), apart(net, x), **CLOSE)
+        del net[0].forward
+        handle = net[0].weight.register_forward_hook(lambda module, given, made: made * 2)
+        doubled = net(x)
+        handle.remove()
+        assert not torch.allclose(doubled, net(x))
+
+
+def test_what_is_remembered_is_in_no_copy_and_no_file() -> None:
+    net = net_of(30, 20, 10)
+    x = torch.randn(5, 30)
+    with torch.no_grad():
+        expected = net(x)
+        assert net._known is not None
+        for made in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+            assert made._known is None
+            torch.testing.assert_close(made(x), expected, **CLOSE)

@@ -42,9 +42,10 @@ class Link(NamedTuple):
 def chain(input: torch.Tensor, links: Sequence[Link]) -> torch.Tensor:
     """The links one after the other: (..., in_features of the first) to (..., out_features of the last).
 
-    Where only the value is asked for, weights are sparse and there are several samples, the links are stated together:
-    the schedule then runs some samples at a time through all layers, if it expects that what they make on the way stays
-    in the core's cache. Else each is a `linear` of its own. Raises ShapeError where numbers of features differ.
+    Where only the value is asked for and weights are sparse, the links are stated together: the schedule then runs some
+    samples at a time through all layers, if it expects that what they make on the way stays in the core's cache, or one
+    sample through small layers in a single kernel. Else each is a `linear` of its own. Raises ShapeError where numbers
+    of features differ.
 
     >>> eye = scorch.tensor(torch.eye(2), "csr")
     >>> chain(torch.tensor([[1.0, -2.0], [3.0, 4.0]]), [Link(eye, None, "relu"), Link(eye, torch.ones(2))])
@@ -88,11 +89,11 @@ def gated(input: torch.Tensor, gate: Link, up: Link, down: Link) -> torch.Tensor
 
 
 def _may_be_one(input: Any, links: Sequence[Link]) -> bool:
-    """Whether layers are sparse, and there is more than one dense sample for them."""
+    """Whether layers are sparse, and there are dense samples for them."""
     if torch.compiler.is_compiling() or not isinstance(input, torch.Tensor) or is_sparse(input):
         return False
     known = all(isinstance(link.weight, Stored) and is_known(link.activation) for link in links)
-    return known and input.ndim > 1 and input.numel() > input.shape[-1]
+    return known and input.ndim > 0 and input.numel() >= input.shape[-1] > 0
 
 
 def _is_plain(input: torch.Tensor, links: Sequence[Link], wanted: Sequence[int]) -> bool:
@@ -107,31 +108,37 @@ def _is_plain(input: torch.Tensor, links: Sequence[Link], wanted: Sequence[int])
 
 
 def _together(
-    write: Callable[[Kinds], str], input: torch.Tensor, links: Sequence[Link], wanted: Sequence[int]
+    write: Callable[[Kinds, bool], str], input: torch.Tensor, links: Sequence[Link], wanted: Sequence[int]
 ) -> torch.Tensor | None:
     """The result of the one kernel that the layers share; None if they are better off apart."""
     kinds = tuple([(bias is not None, activation) for _, bias, activation in links])
-    weights = [link.weight._storage for link in links]
-    key = (write, kinds, input.shape, input.dtype, *[weight.key for weight in weights], engine.settings())
-    if engine.find(key) is APART:
-        return None
-    flat = input if input.ndim == 2 else input.reshape(-1, input.shape[-1])
+    single = input.numel() == input.shape[-1]
+    flat = input.reshape(-1) if single else input if input.ndim == 2 else input.reshape(-1, input.shape[-1])
     operands = [flat, *[x for weight, bias, _ in links for x in (weight, bias) if x is not None]]
-    made: Any = recall.run((write, kinds), operands)
+    call = (write, kinds, single)
+    made: Any = recall.run(call, operands)
     if made is None:
+        weights = [link.weight._storage for link in links]
+        key = (write, kinds, input.shape, input.dtype, *[weight.key for weight in weights], engine.settings())
+        if engine.find(key) is APART:
+            return None
         bound = bind(operands) if _is_plain(flat, links, wanted) else None
         if bound is None:
             return None
         named: dict[str, Any] = dict(zip(_names(kinds), operands, strict=True))
-        text = write(kinds)
+        text = write(kinds, single)
         made = scorch.compute(text, out_format="dense", **named)
         replay = replayable(text, "dense", named)
-        if replay is not None and len(replay.steps) < len(links):
-            recall.keep((write, kinds), operands, bound[0], replay)
+        # One sample takes as long through a kernel for each layer as through each layer's own call, but one call less.
+        if replay is not None and (single or len(replay.steps) < len(links)):
+            recall.keep(call, operands, bound[0], replay)
         else:
             engine.remember(key, APART, weights)
-    result: torch.Tensor = made.t() if input.ndim == 2 else made.t().reshape(*input.shape[:-1], made.shape[0])
-    return result
+    if single:
+        made = made.view(*input.shape[:-1], made.shape[0])
+    else:
+        made = made.t() if input.ndim == 2 else made.t().reshape(*input.shape[:-1], made.shape[0])
+    return made  # type: ignore[no-any-return]
 
 
 def _names(kinds: Kinds) -> list[str]:
@@ -141,28 +148,31 @@ def _names(kinds: Kinds) -> list[str]:
 
 
 @lru_cache(maxsize=256)
-def _chained(kinds: Kinds) -> str:
-    """The statements of layers that follow each other.
+def _chained(kinds: Kinds, single: bool) -> str:
+    """The statements of layers that follow each other, for samples or a `single` one.
 
-    >>> print(_chained(((True, "relu"), (False, None))).replace("; ", chr(10)))
+    >>> print(_chained(((True, "relu"), (False, None)), False).replace("; ", chr(10)))
     T1[o1,n] += W1[o1,i] * X[n,i]
     H1[o1,n] = relu(T1[o1,n] + b1[o1])
     T2[o2,n] += W2[o2,o1] * H1[o1,n]
     H2[o2,n] = T2[o2,n]
+    >>> print(_chained(((True, "relu"),), True).replace("; ", chr(10)))
+    T1[o1] += W1[o1,i] * X[i]
+    H1[o1] = relu(T1[o1] + b1[o1])
     """
     read, below, statements = "X[n,i]", "i", []
     for n, kind in enumerate(kinds, 1):
         row = f"o{n}"
         statements += [f"T{n}[{row},n] += W{n}[{row},{below}] * {read}", f"H{n}[{row},n] = {_value(n, row, kind)}"]
         read, below = f"H{n}[{row},n]", row
-    return "; ".join(statements)
+    return _for_samples("; ".join(statements), single)
 
 
 @lru_cache(maxsize=256)
-def _gated(kinds: Kinds) -> str:
-    """The statements of a layer of the product of two others.
+def _gated(kinds: Kinds, single: bool) -> str:
+    """The statements of a layer of the product of two others, for samples or a `single` one.
 
-    >>> print(_gated(((False, "relu"), (False, None), (True, None))).replace("; ", chr(10)))
+    >>> print(_gated(((False, "relu"), (False, None), (True, None)), False).replace("; ", chr(10)))
     T1[o,n] += W1[o,i] * X[n,i]
     T2[o,n] += W2[o,i] * X[n,i]
     G[o,n] = relu(T1[o,n])
@@ -172,7 +182,13 @@ def _gated(kinds: Kinds) -> str:
     """
     gate, up, down = (_value(n, row, kind) for n, row, kind in zip((1, 2, 3), "oop", kinds, strict=True))
     products = "T1[o,n] += W1[o,i] * X[n,i]; T2[o,n] += W2[o,i] * X[n,i]"
-    return f"{products}; G[o,n] = {gate}; H[o,n] = G[o,n] * ({up}); T3[p,n] += W3[p,o] * H[o,n]; C[p,n] = {down}"
+    text = f"{products}; G[o,n] = {gate}; H[o,n] = G[o,n] * ({up}); T3[p,n] += W3[p,o] * H[o,n]; C[p,n] = {down}"
+    return _for_samples(text, single)
+
+
+def _for_samples(text: str, single: bool) -> str:
+    """Statements as they are, or without the index of the sample."""
+    return text.replace("[n,", "[").replace(",n]", "]") if single else text
 
 
 def _value(layer: int, row: str, kind: tuple[bool, Activation]) -> str:
