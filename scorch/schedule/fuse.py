@@ -10,7 +10,7 @@ done where it is expected to take less time than one kernel for each statement.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -18,7 +18,7 @@ from scorch.errors import ScheduleError
 from scorch.formats import Format, dtypes
 from scorch.ir.absence import absent_value, is_same
 from scorch.ir.notation import REDUCED, Apply, Assign, Expr, Literal, accesses, substitute
-from scorch.ir.plan import Alternative, Plan
+from scorch.ir.plan import Alternative, Entrywise, Handover, Plan, Split
 from scorch.ir.reduction import with_absent_entries
 from scorch.ir.statement import ABSENT, is_masked
 from scorch.ir.types import Kind, type_of
@@ -89,18 +89,32 @@ def fuse(
     if plan is None:
         return None
     made = {statement.target.tensor for statement in joined[:-1]}
-    apart = sum(contract(problem).cost + CALL for problem in problems)
-    apart += _handed(problem for problem in problems if problem.statement.target.tensor in made)
-    if plan.cost + CALL >= apart:
+    handed = _handed(problem for problem in problems if problem.statement.target.tensor in made)
+    apart, note = _apart(problems, contract, plan.cost + CALL - handed)
+    if plan.cost + CALL >= apart + handed:
         return None
     # a sum that is finished by another statement comes last, and its operands with it: they are given in one order
     given = list(operands)
     specs = sorted(plan.kernel.operands, key=lambda spec: given.index(spec.name))
     plan = replace(plan, kernel=replace(plan.kernel, operands=tuple(specs)))
     names = [statement.target.tensor for statement in statements]
-    other = Alternative(f"a kernel for each of {', '.join(names)}", apart - CALL)
+    other = Alternative(f"a kernel for each of {', '.join(names)}", apart + handed - CALL, note)
     told = f"one kernel for {', '.join(names)}: what only they read is never stored"
     return replace(plan, reasons=(*plan.reasons, told), alternatives=(*_first(plan), other))
+
+
+def _apart(
+    problems: Sequence[Problem], plan: Callable[[Problem], Plan | Split | Handover | Entrywise], enough: float
+) -> tuple[float, str]:
+    """Microseconds of a kernel for each problem, as it is planned; or, once it is clear that they are more than
+    `enough`, of some of them and a word on that. Those of few indices come first, which take the least time to plan.
+    """
+    total = CALL * len(problems)
+    for problem in sorted(problems, key=lambda problem: len(problem.statement.indices)):
+        if total > enough:
+            return total, "at least"
+        total += plan(problem).cost
+    return total, ""
 
 
 def _first(plan: Plan) -> tuple[Alternative, ...]:
@@ -259,8 +273,8 @@ def _chain_plan(links: Sequence[Problem]) -> Plan | None:
     plan = plan_chain(links)
     if plan is None:
         return None
-    apart = sum(schedule(link).cost + CALL for link in links) + _handed(links[:-1])
-    return plan if plan.cost < apart else None
+    handed = _handed(links[:-1])
+    return plan if plan.cost < _apart(links, schedule, plan.cost - handed)[0] + handed else None
 
 
 def _sequence_plan(links: Sequence[Problem]) -> Plan | None:

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 import scorch
 from scorch.errors import ShapeError
-from scorch.nn import SparseAttention
+from scorch.nn import SparseAttention, functional
 from scorch.nn.attention import Block, Causal, Full, Global, Mask, Window
 from scorch.nn.functional import attention
 
@@ -100,3 +100,56 @@ def test_shapes_that_do_not_fit() -> None:
         attention(q, k, k, Window(1)(3))
     with pytest.raises(ShapeError, match="cannot be divided among 3 heads"):
         SparseAttention(8, 3, Window(1))
+
+
+# --- causal attention, and key heads that queries share ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("heads", [(4, 4), (4, 2), (6, 1)])
+@pytest.mark.parametrize("tokens", [1, 15, 16, 33])
+def test_causal_attention_equals_torch(tokens: int, heads: tuple[int, int]) -> None:
+    q, k, v = (torch.randn(2, count, tokens, 8) for count in (heads[0], heads[1], heads[1]))
+    expected = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+    for given in (True, heads[0] != heads[1]):
+        found = functional.causal_attention(q, k, v, enable_gqa=given)
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    q.requires_grad_()
+    functional.causal_attention(q, k, v, enable_gqa=True).sum().backward()
+    assert q.grad is not None
+
+
+def test_causal_attention_of_any_layout_and_of_halves() -> None:
+    x = torch.randn(3, 20, 4, 8)
+    q, k, v = (x[n : n + 1].transpose(1, 2) for n in range(3))
+    expected = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    torch.testing.assert_close(functional.causal_attention(q, k, v), expected, rtol=1e-4, atol=1e-5)
+    halves = functional.causal_attention(q.bfloat16(), k.bfloat16(), v.bfloat16())
+    assert halves.dtype == torch.bfloat16
+    torch.testing.assert_close(halves.float(), expected, rtol=0.1, atol=0.05)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 1e-9])
+@pytest.mark.parametrize("lead", [(), (2,), (2, 3)])
+def test_shared_key_heads_over_a_mask(lead: tuple[int, ...], dropout: float) -> None:
+    mask = Window(2)(9)
+    q, k, v = torch.randn(*lead, 6, 9, 4), torch.randn(*lead, 2, 9, 4), torch.randn(*lead, 2, 9, 5)
+    found = functional.attention(q, k, v, mask, dropout=dropout, enable_gqa=True)
+    expected = F.scaled_dot_product_attention(q, k, v, mask.to_dense().bool(), enable_gqa=True)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_heads_and_tokens_that_do_not_fit() -> None:
+    q = torch.randn(4, 20, 8)
+    with pytest.raises(ShapeError, match="as many query heads as key heads or a multiple"):
+        functional.causal_attention(q, q[:3], q[:3], enable_gqa=True)
+    with pytest.raises(ShapeError, match="do not fit together"):
+        functional.causal_attention(q, q[:2], q[:2])
+    with pytest.raises(ShapeError, match="20 queries, 10 keys"):
+        functional.causal_attention(q, q[:, :10], q[:, :10])
+
+
+def test_explain_says_where_planning_stopped() -> None:
+    q = torch.randn(2, 40, 8)
+    told = str(scorch.explain(functional.ATTENTION, M=Window(8)(40), Q=q, K=q, V=q, scale=0.5))
+    line = next(line for line in told.splitlines() if "a kernel for each of" in line)
+    assert line.endswith("(at least)")

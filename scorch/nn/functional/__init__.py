@@ -1,7 +1,7 @@
 """The layers' computations as functions of tensors."""
 
 from scorch.nn.functional.attention import FUSED as ATTENTION
-from scorch.nn.functional.attention import attention
+from scorch.nn.functional.attention import attention, causal_attention
 from scorch.nn.functional.bags import bags, one_hot
 from scorch.nn.functional.chain import Link, chain, gated
 from scorch.nn.functional.conv import conv2d
@@ -19,6 +19,7 @@ __all__ = [
     "Link",
     "attention",
     "bags",
+    "causal_attention",
     "chain",
     "conv2d",
     "edge_max",

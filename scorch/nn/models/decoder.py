@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import nn
-from torch.nn import functional as F
 
+from scorch.nn.functional.attention import causal_attention
 from scorch.nn.sequential import called_gated
 
 __all__ = ["DecoderBlock"]
@@ -43,7 +45,7 @@ class DecoderBlock(nn.Module):
         q = _rotated(self._headed(self.query(x), self.heads), *turns)
         k = _rotated(self._headed(self.key(x), self.key_heads), *turns)
         v = self._headed(self.value(x), self.key_heads)
-        heads = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=self.heads != self.key_heads)
+        heads = causal_attention(q, k, v, enable_gqa=self.heads != self.key_heads)
         return heads.transpose(1, 2).flatten(2)
 
     def _headed(self, x: torch.Tensor, heads: int) -> torch.Tensor:
@@ -53,6 +55,16 @@ class DecoderBlock(nn.Module):
 
 def _turns(length: int, depth: int, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
     """Cosine and sine of the angle of each position and pair of features: Su et al. (2021, arXiv 2104.09864)."""
+    return _angles(length, depth, dtype) if torch.compiler.is_compiling() else _kept_turns(length, depth, dtype)
+
+
+@lru_cache(maxsize=64)
+def _kept_turns(length: int, depth: int, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    with torch.inference_mode(False):
+        return _angles(length, depth, dtype)
+
+
+def _angles(length: int, depth: int, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
     frequencies = 10000.0 ** (-torch.arange(0, depth, 2, dtype=dtype) / depth)
     angles = torch.outer(torch.arange(length, dtype=dtype), frequencies)
     return angles.cos(), angles.sin()
