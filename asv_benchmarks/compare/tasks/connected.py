@@ -123,12 +123,17 @@ def _scorch_input(x: Any, encoder: Any, decoder: Any) -> Iterator[Contender]:
 # --- decoder block ----------------------------------------------------------------------------------------
 
 
-def _block(sparsity: float) -> nn.Module:
+def _block(sparsity: float, of_torch: bool = True) -> nn.Module:
+    """A pruned block; `of_torch` attends by torch alone, whatever Scorch's own block does."""
     from scorch.nn import prune
     from scorch.nn.models import DecoderBlock
 
+    class OfTorch(DecoderBlock):
+        def _attended(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+            return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+
     torch.manual_seed(0)
-    block = DecoderBlock().eval()
+    block = (OfTorch if of_torch else DecoderBlock)().eval()
     prune.magnitude(block, float(sparsity))
     prune.remove(block)
     return block
@@ -160,7 +165,7 @@ def _with_layers(block: nn.Module, make: Callable[[nn.Linear], nn.Module]) -> nn
 
 def _decoder(label: str, x: Any, sparsity: Any, make: Callable[[nn.Linear], nn.Module]) -> Contender:
     def build() -> Callable[[], Any]:
-        model = _with_layers(_block(sparsity), make)
+        model = _with_layers(_block(sparsity, label != "scorch"), make)
         return lambda: model(torch.from_numpy(x)[None])[0]
 
     return inference(label, build)

@@ -45,8 +45,10 @@ class DecoderBlock(nn.Module):
         q = _rotated(self._headed(self.query(x), self.heads), *turns)
         k = _rotated(self._headed(self.key(x), self.key_heads), *turns)
         v = self._headed(self.value(x), self.key_heads)
-        heads = causal_attention(q, k, v, enable_gqa=self.heads != self.key_heads)
-        return heads.transpose(1, 2).flatten(2)
+        return self._attended(q, k, v).transpose(1, 2).flatten(2)
+
+    def _attended(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        return causal_attention(q, k, v, enable_gqa=self.heads != self.key_heads)
 
     def _headed(self, x: torch.Tensor, heads: int) -> torch.Tensor:
         # Contiguous, which the results of sparse layers are not: torch's fast attention takes nothing else.
@@ -54,7 +56,8 @@ class DecoderBlock(nn.Module):
 
 
 def _turns(length: int, depth: int, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cosine and sine of the angle of each position and pair of features: Su et al. (2021, arXiv 2104.09864)."""
+    """Cosine and sine of the angle of each position and pair of features, as `_rotated` multiplies by them: Su et al.
+    (2021, arXiv 2104.09864)."""
     return _angles(length, depth, dtype) if torch.compiler.is_compiling() else _kept_turns(length, depth, dtype)
 
 
@@ -67,10 +70,11 @@ def _kept_turns(length: int, depth: int, dtype: torch.dtype) -> tuple[torch.Tens
 def _angles(length: int, depth: int, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
     frequencies = 10000.0 ** (-torch.arange(0, depth, 2, dtype=dtype) / depth)
     angles = torch.outer(torch.arange(length, dtype=dtype), frequencies)
-    return angles.cos(), angles.sin()
+    cos, sin = angles.cos(), angles.sin()
+    return torch.cat([cos, cos], dim=-1), torch.cat([-sin, sin], dim=-1)
 
 
 def _rotated(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
     """Queries or keys with their positions: each pair of features, half the depth apart, turned by its angle."""
     a, b = x.chunk(2, dim=-1)
-    return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
+    return torch.addcmul(x * cos, torch.cat([b, a], dim=-1), sin)
