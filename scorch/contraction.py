@@ -34,7 +34,7 @@ def contract(
     >>> contract("i,i->", [torch.ones(2), torch.ones(2)])
     tensor(2.)
     """
-    place = out if _is_large(out) else None
+    place = out if out is not None and _is_large(out) else None
     result: Result | None = recall.run((notation, out_format), operands) if place is None else None
     if result is None:
         bound = bind(operands)
@@ -52,7 +52,7 @@ def contract(
     return result if out is None else _copied(result, out)
 
 
-def _is_large(out: torch.Tensor | None) -> bool:
+def _is_large(out: Any) -> bool:
     """Whether it takes a while to copy a result into `out`, which kernels might write to themselves."""
     return isinstance(out, torch.Tensor) and is_plain_dense(out) and out.nbytes >= LARGE and not out.requires_grad
 

@@ -85,6 +85,21 @@ def test_an_operands_own_memory_is_not_written_before_it_was_read(numpy: bool, c
     assert len(copies) == 1
 
 
+@pytest.mark.parametrize("kind", ["turned", "every other column", "every other row of numpy's"])
+def test_views_of_that_memory_neither(kind: str) -> None:
+    A, room = operands(2 * ROWS)
+    views: dict[str, tuple[Any, torch.Tensor]] = {
+        "turned": (room[:, :ROWS].contiguous().t(), torch.empty(0)),
+        "every other column": (room[:, ::2], room.view(-1)[: ROWS * ROWS].view(ROWS, ROWS)),
+        "every other row of numpy's": (room.view(2 * ROWS, ROWS).numpy()[::2], room.view(2 * ROWS, ROWS)[:ROWS]),
+    }
+    given, out = views[kind]
+    out = given.t() if kind == "turned" else out
+    expected = A.to_dense() @ torch.as_tensor(given)
+    scorch.einsum("ik,kj->ij", A, given, out=out)
+    close(out, expected)
+
+
 def test_part_of_an_operands_memory_too(copies: list[torch.Tensor]) -> None:
     A, _ = operands(LARGE)
     room = torch.randn(ROWS + 1, LARGE)

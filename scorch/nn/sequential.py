@@ -26,9 +26,10 @@ _ACTIVATIONS: dict[type[nn.Module], str] = {
 class Sequential(nn.Sequential):
     """A torch.nn.Sequential in which sparse Linear layers, with the activations behind them, may share a kernel.
 
-    They do where only the value is asked for, on a batch, and the schedule expects it to be faster: some samples then
-    go through all of the layers while others wait, and what is between two layers stays in cache. Modules with hooks
-    are called one by one, as in torch. Parameters and state_dict are those of a torch.nn.Sequential.
+    They do where only the value is asked for and the schedule expects it to be faster: some samples of a batch then go
+    through all of the layers while others wait, and what is between two layers stays in cache; one sample goes through
+    small layers in a single kernel. Modules with hooks are called one by one, as in torch. Parameters and state_dict
+    are those of a torch.nn.Sequential.
 
     >>> from scorch.nn import Linear
     >>> net = Sequential(Linear(8, 16, sparsity=0.5), nn.ReLU(), Linear(16, 4, sparsity=0.5))
@@ -47,7 +48,10 @@ class Sequential(nn.Sequential):
         if known is None or not known.hold(modules):
             self._known = known = _Parts(modules)
         for part in known.parts:
-            input = chain(input, [_link(*layer) for layer in part]) if isinstance(part, list) else part(input)
+            if isinstance(part, list):
+                input = chain(input, [_link(*layer, known.bare) for layer in part])
+            else:
+                input = part(input)
         return input
 
     def __getstate__(self) -> dict[str, Any]:
@@ -116,10 +120,11 @@ def _layers(modules: Sequence[nn.Module], start: int) -> tuple[list[tuple[Linear
     return layers, n
 
 
-def _link(module: Linear, activation: Activation) -> Link:
+def _link(module: Linear, activation: Activation, bare: bool = False) -> Link:
+    """A layer as a link; of a `bare` weight it is known that calling it is its forward, which spares the search for
+    hooks, as long as that for the tensor."""
     weight: Any = module._modules["weight"]
-    # Called as a module it would look for hooks once more, which takes as long as to find the tensor.
-    return Link(weight.forward() if is_bare(weight) else weight(), module.bias, activation)
+    return Link(weight.forward() if bare else weight(), module.bias, activation)
 
 
 def _is_patched(attributes: Mapping[str, object]) -> bool:

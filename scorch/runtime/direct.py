@@ -88,8 +88,10 @@ class Direct:
             given = vals[operand]
             arguments[place] = given.ctypes.data if type(given) is np.ndarray else given.data_ptr()  # type: ignore[union-attr]
         if out is None:
-            new = maker(self.shape, self.dtype) if self.is_large else None
-            out = allocate(self.shape, self.strides, self.dtype) if new is None else new()
+            if self.is_large:
+                out = maker(self.shape, self.dtype)()
+            else:
+                out = allocate(self.shape, self.strides, self.dtype)
         arguments[result] = out.data_ptr()
         scratch = None
         if self.rows is not None:

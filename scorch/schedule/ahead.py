@@ -1,7 +1,7 @@
 """Fetching a sparse operand's own rows ahead of the loop that walks them.
 
 The caches fetch ahead by themselves what is read line by line. Short rows are read by fits and starts, each of them
-ended by a branch that is mispredicted, and a matrix that comes from memory then arrives at a third of the speed.
+ended by a branch that is mispredicted, and a matrix that comes from memory then arrives at less than half the speed.
 """
 
 from __future__ import annotations

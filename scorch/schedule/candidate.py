@@ -109,6 +109,9 @@ def priced(
         accumulator = min(costs, key=lambda each: costs[each])
     sizing, parts = _written(problem, layout, writing, accumulator, bounded)
     writing = sizing.writing
+    written = written_cost(problem, writing.assembly)
+    if written:
+        parts.append(("result to memory", written))
     work = loops + sum(cost for _, cost in parts)
     collects = writing.scatter is not None and writing.split == 0  # one row for all loops: chunks would share it
     outermost = whole[0] if whole and not collects else None
@@ -152,9 +155,6 @@ def _written(
     """How a sparse result gets its room, and what the threads do for it beside the loops, part by part."""
     parts: list[tuple[str, float]] = []
     sizing = None
-    written = written_cost(problem, writing.assembly)
-    if written:
-        parts.append(("result to memory", written))
     if writing.scatter is not None:
         assert accumulator is not None
         parts.append((f"row in a {accumulator}", accumulators(problem, layout.order, writing)[accumulator]))

@@ -24,6 +24,7 @@ from scorch.ir.statement import ABSENT, is_masked
 from scorch.ir.types import Kind, type_of
 from scorch.schedule.chain import plan_chain
 from scorch.schedule.cost import LINE
+from scorch.schedule.lanes import SCALAR_WIDTH
 from scorch.schedule.path import contract, estimated
 from scorch.schedule.planner import schedule
 from scorch.schedule.problem import Operand, Problem
@@ -35,8 +36,7 @@ __all__ = ["finished", "fuse", "runs"]
 
 CALL = 10.0  # microseconds: one more kernel's launch, and a temporary's memory
 HANDED = 4  # times that of a line from beyond the second cache, for one that was just written by another core
-SERIAL = 2  # calls that are saved at most, with the threads that they wake
-SCALAR_WIDTH = 8  # multiply-adds that LLVM does at a time
+SAVED = 2  # times CALL, at most, for a statement that needs no kernel of its own and wakes no threads
 MOST = 12  # statements that are looked at together
 FLOATS = ("float32", "float64")
 
@@ -280,7 +280,7 @@ def _chain_plan(links: Sequence[Problem]) -> Plan | None:
 def _sequence_plan(links: Sequence[Problem]) -> Plan | None:
     """The plan without threads, if what it may save is worth looking for it."""
     least = sum(link.products * link.prices.scalar for link in links) / SCALAR_WIDTH / 1000
-    return plan_sequence(links) if least < CALL * len(links) * SERIAL else None
+    return plan_sequence(links) if least < CALL * len(links) * SAVED else None
 
 
 def _handed(problems: Iterable[Problem]) -> float:

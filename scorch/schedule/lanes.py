@@ -21,7 +21,7 @@ from scorch.schedule.problem import Problem
 from scorch.schedule.statistics import GROUP_SIZES, Groups
 from scorch.schedule.tile import vector_lanes
 
-__all__ = ["Along", "along_positions", "vectors_in_flight"]
+__all__ = ["SCALAR_WIDTH", "Along", "along_positions", "vectors_in_flight"]
 
 LEARNED_ROWS = 1_000  # up to so many row lengths are learned by the branch predictor, and no end is mispredicted
 LEARNED_MICROCODED = 8_000  # the same on CPUs with microcoded gathers, all of which are AMD's

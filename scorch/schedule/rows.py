@@ -43,6 +43,7 @@ from scorch.schedule.nest import Nest, build_nest
 from scorch.schedule.partition import CHUNK, PARALLEL, serial_below
 from scorch.schedule.problem import Operand, Problem, appended_bits
 from scorch.schedule.result import candidate_formats
+from scorch.schedule.streaming import written_cost
 from scorch.schedule.tile import (
     MOST_ROWS,
     block_tile,
@@ -109,7 +110,7 @@ def _plan(group: _Group) -> Plan | None:
     if root is None:
         return None
     last = problems[-1]
-    outermost, work = group.prefix[0], _cost(group)
+    outermost, work = group.prefix[0], _cost(group) + written_cost(last, assembly)
     partition = _partition(group, outermost, work)
     share = 1.0 if partition.unit == "serial" else 1.0 / (last.threads * PARALLEL)
     cost = work * share + (last.prices.launch if partition.unit != "serial" else 0.0)

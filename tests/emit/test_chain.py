@@ -10,8 +10,7 @@ import pytest
 import torch
 
 import scorch
-from scorch import engine
-from scorch.emit.jit import compile_kernel
+from scorch.formats import Storage
 from scorch.ir.normalise import normalise
 from scorch.ir.parse import parse_statements
 from scorch.ir.plan import Plan
@@ -20,6 +19,7 @@ from scorch.schedule import chain, fuse
 from scorch.schedule.machine import AVX2, AVX512, SSE, Machine
 from scorch.schedule.prices import Prices
 from scorch.schedule.problem import Operand
+from tests.emit.linked import linked, result
 
 MACHINES = {"AVX-512": AVX512, "AVX2": AVX2, "SSE": SSE}
 LAYERS = "S[o,n] += V[o,i] * X[i,n]; T[o,n] = relu(S[o,n] + c[o]); Q[p,n] += W[p,o] * T[o,n]; C[p,n] = Q[p,n] + d[p]"
@@ -65,18 +65,12 @@ def operands(kind: str, columns: int, format: str = "csr") -> tuple[dict[str, to
 
 def planned(
     kind: str, given: dict[str, object], machine: Machine, **prices: float
-) -> tuple[Plan | None, list[engine.Storage]]:
-    """The chain of a text on a machine, whatever it costs, and its operands in their order."""
-    statements = normalise(parse_statements(TEXTS[kind][0]))
-    storages = {name: as_storage(x) for name, x in given.items()}
-    known = {name: Operand.of(name, s.pattern, s.dtype, s.fill, s.is_frozen) for name, s in storages.items()}
-    problems = fuse._problems(statements, fuse._Asked(known, 2, None, None))
-    assert problems is not None
-    links = fuse.joined_problems(fuse.finished(statements), problems, known)
-    assert links is not None
+) -> tuple[Plan | None, dict[str, Storage]]:
+    """The chain of a text on a machine, whatever it costs, and its operands by name."""
+    links, storages = linked(TEXTS[kind][0], given)
     free = Prices(launch=1e-3, **prices)  # so that no work is too little for threads
     plan = chain.plan_chain([replace(link, machine=machine, prices=free, threads=2) for link in links])
-    return plan, [] if plan is None else [storages[spec.name] for spec in plan.kernel.operands]
+    return plan, storages
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -88,8 +82,7 @@ def test_a_chain_on_every_machine(kind: str, columns: int, machine: str) -> None
         plan, storages = planned(kind, given, replace(MACHINES[machine], near_bytes=41 * 64 * 4))
         assert plan is not None
         assert "panel" in str(plan.kernel)
-        found = engine.Program(plan, compile_kernel(plan.kernel), storages)([s.vals for s in storages])
-    assert isinstance(found, torch.Tensor)
+        found = result(plan, storages)
     torch.testing.assert_close(found, TEXTS[kind][1](**dense), rtol=1e-4, atol=1e-4)
 
 
@@ -99,8 +92,7 @@ def test_a_chain_compiled_and_shared_among_threads(kind: str) -> None:
     with scorch.config.using(threads=2):
         plan, storages = planned(kind, given, AVX2)
         assert plan is not None
-        found = engine.Program(plan, compile_kernel(plan.kernel), storages)([s.vals for s in storages])
-    assert isinstance(found, torch.Tensor)
+        found = result(plan, storages)
     torch.testing.assert_close(found, TEXTS[kind][1](**dense), rtol=1e-4, atol=1e-4)
 
 
@@ -116,8 +108,7 @@ def test_rows_of_frozen_operands_are_taken_together(kind: str, columns: int, mac
         assert plan is not None
         assert "4 side by side" in str(plan.kernel)
         assert ("V" if kind != "gated" else "G") in dict(plan.conversions)
-        found = engine.Program(plan, compile_kernel(plan.kernel), storages)([s.vals for s in storages])
-    assert isinstance(found, torch.Tensor)
+        found = result(plan, storages)
     torch.testing.assert_close(found, TEXTS[kind][1](**dense), rtol=1e-4, atol=1e-4)
 
 
@@ -130,7 +121,7 @@ def test_an_operand_that_is_read_twice_stays_as_it_is(monkeypatch: pytest.Monkey
         plan, storages = planned("tied", {"W": weight.freeze(), "X": x}, AVX2, sparse=100.0)
         assert plan is not None
         assert not plan.conversions
-        found = engine.Program(plan, compile_kernel(plan.kernel), storages)([s.vals for s in storages])
+        found = result(plan, storages)
     torch.testing.assert_close(found, dense @ (dense @ x.t()) + x.t(), rtol=1e-4, atol=1e-4)
 
 

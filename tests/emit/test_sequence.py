@@ -9,15 +9,11 @@ import pytest
 import torch
 
 import scorch
-from scorch import engine
-from scorch.emit.jit import compile_kernel
-from scorch.ir.normalise import normalise
-from scorch.ir.parse import parse_statements
+from scorch.formats import Storage
 from scorch.ir.plan import Plan
-from scorch.operand import as_storage
-from scorch.schedule import fuse, sequence
+from scorch.schedule import sequence
 from scorch.schedule.machine import AVX2, AVX512, SSE, Machine
-from scorch.schedule.problem import Operand
+from tests.emit.linked import linked, result
 
 MACHINES = {
     "AVX-512": AVX512,
@@ -66,17 +62,11 @@ def operands(kind: str, dtype: torch.dtype) -> tuple[dict[str, torch.Tensor], di
     return dense, {name: scorch.tensor(x, "csr") if name in SPARSE else x for name, x in dense.items()}
 
 
-def planned(kind: str, given: dict[str, object], machine: Machine) -> tuple[Plan | None, list[engine.Storage]]:
-    """The sequence of a text on a machine, whatever it costs, and its operands in their order."""
-    statements = normalise(parse_statements(TEXTS[kind][0]))
-    storages = {name: as_storage(x) for name, x in given.items()}
-    known = {name: Operand.of(name, s.pattern, s.dtype, s.fill, s.is_frozen) for name, s in storages.items()}
-    problems = fuse._problems(statements, fuse._Asked(known, 2, None, None))
-    assert problems is not None
-    links = fuse.joined_problems(fuse.finished(statements), problems, known)
-    assert links is not None
+def planned(kind: str, given: dict[str, object], machine: Machine) -> tuple[Plan | None, dict[str, Storage]]:
+    """The sequence of a text on a machine, whatever it costs, and its operands by name."""
+    links, storages = linked(TEXTS[kind][0], given)
     plan = sequence.plan_sequence([replace(link, machine=machine, convert=False) for link in links])
-    return plan, [] if plan is None else [storages[spec.name] for spec in plan.kernel.operands]
+    return plan, storages
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -89,8 +79,7 @@ def test_a_sequence_on_every_machine(kind: str, machine: str, dtype: torch.dtype
         assert plan is not None
         assert plan.partition.unit == "serial"
         assert "row float" in str(plan.kernel)
-        found = engine.Program(plan, compile_kernel(plan.kernel), storages)([s.vals for s in storages])
-    assert isinstance(found, torch.Tensor)
+        found = result(plan, storages)
     torch.testing.assert_close(found, TEXTS[kind][1](**dense), rtol=1e-4, atol=1e-4)
 
 
@@ -99,8 +88,7 @@ def test_a_sequence_compiled(kind: str) -> None:
     dense, given = operands(kind, torch.float32)
     plan, storages = planned(kind, given, AVX2)
     assert plan is not None
-    found = engine.Program(plan, compile_kernel(plan.kernel), storages)([s.vals for s in storages])
-    assert isinstance(found, torch.Tensor)
+    found = result(plan, storages)
     torch.testing.assert_close(found, TEXTS[kind][1](**dense), rtol=1e-4, atol=1e-4)
 
 

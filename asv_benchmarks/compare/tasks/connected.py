@@ -163,9 +163,11 @@ def _with_layers(block: nn.Module, make: Callable[[nn.Linear], nn.Module]) -> nn
     return block
 
 
-def _decoder(label: str, x: Any, sparsity: Any, make: Callable[[nn.Linear], nn.Module]) -> Contender:
+def _decoder(
+    label: str, x: Any, sparsity: Any, make: Callable[[nn.Linear], nn.Module], of_torch: bool = True
+) -> Contender:
     def build() -> Callable[[], Any]:
-        model = _with_layers(_block(sparsity, label != "scorch"), make)
+        model = _with_layers(_block(sparsity, of_torch), make)
         return lambda: model(torch.from_numpy(x)[None])[0]
 
     return inference(label, build)
@@ -192,7 +194,7 @@ def _scorch_decoder(x: Any, sparsity: Any) -> Iterator[Contender]:
 
         return freeze(Linear.from_dense(linear))
 
-    yield _decoder("scorch", x, sparsity, make)
+    yield _decoder("scorch", x, sparsity, make, of_torch=False)
 
 
 SCORCH: Operations = {"autoencoder": _scorch_autoencoder, "sparse_input": _scorch_input, "decoder": _scorch_decoder}

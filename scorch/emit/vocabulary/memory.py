@@ -1,4 +1,4 @@
-"""Vectors made from scalars and memory: fill, count, load, store, gather, prefetch.
+"""Vectors made from scalars and memory: fill, count, load, store, gather, prefetch, fence.
 
 Arrays are 1-d and C-contiguous, positions are in elements. Plain functions raise IndexError for lanes
 outside the array; the compiled ones do not look (see `scorch.emit.vocabulary.checked`).

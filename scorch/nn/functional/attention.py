@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 
 import torch
 from torch.nn import functional as F
@@ -17,7 +16,7 @@ from scorch.nn.functional.fused import is_plain_call, scalar
 
 __all__ = ["attention", "causal_attention"]
 
-FEWEST, MOST = 16, 512  # tokens of a sequence that Scorch's kernel takes through causal attention faster than torch's
+FEWEST, MOST = 16, 512  # tokens of causal attention that Scorch's kernel takes faster than torch's (64 features a head)
 
 FUSED = """
 S[b,i,j] = where(stored(M[i,j]), Q[b,i,d] * K[b,j,d] * scale, absent)
@@ -28,13 +27,7 @@ O[b,i,e] = P[b,i,j] * V[b,j,e] / where(t[b,i] == 0, 1, t[b,i])
 """
 """Attention as one kernel: never more scores than a row's; a row without pairs is divided by 1."""
 
-GROUPED = """
-S[b,g,i,j] = where(stored(M[i,j]), Q[b,g,i,d] * K[b,j,d] * scale, absent)
-m[b,g,i] max= where(stored(S[b,g,i,j]), S[b,g,i,j], absent)
-P[b,g,i,j] = where(stored(S[b,g,i,j]), exp(S[b,g,i,j] - m[b,g,i]), absent)
-t[b,g,i] += P[b,g,i,j]
-O[b,g,i,e] = P[b,g,i,j] * V[b,j,e] / where(t[b,g,i] == 0, 1, t[b,g,i])
-"""
+GROUPED = FUSED.replace("[b,i", "[b,g,i")
 """The same for groups of query heads that share a head of keys and values (Ainslie et al. 2023, arXiv 2305.13245)."""
 
 
@@ -89,15 +82,10 @@ def causal_attention(
         raise ShapeError(f"each query sees the keys up to its own: {tokens} queries, {key.shape[-2]} keys")
     here = not torch.compiler.is_compiling() and query.dtype in (torch.float32, torch.float64)
     if here and FEWEST <= tokens <= MOST and is_plain_call(query, key, value):
-        return attention(query, key, value, _triangle(tokens), enable_gqa=enable_gqa)
+        from scorch.nn.attention.masks import Causal, Full  # its package imports this module
+
+        return attention(query, key, value, Causal(Full())(tokens), enable_gqa=enable_gqa)
     return F.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=enable_gqa)
-
-
-@lru_cache(maxsize=64)
-def _triangle(tokens: int) -> scorch.Tensor:
-    """The csr matrix of the pairs whose key is not after the query."""
-    with torch.inference_mode(False):
-        return scorch.tensor(torch.ones(tokens, tokens).tril(), "csr")
 
 
 def _group(query: torch.Tensor, key: torch.Tensor) -> int:

@@ -57,8 +57,7 @@ def chain(input: torch.Tensor, links: Sequence[Link]) -> torch.Tensor:
         if taken is not None:
             recorded: torch.Tensor = taken("sparse_chain", chain, (input, links), {})
             return recorded
-        wanted = [input.shape[-1], *(link.weight.shape[0] for link in links)]
-        made = _together(_chained, input, links, wanted)
+        made = _together(_chained, input, links, lambda: [input.shape[-1], *(link.weight.shape[0] for link in links)])
         if made is not None:
             return made
     for link in links:
@@ -82,7 +81,7 @@ def gated(input: torch.Tensor, gate: Link, up: Link, down: Link) -> torch.Tensor
         if taken is not None:
             recorded: torch.Tensor = taken("sparse_gated", gated, (input, *links), {})
             return recorded
-        made = _together(_gated, input, links, (input.shape[-1], input.shape[-1], gate.weight.shape[0]))
+        made = _together(_gated, input, links, lambda: (input.shape[-1], input.shape[-1], gate.weight.shape[0]))
         if made is not None:
             return made
     return down(gate(input) * up(input))
@@ -108,7 +107,7 @@ def _is_plain(input: torch.Tensor, links: Sequence[Link], wanted: Sequence[int])
 
 
 def _together(
-    write: Callable[[Kinds, bool], str], input: torch.Tensor, links: Sequence[Link], wanted: Sequence[int]
+    write: Callable[[Kinds, bool], str], input: torch.Tensor, links: Sequence[Link], wanted: Callable[[], Sequence[int]]
 ) -> torch.Tensor | None:
     """The result of the one kernel that the layers share; None if they are better off apart."""
     kinds = tuple([(bias is not None, activation) for _, bias, activation in links])
@@ -122,7 +121,7 @@ def _together(
         key = (write, kinds, input.shape, input.dtype, *[weight.key for weight in weights], engine.settings())
         if engine.find(key) is APART:
             return None
-        bound = bind(operands) if _is_plain(flat, links, wanted) else None
+        bound = bind(operands) if _is_plain(flat, links, wanted()) else None
         if bound is None:
             return None
         named: dict[str, Any] = dict(zip(_names(kinds), operands, strict=True))
