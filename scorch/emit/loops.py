@@ -211,24 +211,47 @@ class Loops:
         return self.b.fresh(f"{cursor.access.tensor}_p{cursor.depth}")
 
     def _each(self, node: Loop, cursor: Cursor, lo: ir.Expr, hi: ir.Expr) -> None:
-        """Every position once; unrolled, in groups with an accumulator set each, and what is left over singly."""
+        """Every position once; unrolled, in groups with an accumulator set each, and what is left over singly, or as a
+        part of a group."""
         p = self.position_var(cursor)
-        if node.unroll > 1 and self.low.values:
-            first = self.b.let(f"{cursor.access.tensor}_lo", lo)
-            last = self.b.let(f"{cursor.access.tensor}_hi", hi)
-            count = ir.Const(node.unroll)
-            whole = self.b.let("whole_groups", ir.Binary("-", last, ir.Binary("%", ir.Binary("-", last, first), count)))
-            with self.b.block() as group:
-                if is_beside(node):
-                    self.low.beside.group(node, cursor, p)
-                else:
-                    for number in range(node.unroll):
-                        self._position(node, cursor, ir.add(p, number), number)
-            self.b.emit(ir.For(p, first, whole, tuple(group), count))
-            lo, hi = whole, last
+        if node.unroll == 1 or not self.low.values:
+            self.b.emit(self._singly(node, cursor, p, lo, hi))
+            return
+        first = self.b.let(f"{cursor.access.tensor}_lo", lo)
+        last = self.b.let(f"{cursor.access.tensor}_hi", hi)
+        count = ir.Const(node.unroll)
+        whole = self.b.let("whole_groups", ir.Binary("-", last, ir.Binary("%", ir.Binary("-", last, first), count)))
+        with self.b.block() as group:
+            if is_beside(node):
+                self.low.beside.group(node, cursor, p)
+            else:
+                for number in range(node.unroll):
+                    self._position(node, cursor, ir.add(p, number), number)
+        self.b.emit(ir.For(p, first, whole, tuple(group), count))
+        rest = self._singly(node, cursor, p, whole, last)
+        self.b.emit(self._past(node, cursor, whole, last, rest) if node.past else rest)
+
+    def _singly(self, node: Loop, cursor: Cursor, p: ir.Var, lo: ir.Expr, hi: ir.Expr) -> ir.Stmt:
+        """The positions lo ... hi - 1, one after the other."""
         with self.b.block() as single:
             self._position(node, cursor, p, 0)
-        self.b.emit(ir.For(p, lo, hi, tuple(single)))
+        return ir.For(p, lo, hi, tuple(single))
+
+    def _past(self, node: Loop, cursor: Cursor, whole: ir.Var, last: ir.Var, singly: ir.Stmt) -> ir.Stmt:
+        """The positions whole ... last - 1, fewer than a group, as if they were one less than a group: sums of what is
+        behind them are dropped. Singly where the arrays end before that."""
+        assert self.low.lanes is not None
+        lanes, final = ir.Const(self.low.lanes.lanes), node.unroll - 1
+        mask = f"boolx{self.low.lanes.lanes}"
+        with self.b.block() as group:
+            live = ir.Call("vfull", (ir.cast(ir.Binary("-", last, whole), "int32"), lanes), f"int32x{lanes.value}")
+            left = self.b.let("left", live)
+            for number in range(final):
+                self.low.live = ir.Call("vlt", (ir.Const(number, "int32"), left), mask)
+                self._position(node, cursor, ir.add(whole, number), number)
+            self.low.live = None
+        stored = ir.Call("len", (cursor.arrays.index(cursor.depth, "crd"),), "int64")
+        return ir.If(ir.Binary("<=", ir.add(whole, final), stored), tuple(group), (singly,))
 
     def _position(self, node: Loop, cursor: Cursor, p: ir.Expr, number: int) -> None:
         """One position of a loop, whose sums go to accumulator set `number`."""

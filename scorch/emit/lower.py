@@ -84,6 +84,7 @@ class Lowering:
         self.tile: Tile | None = None
         self.registers: set[Access] = set()
         self.sets: dict[Access, list[ir.Expr | list[ir.Expr]]] = {}  # accumulators of an unrolled loop
+        self.live: ir.Expr | None = None  # lanes that are all true if what is emitted counts, else all false
 
     def run(self) -> None:
         self.result.prologue()
@@ -246,6 +247,8 @@ class Lowering:
             made = _fused(node.reduce, target, value, self.kernel.dtype)
             if where is not None:
                 made = choice(where, self.b.let("more", made), target)
+            if self.live is not None:
+                made = ir.Call("vselect", (self.live, made, target), target.dtype)
             self.b.emit(ir.Let(target, made))
 
     def _kept(self, node: Compute, value: ir.Expr, t: int) -> ir.Expr:

@@ -149,6 +149,8 @@ class Loop:
     `turned`: dense accesses that store this index last, inside a tile of another one that they have: square blocks of
     them are turned in registers, so many iterations of the loop being taken at a time as the tile has lanes.
     `ahead`: how many stored positions ahead of a row the coordinates and values that it walks are fetched into cache.
+    `past`: what is left of a row behind its unrolled iterations is taken as such a group too, into the rows behind it,
+    whose part is dropped: no branch depends on how much that is.
     """
 
     index: str
@@ -160,6 +162,7 @@ class Loop:
     blended: bool = False
     turned: tuple[Access, ...] = ()
     ahead: int = 0
+    past: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -438,12 +441,12 @@ def _lines(stmt: Stmt, indent: str = "") -> list[str]:
     match stmt:
         case Loop(index, Where() as body, tile, equals, unroll) if unroll > 1:
             return [f"{indent}for {index}, {unroll} side by side", *_lines(body, indent + "  ")]
-        case Loop(index, body, tile, equals, unroll, searched, blended, turned, ahead):
+        case Loop(index, body, tile, equals, unroll, searched, blended, turned, ahead, past):
             suffix = (f" in {tile}" if tile else "") + (f" where {index} == {equals}" if equals else "")
             if turned:
                 suffix += f", {unroll} at a time, blocks of {', '.join(map(str, turned))} turned in registers"
             elif unroll > 1:
-                suffix += f" unrolled {unroll} times"
+                suffix += f" unrolled {unroll} times" + (", past the end of a row" if past else "")
             suffix += f", searched in {', '.join(map(str, searched))}" if searched else ""
             suffix += " merged without branches" if blended else ""
             suffix += f", fetched {ahead} ahead" if ahead else ""

@@ -18,6 +18,7 @@ from scorch.schedule.problem import Problem
 from scorch.schedule.sizing import Collector, Sizing, accumulators, merges_rows, size_merged, size_scattered
 from scorch.schedule.streaming import streams, written_cost
 from scorch.schedule.tile import block_tile, choose_tile, positions_beside, strip_vectors, turned_tile
+from scorch.schedule.unrolling import SINGLY, Unrolling, unrolled
 
 __all__ = ["Candidate", "Layout", "merges_plainly", "priced", "rows_are_far", "sums_inside"]
 
@@ -54,6 +55,7 @@ class Candidate:
     accumulator: Collector
     tile: tuple[str, Tile] | None
     along: Along | None
+    unrolling: Unrolling
     partition: Partition
     cost: float
     parts: tuple[tuple[str, float], ...]
@@ -100,10 +102,13 @@ def priced(
     innermost = layout.order[-1] if layout.order and tile is None and writing.scatter is None else None
     along = None if innermost is None else along_positions(problem, innermost, layout.formats)
     row = along.row if along is not None else None
+    unrolling = _unrolling(problem, layout, tile)
     strip = strip_vectors(problem) if layout.strips and not layout.turned else 0
     turned = len(layout.turned)
     packing = None if layout.packed is None else _copied(problem, layout, layout.packed)
-    loops = nest_cost(problem, layout.order, layout.tiled, layout.formats, layout.rows, strip, row, turned, packing)
+    loops = nest_cost(
+        problem, layout.order, layout.tiled, layout.formats, layout.rows, strip, row, turned, packing, unrolling.ends
+    )
     if writing.scatter is not None and accumulator is None:
         costs = accumulators(problem, layout.order, writing)
         accumulator = min(costs, key=lambda each: costs[each])
@@ -134,6 +139,7 @@ def priced(
         accumulator or Collector("bitmap"),
         tile,
         along,
+        unrolling,
         partition,
         sum(cost for _, cost in parts),
         tuple(parts),
@@ -219,6 +225,14 @@ def _tile(problem: Problem, layout: Layout, assembly: Assembly) -> tuple[str, Ti
     once = assembly.owned
     most = strip_vectors(problem) if layout.strips else None
     return layout.tiled, choose_tile(problem, layout.tiled, reduced, gathers, parts, once, beside, most)
+
+
+def _unrolling(problem: Problem, layout: Layout, tile: tuple[str, Tile] | None) -> Unrolling:
+    """How the innermost reduction under a tile is unrolled; the rows of a block are enough by themselves."""
+    last = layout.order[-1] if layout.order else None
+    if tile is None or last is None or last in problem.statement.target.indices or layout.rows > 1:
+        return SINGLY
+    return unrolled(problem, *tile, last, layout.formats)
 
 
 def rows_are_far(problem: Problem, tiled: str) -> bool:

@@ -40,7 +40,8 @@ from scorch.schedule.problem import Operand, Problem
 from scorch.schedule.reading import turned
 from scorch.schedule.result import candidate_formats
 from scorch.schedule.streaming import streams, written_cost
-from scorch.schedule.tile import can_tile, choose_tile, grouping, strip_vectors, turned_lanes, unrolling, vector_lanes
+from scorch.schedule.tile import can_tile, choose_tile, grouping, strip_vectors, turned_lanes, vector_lanes
+from scorch.schedule.unrolling import SINGLY, unrolled
 
 __all__ = ["agree", "plan_chain"]
 
@@ -147,13 +148,15 @@ class _Link:
         alone = problem.statement.reduced and problem.sparse and self.rows == 1
         statement = problem.statement
         finish = None if statement.finish is None else substitute(statement.finish, panels)
+        unrolling = unrolled(problem, self.tiled, tile, order[-1], formats) if alone else SINGLY
         how = Nest(
             replace(statement, expr=substitute(statement.expr, panels), finish=finish),
             order,
             problem.dtype,
             (self.tiled, tile),
             spread=True,
-            unroll=unrolling(problem, tile, order[-1], formats) if alone else 1,
+            unroll=unrolling.count,
+            past=unrolling.past,
             rows=self.rows,
             fills=problem.fills,
             may_be_empty=frozenset(v for v in order if may_visit_nothing(problem.accesses, v, formats)),

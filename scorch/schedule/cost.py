@@ -83,19 +83,22 @@ def nest_cost(
     along: float | None = None,
     turned: int = 0,
     packing: Copied | None = None,
+    ends: float = 1.0,
 ) -> float:
     """Loops and arithmetic of a nest with the tiled index innermost, so many rows sharing what they load.
 
     `strip`: vectors of a tile that stands outside all loops, 0 if none does. `along`: what a row of the innermost loop
     takes with near values, where that is known. `turned`: operands of which blocks are turned in registers. `packing`:
-    how what the rows share is packed, if it is.
+    how what the rows share is packed, if it is. `ends`: what beginning and ending a row of the innermost loop takes,
+    as a share of the usual.
     """
     total = 0.0
     for depth, index in enumerate(order if along is None else order[:-1]):
         visits = problem.visits(order[: depth + 1])
         walkers = [a for a in problem.sparse if walks(a, index, formats[a.tensor])]
         total += visits * (problem.prices.sparse if walkers else problem.prices.loop)
-        total += problem.visits(order[:depth]) * problem.prices.enter if walkers else 0.0
+        entered = problem.prices.enter * (ends if depth == len(order) - 1 else 1.0)
+        total += problem.visits(order[:depth]) * entered if walkers else 0.0
         if len(walkers) > 1:
             total += merge_cost(problem, order, depth, tiled, formats)
     inner = problem.visits(order)

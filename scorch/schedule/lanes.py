@@ -8,7 +8,6 @@ products are dropped.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,14 +16,13 @@ from scorch.ir.graph import level_indices
 from scorch.ir.notation import Access
 from scorch.ir.plan import Tile
 from scorch.ir.statement import ABSENT
+from scorch.schedule.ends import flush_cost, row_groups
 from scorch.schedule.problem import Problem
-from scorch.schedule.statistics import GROUP_SIZES, Groups
+from scorch.schedule.statistics import Groups
 from scorch.schedule.tile import vector_lanes
 
 __all__ = ["SCALAR_WIDTH", "Along", "along_positions", "vectors_in_flight"]
 
-LEARNED_ROWS = 1_000  # up to so many row lengths are learned by the branch predictor, and no end is mispredicted
-LEARNED_MICROCODED = 8_000  # the same on CPUs with microcoded gathers, all of which are AMD's
 LONG_ROW = 5  # vectors on average: whole ones first, two of them in flight
 MOST_STORED = (1 << 31) - 256  # entries: a vector's mask is made from a count of 32 bits
 FEWEST_LANES = 4  # that pay for shuffling values together
@@ -55,9 +53,7 @@ def along_positions(problem: Problem, index: str, formats: Mapping[str, Format])
         return None
     masked = problem.machine.gathers and not problem.machine.microcoded
     operand = problem.by_name[walker.tensor]
-    groups = operand.statistics.groups
-    if formats[walker.tensor] != operand.format:
-        groups = _guessed(problem, walker, index)
+    groups = row_groups(problem, walker, index, formats)
     rows = operand.statistics.nnz / max(1e-9, groups[0].mean) if groups else 0.0
     picks = sum(index in access.indices for access in problem.accesses) - 1
     costs = {group.size: _row_cost(problem, group, rows, picks, masked) for group in groups}
@@ -111,13 +107,6 @@ def _walker(problem: Problem, index: str, formats: Mapping[str, Format]) -> Acce
     return walkers[0]
 
 
-def _guessed(problem: Problem, walker: Access, index: str) -> tuple[Groups, ...]:
-    """Groups of an operand that is reordered first, so that its rows are not known: as many entries in each."""
-    parents = math.prod(float(problem.extents[v]) for v in walker.indices if v != index)
-    mean = problem.by_name[walker.tensor].statistics.nnz / max(1.0, parents)
-    return tuple(Groups(size, mean / size + (0.5 if size > 1 else 0.0), min(1.0, mean / size)) for size in GROUP_SIZES)
-
-
 def _reaches_past(problem: Problem, walker: Access, index: str, formats: Mapping[str, Format]) -> bool:
     """Whether vectors may be loaded whole, past the end of a row: counted in 32 bits, with nothing to be computed from
     coordinates, which would be taken out of a vector one by one."""
@@ -135,6 +124,5 @@ def _row_cost(problem: Problem, groups: Groups, rows: float, picks: int, masked:
         lane, step, flushes = prices.cached, prices.scalar / SCALAR_WIDTH, SCALAR_FLUSHES
     else:
         lane, step, flushes = prices.cached * (GATHERED if masked else LISTED), prices.vector, FLUSHES
-    learned = LEARNED_MICROCODED if problem.machine.microcoded else LEARNED_ROWS
-    missed = groups.changes * flushes * prices.enter if rows > learned else 0.0
+    missed = groups.changes * flushes * flush_cost(problem, rows)
     return groups.mean * (groups.size * picks * lane + step) + missed

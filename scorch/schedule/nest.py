@@ -36,6 +36,7 @@ class Nest:
     repeats: bool = False  # an operand may store a coordinate twice
     spread: bool = False  # tiles outermost
     unroll: int = 1  # the innermost reduction, under a tile
+    past: bool = False  # what a row leaves over of its groups is taken into the rows behind it
     beside: int = 1  # positions of the innermost result loop that share the reduction over a tile
     rows: int = 1  # coordinates of the innermost result loop that share the reduction inside a tile
     packed: Panel | None = None  # what such a tile reads, copied beforehand to lie side by side
@@ -153,8 +154,10 @@ def _producer(nest: Nest, order: tuple[str, ...], expr: Expr, register: Workspac
         body = _producer(nest, rest, expr, register, depth + 1)
     else:
         body = Compute(made, register.reduce, expr)
-    unroll, ahead = (1, 0) if rest else (nest.unroll, nest.ahead)
-    return Loop(index, body, tile, equals=_equals(nest, index), unroll=unroll, ahead=ahead)
+    if rest:
+        return Loop(index, body, tile, equals=_equals(nest, index))
+    equals = _equals(nest, index)
+    return Loop(index, body, tile, equals=equals, unroll=nest.unroll, ahead=nest.ahead, past=nest.past)
 
 
 def _is_work(factor: Expr, index: str, nest: Nest) -> bool:

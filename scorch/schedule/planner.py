@@ -11,7 +11,7 @@ from scorch.errors import ScheduleError
 from scorch.formats import Format
 from scorch.ir.graph import build_graph, may_visit_nothing
 from scorch.ir.notation import Access
-from scorch.ir.plan import Alternative, Assembly, Kernel, Partition, Plan, TensorSpec, Tile
+from scorch.ir.plan import Alternative, Assembly, Kernel, Partition, Plan, TensorSpec
 from scorch.schedule.ahead import fetched_ahead
 from scorch.schedule.assembly import Writing
 from scorch.schedule.candidate import Candidate, Layout, merges_plainly, priced, sums_inside
@@ -23,7 +23,7 @@ from scorch.schedule.problem import Problem, appended_bits
 from scorch.schedule.reading import conversions, readings
 from scorch.schedule.result import candidate_formats
 from scorch.schedule.sizing import Collector, accumulators
-from scorch.schedule.tile import positions_beside, unrolling
+from scorch.schedule.tile import positions_beside
 from scorch.schedule.tilings import tiled_ways
 
 __all__ = ["alternatives", "schedule"]
@@ -135,6 +135,7 @@ def _plan(problem: Problem, best: Candidate, alternatives: tuple[Alternative, ..
     ahead = _ahead(problem, best)
     repeats = assembly.kind == "locate" and not assembly.owned and not all(f.is_unique for f in layout.formats.values())
     along = best.along.tile if best.along is not None else None
+    innermost = layout.order[-1] if layout.order else ""
     nest = Nest(
         statement,
         layout.order,
@@ -146,7 +147,8 @@ def _plan(problem: Problem, best: Candidate, alternatives: tuple[Alternative, ..
         writing.split,
         repeats,
         layout.spread or layout.strips,
-        unroll=_unrolled(problem, best, along),
+        unroll=best.unrolling.count if along is None else vectors_in_flight(problem, innermost, along, layout.formats),
+        past=best.unrolling.past,
         beside=positions_beside(problem, layout.order, best.tile[0], layout.formats, assembly) if best.tile else 1,
         rows=layout.rows,
         packed=layout.packed,
@@ -178,16 +180,6 @@ def _plan(problem: Problem, best: Candidate, alternatives: tuple[Alternative, ..
         layout.wanted,
         _expected(problem, assembly, layout.wanted),
     )
-
-
-def _unrolled(problem: Problem, best: Candidate, along: Tile | None) -> int:
-    """Iterations of the innermost reduction in flight; the rows of a block are enough by themselves."""
-    last = best.layout.order[-1] if best.layout.order else None
-    if along is not None:
-        return vectors_in_flight(problem, str(last), along, best.layout.formats)
-    if best.tile is None or last in problem.statement.target.indices or best.layout.rows > 1:
-        return 1
-    return unrolling(problem, best.tile[1], str(last), best.layout.formats)
 
 
 def _ahead(problem: Problem, best: Candidate) -> tuple[Access, int] | None:
@@ -245,6 +237,9 @@ def _reasons(problem: Problem, best: Candidate) -> tuple[str, ...]:
         few = f"less than {below / 1000:.4g} us of work" + (f" in {phases} phases" if phases > 1 else "")
         small = best.cost < below
         out.append("serial: " + (few if small else "chunks of the outermost loop would write the same places"))
+    if best.unrolling.past:
+        share = f"{best.unrolling.ends:.0%} of what it takes singly"
+        out.append(f"rows differ in length: what groups leave over is taken into the next row, {share}")
     if not math.isfinite(best.cost):
         out.append("costs overflow: extents beyond what a float holds")
     return tuple(out)

@@ -50,9 +50,9 @@ from scorch.schedule.tile import (
     can_tile,
     choose_tile,
     grouped_positions,
-    in_flight,
     vector_lanes,
 )
+from scorch.schedule.unrolling import cheapest, in_flight, unrollings
 
 __all__ = ["plan_rows"]
 
@@ -333,7 +333,7 @@ def _nest(group: _Group, problem: Problem) -> Stmt | None:
             beside = grouped_positions(problem, order, tiled, walker, _format(group, walker), mean)
         tile = choose_tile(problem, tiled, reduced, gathers=False, beside=beside)
         if not reduced and order and order[-1] not in kept:
-            unroll = in_flight(tile, problem.extents[order[-1]] if walker is None else _row_mean(group, walker))
+            unroll = _unrolled(group, problem, tile, order[-1], walker)
     shape = (tiled, tile) if tiled and tile else None
     how = Nest(
         statement,
@@ -410,6 +410,17 @@ def _position_lanes(group: _Group, problem: Problem, order: tuple[str, ...], wal
         if access != source and not problem.machine.gathers:
             return 0
     return vector_lanes(problem)
+
+
+def _unrolled(group: _Group, problem: Problem, tile: Tile, index: str, walker: Access | None) -> int:
+    """How many iterations of a reduction under a tile are in flight. None is taken past the end of a row, where row
+    workspaces have no values."""
+    if walker is None:
+        count = in_flight(tile)
+        return count if problem.extents[index] >= count else 1
+    stored = _operand(group, walker).statistics
+    ways = unrollings(problem, tile, stored.groups, stored.nnz)
+    return cheapest({way: cost for way, cost in ways.items() if not way.past}).count
 
 
 def _row_mean(group: _Group, access: Access) -> float:

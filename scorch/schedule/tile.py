@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from scorch.formats import Compressed, Format, dtypes
 from scorch.formats.levels import Grouped
 from scorch.ir.absence import guarded
-from scorch.ir.graph import level_indices, walks
+from scorch.ir.graph import level_indices
 from scorch.ir.notation import Access, accesses, has_vector_form
 from scorch.ir.operators import operator
 from scorch.ir.plan import Assembly, Tile
@@ -20,19 +20,16 @@ __all__ = [
     "choose_tile",
     "grouped_positions",
     "grouping",
-    "in_flight",
     "most_vectors",
     "positions_beside",
     "rows_of_block",
     "strip_vectors",
     "turned_lanes",
     "turned_tile",
-    "unrolling",
     "vector_lanes",
 ]
 
 AHEAD = 16  # nonzeros: how far in advance rows are fetched
-LONG_ROW = 4  # groups of unrolled iterations that a row should have
 BESIDE = 4  # stored positions: with 8, fewer vectors of each would be read at a time, and more positions be left over
 STRIP_BYTES = 256  # of each row in a strip: lines that are fetched together
 GROUPED = (4, 2)  # rows that share coordinates, if they divide all rows: of more there would be too many groups
@@ -82,24 +79,6 @@ def can_tile(problem: Problem, index: str, formats: Mapping[str, Format]) -> boo
     return seen and (
         index in problem.statement.target.indices or operator(problem.statement.reduce).reduces_with is not None
     )
-
-
-def unrolling(problem: Problem, tile: Tile, innermost: str, formats: Mapping[str, Format]) -> int:
-    """How many iterations of the innermost reduction to keep in flight: enough multiply-adds to hide their latency.
-
-    Short rows would spend their time in the iterations left over.
-    """
-    walkers = [a for a in problem.sparse if walks(a, innermost, formats[a.tensor])]
-    if problem.lattice(innermost, formats).only() is None or not formats[walkers[0].tensor].levels[-1].unique:
-        return 1
-    return in_flight(tile, problem.by_name[walkers[0].tensor].statistics.row_mean)
-
-
-def in_flight(tile: Tile, mean: float) -> int:
-    """How many iterations of a reduction under a tile to keep in flight, for rows of so many entries."""
-    vectors = max(tile.rest, tile.vectors if tile.count != 0 else 0)
-    wanted = 4 if vectors <= 2 else 2 if vectors <= 4 else 1
-    return wanted if mean >= LONG_ROW * wanted else 1
 
 
 def positions_beside(

@@ -17,12 +17,13 @@ from scorch.emit.module import Phase
 from scorch.engine import expression, statements
 from scorch.ir.plan import Kernel, Loop, Plan, Where, walk
 from scorch.runtime import launch, memory
-from scorch.schedule import candidate, lanes, partition, planner, sampling, sizing, tile, tilings
+from scorch.schedule import candidate, lanes, partition, planner, sampling, sizing, tilings, unrolling
 from scorch.schedule.machine import AVX2, AVX512
 
 CANDIDATES = planner._candidates
 IN_ORDERS = planner._in_orders
 MAKE_PLAN = planner._plan
+UNROLLINGS = unrolling.unrollings
 COMPILE = jit.compile_kernel
 
 
@@ -52,13 +53,13 @@ class Chooser:
         patch.setattr(partition, "SELECTED", 0.0)
         patch.setattr(memory, "LARGE", 64)
         patch.setattr(launch, "ADDRESSES", 8)
-        patch.setattr(tile, "LONG_ROW", -1)  # rows of any length are taken in vectors, or unrolled, or neither
         patch.setattr(lanes, "_row_cost", lambda *_: float(self.rng.random()))
         patch.setattr(lanes, "_is_long", lambda *_: self.toss())
         patch.setattr(candidate, "along_positions", self.along_positions)
         patch.setattr(candidate, "rows_are_far", lambda *_: self.toss())
         patch.setattr(tilings, "rows_are_far", lambda *_: self.toss())
-        patch.setattr(planner, "unrolling", lambda *a: tile.unrolling(*a) if self.toss() else 1)
+        patch.setattr(unrolling, "unrollings", self.unrollings)
+        patch.setattr(unrolling, "SHORTEST", 0)
         for made in (expression, statements):
             patch.setattr(made, "compile_kernel", self.compiled)
 
@@ -66,6 +67,9 @@ class Chooser:
         """Lanes that gather, as on a machine that does so well, or that are read past the ends of rows."""
         machine = AVX512 if self.toss() else AVX2
         return lanes.along_positions(replace(problem, machine=machine), *rest) if self.toss() else None
+
+    def unrollings(self, *arguments: Any) -> dict[unrolling.Unrolling, float]:
+        return {way: float(self.rng.random()) for way in UNROLLINGS(*arguments)}
 
     def accumulators(self, *arguments: Any) -> dict[sizing.Collector, float]:
         return {kind: float(self.rng.random()) for kind in sizing.accumulators(*arguments)}
@@ -111,6 +115,8 @@ class Chooser:
                 self.seen[f"workspace {stmt.workspace.kind}"] += 1
             if isinstance(stmt, Loop) and stmt.tile is not None:
                 self.seen["gather" if stmt.tile.positions else "tile"] += 1
+            if isinstance(stmt, Loop):
+                self.seen["past"] += stmt.past
 
 
 def with_chunks(compiled: jit.Compiled, rng: np.random.Generator) -> jit.Compiled:
