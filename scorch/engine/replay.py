@@ -17,7 +17,7 @@ from scorch.formats.storage import Values
 from scorch.ir.canonical import canonical_run
 from scorch.ir.notation import Assign
 
-__all__ = ["Recorder", "Replay", "find_replay", "replayed"]
+__all__ = ["Recorder", "Replay", "find_replay", "joined", "replayed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,16 @@ class Replay:
     def single(self) -> tuple[AnyProgram, tuple[int, ...]] | None:
         """The program and what it reads, if one is all there is."""
         return (self.steps[0].program, self.steps[0].reads) if len(self.steps) == 1 else None
+
+
+def joined(operands: int, parts: Sequence[tuple[Replay, Sequence[int]]]) -> Replay:
+    """Replays one after the other as one of so many operands. Each takes the values whose numbers come with it: of
+    operands, or of the steps before it, counted from the operands on."""
+    steps: list[_Step] = []
+    for part, given in parts:
+        places = [*given, *range(operands + len(steps), operands + len(steps) + len(part.steps))]
+        steps += [_Step(step.program, tuple([places[n] for n in step.reads])) for step in part.steps]
+    return Replay(tuple(steps))
 
 
 @dataclass
@@ -127,7 +137,10 @@ def replayed(
 
 
 def find_replay(
-    statements: Sequence[Assign], operands: Mapping[str, Storage], wanted: Format | None, dtype: str | None
+    statements: Sequence[Assign],
+    operands: Mapping[str, Storage],
+    wanted: Format | None = None,
+    dtype: str | None = None,
 ) -> Replay | None:
     """The programs of what was computed before on operands like these."""
     found: Replay | None = find(_key(statements, operands, wanted, dtype))

@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules.module import _has_any_global_hook as has_global_hooks
 
+from scorch.hooks import has_global_hooks, hooks_of
 from scorch.nn.functional.epilogue import Activation, epilogue
 from scorch.nn.functional.linear import divided, in_parts, linear
 
-__all__ = ["called", "called_in_parts", "fed_forward", "has_global_hooks", "hooks_of", "is_bare"]
+__all__ = ["called", "called_in_parts", "fed_forward", "is_bare"]
 
 
 def is_bare(module: Any) -> bool:
@@ -22,15 +22,6 @@ def is_bare(module: Any) -> bool:
     """
     patched = "forward" in module.__dict__
     return not (any(hooks_of(module)) or patched or has_global_hooks())  # type: ignore[no-untyped-call]
-
-
-def hooks_of(module: nn.Module) -> tuple[dict[int, Any], ...]:
-    """What a module holds its hooks in.
-
-    >>> any(hooks_of(nn.Linear(2, 2)))
-    False
-    """
-    return module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks
 
 
 def called(module: nn.Module, x: torch.Tensor, activation: Activation = None) -> torch.Tensor:

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from scorch.nn.bare import has_global_hooks, hooks_of, is_bare
+from scorch.hooks import has_global_hooks, hooks_of
+from scorch.nn.bare import is_bare
 from scorch.nn.functional.chain import Link, chain, gated
 from scorch.nn.functional.epilogue import Activation, epilogue
 from scorch.nn.linear import Linear

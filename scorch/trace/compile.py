@@ -14,8 +14,9 @@ from torch.utils import _pytree as pytree
 from scorch import autograd
 from scorch.functions import registry
 from scorch.operand import Stored
-from scorch.trace.record import recording
+from scorch.trace.record import Recorder, recording
 from scorch.trace.run import Told
+from scorch.trace.straight import straight
 from scorch.trace.value import Deferred
 
 __all__ = ["compile", "run_recorded", "why_eager"]
@@ -92,9 +93,18 @@ def run_recorded(
     """The result of a function whose known operations are put off."""
     if function in _EAGER and told is None:
         return function(*args, **kwargs)
+    known = straight(function) if fuse and told is None and not kwargs else None
+    asked = None if known is None else known.asked(args)
+    if known is not None and asked is not None:
+        result = known.run(asked)
+        if result is not None:
+            return result
     with recording(fuse, told) as recorder:
         try:
-            return _finished(function(*args, **kwargs), recorder)
+            result = _finished(function(*args, **kwargs), recorder)
+            if known is not None and asked is not None and _is_program(recorder, result):
+                known.learn(asked, recorder.evaluated[0])
+            return result
         except Exception as error:
             if recorder.has_written:
                 raise
@@ -102,6 +112,14 @@ def run_recorded(
     result = function(*args, **kwargs)  # raises again what is wrong with the function or its arguments
     _EAGER[function] = reason
     return result
+
+
+def _is_program(recorder: Recorder, result: Any) -> bool:
+    """Whether a recorded call did nothing but put off operations, whose last result it returned."""
+    if recorder.has_written or recorder.ran or len(recorder.evaluated) != 1:
+        return False
+    graph, program, _ = recorder.evaluated[0]
+    return graph.nodes[program.steps[-1].node].value is result
 
 
 def why_eager(function: Callable[..., Any]) -> str | None:

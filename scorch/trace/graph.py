@@ -11,7 +11,15 @@ import torch
 from scorch.operand import Stored, as_storage
 from scorch.trace.node import Node, is_sparse
 
-__all__ = ["Graph", "Ref", "graph_of"]
+__all__ = ["Graph", "Leaf", "Ref", "graph_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """In place of a leaf of a graph, by its number, in a call that is kept without its tensors."""
+
+    number: int
+
 
 Ref: TypeAlias = tuple[str, int]
 """("node", n) or ("leaf", n): a node of the graph, or a tensor that is there."""

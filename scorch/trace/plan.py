@@ -8,7 +8,7 @@ rows of a sparse tensor.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from scorch.ir.notation import Apply, Assign, Expr, Literal, has_vector_form
@@ -32,7 +32,8 @@ class AsIs:
 class Together:
     """Calls that become statements; `node` is the last of them, whose result they have.
 
-    `operands` names what the statements read; `orders` are the orders of multiplication that were looked at.
+    `operands` names what the statements read; `orders` are the orders of multiplication that were looked at; by `call`
+    `scorch.recall` knows the step.
     """
 
     node: int
@@ -40,6 +41,7 @@ class Together:
     statements: tuple[Assign, ...]
     operands: tuple[tuple[str, Ref], ...]
     orders: tuple[Alternative, ...] = ()
+    call: object = field(default_factory=object, compare=False, repr=False)
 
 
 Step: TypeAlias = "AsIs | Together"

@@ -19,7 +19,7 @@ from scorch.functions import registry
 from scorch.operand import Stored
 from scorch.trace.known import draft_of, in_place, is_known, known_name, outside
 from scorch.trace.node import Call, Draft, Node, node_of
-from scorch.trace.run import Told, evaluate
+from scorch.trace.run import Evaluated, Told, evaluate
 from scorch.trace.value import Deferred, DenseValue, SparseValue, resolved
 
 __all__ = ["Recorder", "recording"]
@@ -49,6 +49,8 @@ class Recorder(TorchFunctionMode):
         self.fuse = fuse
         self.told = told
         self.has_written = False  # whether a call changed a tensor in place
+        self.ran = False  # whether a call was not put off
+        self.evaluated: list[Evaluated] = []
         self.count = 0
         self.pending: weakref.WeakValueDictionary[int, Deferred] = weakref.WeakValueDictionary()
         self._off = 0
@@ -99,7 +101,9 @@ class Recorder(TorchFunctionMode):
             if node is not None:
                 return self._stand_in(node)
         elif self._renews(name, args, kwargs):
+            self.ran = True
             return args[0]
+        self.ran = True
         writes = _writes(name, args, kwargs)
         with self.paused():
             if writes:
@@ -162,7 +166,8 @@ class Recorder(TorchFunctionMode):
     def compute_all(self, nodes: Sequence[Node]) -> None:
         """Compute nodes together."""
         with self.paused():
-            evaluate(nodes, {stand._node for stand in list(self.pending.values())}, self.fuse, self.told)
+            looked_at = {stand._node for stand in list(self.pending.values())}
+            self.evaluated.append(evaluate(nodes, looked_at, self.fuse, self.told))
 
     def settle(self) -> None:
         """Compute all that is put off and may still be looked at."""

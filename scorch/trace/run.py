@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 
-from scorch import autograd, engine
+from scorch import autograd, engine, recall
 from scorch.engine import Observer
 from scorch.errors import ScorchError
 from scorch.formats import Storage
-from scorch.operand import Stored, as_storage
+from scorch.operand import Stored, as_storage, bind
 from scorch.tensor import Tensor
-from scorch.trace.graph import Graph, Ref, graph_of
-from scorch.trace.node import Contract, Node, Sum
+from scorch.trace.graph import Graph, Leaf, Ref, graph_of
+from scorch.trace.node import Call, Contract, Node, Sum
 from scorch.trace.plan import AsIs, Program, Step, Together, plan
 
-__all__ = ["Told", "evaluate"]
+__all__ = ["Evaluated", "Told", "evaluate", "steps"]
 
 
 class Told(Protocol):
@@ -36,9 +36,17 @@ class Told(Protocol):
         """The statements of that step were refused, so that its calls run as they are."""
 
 
-def evaluate(targets: Sequence[Node], looked_at: Set[Node], fuse: bool, told: Told | None = None) -> None:
+class Evaluated(NamedTuple):
+    """A graph, the program that computed it, and its calls, of which nodes let go when they are done."""
+
+    graph: Graph
+    program: Program
+    calls: tuple[Call, ...]
+
+
+def evaluate(targets: Sequence[Node], looked_at: Set[Node], fuse: bool, told: Told | None = None) -> Evaluated:
     """Compute nodes, and with them those that they need and that may be looked at later, if computing them again would
-    cost a product, or part them from the graph of differentiation."""
+    cost a product, or part them from the graph of differentiation. What was run for that."""
     graph = graph_of(targets)
     wanted = frozenset(n for n, node in enumerate(graph.nodes) if node in targets or _is_kept(node, looked_at))
     key = ("trace", graph.key, wanted, fuse, engine.settings())
@@ -46,11 +54,18 @@ def evaluate(targets: Sequence[Node], looked_at: Set[Node], fuse: bool, told: To
     if program is None:
         program = plan(graph, wanted, fuse)
         engine.remember(key, program, [as_storage(x) for x in graph.leaves if _is_sparse(x)])
+    calls = tuple([node.call for node in graph.nodes])
+    for n, value in steps(graph, program, told).items():
+        graph.nodes[n].done(value)
+    return Evaluated(graph, program, calls)
+
+
+def steps(graph: Graph, program: Program, told: Told | None = None) -> dict[int, Any]:
+    """The results of the steps of a program, by node."""
     made: dict[int, Any] = {}
     for step in program.steps:
         made[step.node] = _run(step, graph, made, told)
-    for n, value in made.items():
-        graph.nodes[n].done(value)
+    return made
 
 
 def _is_kept(node: Node, looked_at: Set[Node]) -> bool:
@@ -77,17 +92,19 @@ def _run(step: Step, graph: Graph, made: dict[int, Any], told: Told | None) -> A
 def _as_is(n: int, graph: Graph, made: dict[int, Any]) -> Any:
     call = graph.nodes[n].call
     known = {id(graph.nodes[m]): value for m, value in made.items()}
-    return call.function(*_put(call.args, known), **_put(call.kwargs, known))
+    return call.function(*_put(call.args, known, graph), **_put(call.kwargs, known, graph))
 
 
-def _put(value: Any, known: dict[int, Any]) -> Any:
-    """Arguments with results in place of nodes."""
+def _put(value: Any, known: dict[int, Any], graph: Graph) -> Any:
+    """Arguments with results in place of nodes, and tensors in place of leaves."""
+    if isinstance(value, Leaf):
+        return graph.leaves[value.number]
     if isinstance(value, Node):
         return value.value if value.is_done else known[id(value)]
     if type(value) is dict:
-        return {key: _put(part, known) for key, part in value.items()}
+        return {key: _put(part, known, graph) for key, part in value.items()}
     if type(value) in (list, tuple):
-        return type(value)(_put(part, known) for part in value)
+        return type(value)(_put(part, known, graph) for part in value)
     return value
 
 
@@ -101,17 +118,24 @@ def _one_by_one(step: Together, graph: Graph, made: dict[int, Any]) -> Any:
 
 def _together(step: Together, graph: Graph, made: dict[int, Any], observe: Observer | None) -> Any:
     node = graph.nodes[step.node]
-    operands = {name: _operand(ref, graph, made) for name, ref in step.operands}
-    result = autograd.compute(step.statements, operands, observe=observe)
+    given = [_operand(ref, graph, made) for _, ref in step.operands]
+    result = recall.run(step.call, given) if observe is None else None
+    if result is None:
+        operands = {name: as_storage(x) for (name, _), x in zip(step.operands, given, strict=True)}
+        result = autograd.compute(step.statements, operands, observe=observe)
+        bound = bind(given) if observe is None else None
+        replay = None if bound is None else engine.find_replay(step.statements, operands)
+        if bound is not None and replay is not None:
+            recall.keep(step.call, given, bound[0], replay)
     if isinstance(result, Storage):
         made_sparse = Tensor(result)
         return made_sparse if node.sparse else made_sparse.to_dense().reshape(node.shape)
     return result if tuple(result.shape) == node.shape else result.reshape(node.shape)
 
 
-def _operand(ref: Ref, graph: Graph, made: dict[int, Any]) -> Storage:
+def _operand(ref: Ref, graph: Graph, made: dict[int, Any]) -> Any:
     """An operand without its extents of 1, which notation leaves out."""
     value = made[ref[1]] if ref[0] == "node" else graph.leaves[ref[1]]
     if isinstance(value, torch.Tensor) and value.layout is torch.strided and 1 in value.shape:
         value = value.squeeze()
-    return as_storage(value)
+    return value
