@@ -10,11 +10,12 @@ from torch import nn
 
 from scorch.hooks import has_global_hooks, hooks_of
 from scorch.nn.bare import is_bare
+from scorch.nn.functional.beside import shared_product
 from scorch.nn.functional.chain import Link, chain, gated
 from scorch.nn.functional.epilogue import Activation, epilogue
 from scorch.nn.linear import Linear
 
-__all__ = ["Sequential", "called_gated", "sharing"]
+__all__ = ["Sequential", "called_beside", "called_gated", "sharing"]
 
 _ACTIVATIONS: dict[type[nn.Module], str] = {
     nn.ReLU: "relu",
@@ -146,6 +147,20 @@ def called_gated(
         return gated(x, _link(first, activation), *[_link(layer, layer.activation) for layer in rest])
     result: torch.Tensor = down(epilogue(gate(x), None, activation) * up(x))
     return result
+
+
+def called_beside(layers: Sequence[nn.Module], x: torch.Tensor) -> torch.Tensor | None:
+    """What several layers make of one input, one behind the other along the last dimension, in a single product; None
+    where they do not share one: see `scorch.nn.functional.beside`.
+
+    >>> from scorch.nn import freeze
+    >>> made = called_beside([freeze(Linear(4, 2)), freeze(Linear(4, 3))], torch.ones(5, 4))
+    >>> made.shape, called_beside([nn.Linear(4, 2), nn.Linear(4, 3)], torch.ones(5, 4))
+    (torch.Size([5, 5]), None)
+    """
+    if torch.compiler.is_compiling() or not all(type(layer) is Linear and is_bare(layer) for layer in layers):
+        return None
+    return shared_product(x, [_link(layer, layer.activation) for layer in layers])  # type: ignore[arg-type]
 
 
 def _activation(module: nn.Module) -> str | None:

@@ -132,6 +132,12 @@ def _block(sparsity: float, of_torch: bool = True) -> nn.Module:
         def _attended(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
             return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
 
+        def _added(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            return x + y
+
+        def _normed(self, norm: nn.RMSNorm, x: torch.Tensor) -> torch.Tensor:
+            return norm(x)  # type: ignore[no-any-return]
+
     torch.manual_seed(0)
     block = (OfTorch if of_torch else DecoderBlock)().eval()
     prune.magnitude(block, float(sparsity))

@@ -7,10 +7,17 @@ from functools import lru_cache
 import torch
 from torch import nn
 
+import scorch
+from scorch.nn.bare import is_bare
 from scorch.nn.functional.attention import causal_attention
-from scorch.nn.sequential import called_gated
+from scorch.nn.functional.beside import added
+from scorch.nn.functional.norm import rms_norm
+from scorch.nn.sequential import called_beside, called_gated
 
 __all__ = ["DecoderBlock"]
+
+_PLACED = "C[b,h,n,p,e] = J[h,p,e,b,n] * c[n,e] + K[h,p,e,b,n] * s[p,n,e]"
+"""Each half of a head's features, turned by its positions: `J` and, the halves changed over, `K`."""
 
 
 class DecoderBlock(nn.Module):
@@ -37,15 +44,38 @@ class DecoderBlock(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(batch, length, width) to the same."""
-        x = x + self.out(self._attention(self.norm1(x)))
-        return x + called_gated(self.gate, self.up, self.down, self.norm2(x), "silu")
+        x = self._added(x, self.out(self._attention(self._normed(self.norm1, x))))
+        y = called_gated(self.gate, self.up, self.down, self._normed(self.norm2, x), "silu")
+        return self._added(x, y)
 
     def _attention(self, x: torch.Tensor) -> torch.Tensor:
-        turns = _turns(x.shape[-2], self.depth, x.dtype)
-        q = _rotated(self._headed(self.query(x), self.heads), *turns)
-        k = _rotated(self._headed(self.key(x), self.key_heads), *turns)
-        v = self._headed(self.value(x), self.key_heads)
+        joined = called_beside((self.query, self.key, self.value), x)
+        if joined is not None:
+            q, k, v = self._divided(joined)
+        else:
+            turns = _turns(x.shape[-2], self.depth, x.dtype)
+            q = _rotated(self._headed(self.query(x), self.heads), *turns)
+            k = _rotated(self._headed(self.key(x), self.key_heads), *turns)
+            v = self._headed(self.value(x), self.key_heads)
         return self._attended(q, k, v).transpose(1, 2).flatten(2)
+
+    def _divided(self, joined: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Queries and keys with their positions, and values, by heads, of one product that has them all: stored feature
+        after feature, it is turned while positions are multiplied in."""
+        batch, length = joined.shape[:2]
+        heads = joined.movedim(-1, 0).reshape(-1, 2, self.depth // 2, batch, length)
+        count = self.heads + self.key_heads
+        values = heads[count:].reshape(self.key_heads, self.depth, batch, length)
+        pairs, (cos, sin) = heads[:count], _kept_pairs(length, self.depth, joined.dtype)
+        made = scorch.compute(_PLACED, J=pairs, K=pairs.flip(1), c=cos, s=sin)
+        placed = made.view(batch, count, length, self.depth)
+        return placed[:, : self.heads], placed[:, self.heads :], values.permute(2, 0, 3, 1).contiguous()
+
+    def _normed(self, norm: nn.RMSNorm, x: torch.Tensor) -> torch.Tensor:
+        return rms_norm(x, norm.weight, norm.eps) if type(norm) is nn.RMSNorm and is_bare(norm) else norm(x)
+
+    def _added(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return added(x, y)
 
     def _attended(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         return causal_attention(q, k, v, enable_gqa=self.heads != self.key_heads)
@@ -65,6 +95,14 @@ def _turns(length: int, depth: int, dtype: torch.dtype) -> tuple[torch.Tensor, t
 def _kept_turns(length: int, depth: int, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
     with torch.inference_mode(False):
         return _angles(length, depth, dtype)
+
+
+@lru_cache(maxsize=64)
+def _kept_pairs(length: int, depth: int, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    """The same by halves of the features: cosines that both have, and sines of each."""
+    with torch.inference_mode(False):
+        cos, sin = _angles(length, depth, dtype)
+        return cos[:, : depth // 2].contiguous(), sin.view(length, 2, -1).movedim(1, 0).contiguous()
 
 
 def _angles(length: int, depth: int, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
