@@ -99,16 +99,18 @@ def run_recorded(
         result = known.run(asked)
         if result is not None:
             return result
+    reason = None
     with recording(fuse, told) as recorder:
         try:
             result = _finished(function(*args, **kwargs), recorder)
-            if known is not None and asked is not None and _is_program(recorder, result):
-                known.learn(asked, recorder.evaluated[0])
-            return result
         except Exception as error:
             if recorder.has_written:
                 raise
             reason = f"{type(error).__name__}: {error}"
+    if reason is None:
+        if known is not None and asked is not None and _is_program(recorder, result):
+            known.learn(asked, recorder.rearranged, recorder.evaluated[0])
+        return result
     result = function(*args, **kwargs)  # raises again what is wrong with the function or its arguments
     _EAGER[function] = reason
     return result

@@ -18,7 +18,7 @@ from scorch.ir.statement import ABSENT
 from scorch.operand import Stored
 from scorch.trace.node import Call, Contract, Draft, Map, Node, Softmax, Sum, is_sparse, letters
 
-__all__ = ["draft_of", "in_place", "is_known", "known_name", "outside"]
+__all__ = ["draft_of", "in_place", "is_known", "is_rearranging", "known_name", "outside"]
 
 Rule: TypeAlias = "Callable[..., Draft | None]"
 
@@ -58,6 +58,23 @@ def known_name(name: str) -> str:
 def is_known(name: str) -> bool:
     """Whether there are calls of that name that Scorch can put off."""
     return name in _RULES
+
+
+_REARRANGING = frozenset(
+    (
+        *("get T", "get mT", "t", "transpose", "permute", "swapaxes", "swapdims", "movedim", "contiguous", "getitem"),
+        *("view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "expand"),
+    )
+)
+
+
+def is_rearranging(name: str) -> bool:
+    """Whether calls of that name give values of a tensor in another arrangement, and do nothing else.
+
+    >>> is_rearranging("get T"), is_rearranging("add")
+    (True, False)
+    """
+    return name in _REARRANGING
 
 
 _IN_PLACE = {"relu_": "relu", "add_": "add", "sub_": "sub", "mul_": "mul", "div_": "div", "neg_": "neg"} | {

@@ -17,7 +17,7 @@ from scorch import autograd, exchange
 from scorch.errors import UnsupportedError
 from scorch.functions import registry
 from scorch.operand import Stored
-from scorch.trace.known import draft_of, in_place, is_known, known_name, outside
+from scorch.trace.known import draft_of, in_place, is_known, is_rearranging, known_name, outside
 from scorch.trace.node import Call, Draft, Node, node_of
 from scorch.trace.run import Evaluated, Told, evaluate
 from scorch.trace.value import Deferred, DenseValue, SparseValue, resolved
@@ -49,7 +49,8 @@ class Recorder(TorchFunctionMode):
         self.fuse = fuse
         self.told = told
         self.has_written = False  # whether a call changed a tensor in place
-        self.ran = False  # whether a call was not put off
+        self.ran = False  # whether a call was not put off, but for those that only rearrange a tensor
+        self.rearranged: list[tuple[Any, Call]] = []  # what those gave
         self.evaluated: list[Evaluated] = []
         self.count = 0
         self.pending: weakref.WeakValueDictionary[int, Deferred] = weakref.WeakValueDictionary()
@@ -103,13 +104,17 @@ class Recorder(TorchFunctionMode):
         elif self._renews(name, args, kwargs):
             self.ran = True
             return args[0]
-        self.ran = True
+        rearranges = is_rearranging(name) and type(args[0]) in (torch.Tensor, torch.nn.Parameter)
         writes = _writes(name, args, kwargs)
         with self.paused():
             if writes:
                 self.has_written = True
                 self.settle()
             result = func(*resolved(args), **resolved(kwargs))
+        if rearranges and type(result) is torch.Tensor:
+            self.rearranged.append((result, Call(func, args, kwargs)))
+        else:
+            self.ran = True
         if self.told is not None and not name.startswith("get") and (writes or all(result is not x for x in args)):
             self.told.ran(name, args, kwargs, result)  # not what gives back what it is given
         return result

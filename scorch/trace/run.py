@@ -17,7 +17,7 @@ from scorch.trace.graph import Graph, Leaf, Ref, graph_of
 from scorch.trace.node import Call, Contract, Node, Sum
 from scorch.trace.plan import AsIs, Program, Step, Together, plan
 
-__all__ = ["Evaluated", "Told", "evaluate", "steps"]
+__all__ = ["Evaluated", "Told", "evaluate", "steps", "with_leaves"]
 
 
 class Told(Protocol):
@@ -105,6 +105,17 @@ def _put(value: Any, known: dict[int, Any], graph: Graph) -> Any:
         return {key: _put(part, known, graph) for key, part in value.items()}
     if type(value) in (list, tuple):
         return type(value)(_put(part, known, graph) for part in value)
+    return value
+
+
+def with_leaves(value: Any, leaves: Sequence[Any]) -> Any:
+    """Arguments with tensors in place of leaves."""
+    if isinstance(value, Leaf):
+        return leaves[value.number]
+    if type(value) is dict:
+        return {key: with_leaves(part, leaves) for key, part in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(with_leaves(part, leaves) for part in value)
     return value
 
 

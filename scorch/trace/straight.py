@@ -12,7 +12,7 @@ from __future__ import annotations
 import dis
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -24,7 +24,8 @@ from scorch import engine, recall
 from scorch.hooks import has_global_hooks, hooks_of
 from scorch.operand import as_storage, bind
 from scorch.tensor import Tensor
-from scorch.trace.known import is_known, known_name
+from scorch.trace.known import is_known, is_rearranging, known_name
+from scorch.trace.node import Call
 from scorch.trace.run import Evaluated
 from scorch.trace.tape import Tape, is_dense, replay, taped
 
@@ -43,7 +44,17 @@ _STEPS = frozenset(
             "LOAD_FAST_BORROW_LOAD_FAST_BORROW",
         ),
         *("STORE_FAST", "STORE_FAST_LOAD_FAST", "STORE_FAST_STORE_FAST", "LOAD_CONST", "LOAD_SMALL_INT"),
-        *("LOAD_GLOBAL", "LOAD_ATTR", "LOAD_METHOD", "BINARY_OP", "BINARY_SUBSCR", "UNARY_NEGATIVE", "UNARY_POSITIVE"),
+        *(
+            "LOAD_GLOBAL",
+            "LOAD_ATTR",
+            "LOAD_METHOD",
+            "BINARY_OP",
+            "BINARY_SUBSCR",
+            "BINARY_SLICE",
+            "BUILD_SLICE",
+            "UNARY_NEGATIVE",
+            "UNARY_POSITIVE",
+        ),
         *("COMPARE_OP", "BUILD_TUPLE", "COPY", "SWAP", "POP_TOP", "RETURN_VALUE", "RETURN_CONST", "NOT_TAKEN"),
     )
 )
@@ -52,6 +63,7 @@ _STEPS = frozenset(
 _SCORCH = sys.modules["scorch"]
 _SPACES: tuple[ModuleType, ...] = (torch, nn, nn.functional, torch.special, torch.sparse, torch.linalg, _SCORCH)
 _NAMED = frozenset(("nn", "functional", "special", "sparse", "linalg", "dropout"))
+_TURNED = frozenset(("T", "mT"))
 _ASKED = frozenset(("shape", "size", "ndim", "dim", "numel", "dtype", "nnz", "density"))
 _PLAIN = (int, float, bool, str, type(None), torch.dtype)
 _TENSORS = frozenset((torch.Tensor, nn.Parameter, Tensor))
@@ -102,16 +114,16 @@ class Straight:
             return None if tape is None else tape(asked.operands)
         return made if isinstance(made, torch.Tensor) else Tensor(made)
 
-    def learn(self, asked: _Asked, evaluated: Evaluated) -> None:
+    def learn(self, asked: _Asked, rearranged: Sequence[tuple[Any, Call]], evaluated: Evaluated) -> None:
         """Keep what a recorded call ran, which did nothing but that."""
-        tape = taped(asked.operands, evaluated)
+        tape = taped(asked.operands, rearranged, evaluated)
         if tape is None:
             self._left -= 1
             return
         sparse = [as_storage(x) for x in asked.operands if not is_dense(x)]
         engine.remember(_key(asked), tape, sparse)
         bound = bind(asked.operands)
-        kernels = None if bound is None else replay(asked.operands, evaluated)
+        kernels = None if bound is None else replay(asked.operands, rearranged, evaluated)
         if bound is not None and kernels is not None:
             engine.remember((asked.call, bound[0], engine.settings()), kernels, sparse)
             recall.keep(asked.call, asked.operands, bound[0], kernels)
@@ -240,7 +252,8 @@ def _is_bare(module: nn.Module) -> bool:
 
 def _is_asked(name: str) -> bool:
     """Whether a name may be one of an operation that is put off, or of what a tensor tells of its kind."""
-    return name in _ASKED or name in _NAMED or is_known(known_name(name))
+    plain = known_name(name)
+    return name in _ASKED or name in _NAMED or name in _TURNED or is_known(plain) or is_rearranging(plain)
 
 
 def _is_undisturbed() -> bool:

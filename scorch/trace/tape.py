@@ -15,42 +15,62 @@ from scorch.tensor import Tensor
 from scorch.trace.graph import Leaf
 from scorch.trace.node import Call, Node
 from scorch.trace.plan import AsIs
-from scorch.trace.run import Evaluated, steps
+from scorch.trace.run import Evaluated, steps, with_leaves
 
 __all__ = ["Tape", "is_dense", "replay", "taped"]
 
-_CONSTANTS = (int, float, bool, str, type(None), torch.dtype)
+_CONSTANTS = (int, float, bool, str, type(None), type(...), torch.dtype)
 
 
 @dataclass(frozen=True)
 class Tape:
-    """The steps of a program over a graph that holds no tensor; `places` are those of its leaves among the operands."""
+    """The steps of a program over a graph that holds no tensor; `places` are those of its leaves among the operands and
+    what calls make of these before, `rearranged`, one after the other."""
 
     evaluated: Evaluated
     places: tuple[int, ...]
+    rearranged: tuple[Call, ...] = ()
 
     def __call__(self, operands: Sequence[Any]) -> Any:
         """The last step's result."""
+        if self.rearranged:
+            operands = list(operands)
+            for call in self.rearranged:
+                operands.append(call.function(*with_leaves(call.args, operands), **with_leaves(call.kwargs, operands)))
         graph = replace(self.evaluated.graph, leaves=tuple([operands[place] for place in self.places]))
         return steps(graph, self.evaluated.program)[self.evaluated.program.steps[-1].node]
 
 
-def taped(operands: Sequence[Any], evaluated: Evaluated) -> Tape | None:
-    """A program that was run on these operands alone, without them; None if it read anything else."""
+def taped(operands: Sequence[Any], rearranged: Sequence[tuple[Any, Call]], evaluated: Evaluated) -> Tape | None:
+    """A program that was run on these operands and what was rearranged of them alone, without them; None if it read
+    anything else."""
     graph, calls = evaluated.graph, evaluated.calls
     places = {id(x): n for n, x in enumerate(operands)}
+    before: list[Call] = []
+    for made, call in rearranged:
+        try:
+            before.append(_kept(call, {}, {key: Leaf(n) for key, n in places.items()}))
+        except LookupError:
+            continue  # of another tensor: if its result is read, that is found out below
+        places.setdefault(id(made), len(operands) + len(before) - 1)
     if any(id(leaf) not in places for leaf in graph.leaves):
         return None
     leaves = {id(leaf): Leaf(n) for n, leaf in enumerate(graph.leaves)}
     nodes: dict[int, Node] = {}
     for node, call in zip(graph.nodes, calls, strict=True):
         try:
-            args, kwargs = (_without_tensors(part, nodes, leaves) for part in (call.args, call.kwargs))
+            nodes[id(node)] = replace(node, operands=(), call=_kept(call, nodes, leaves), like=None, value=None)
         except LookupError:
             return None
-        nodes[id(node)] = replace(node, operands=(), call=Call(call.function, args, kwargs), like=None, value=None)
     kept = replace(graph, nodes=tuple(nodes.values()), leaves=())
-    return Tape(Evaluated(kept, evaluated.program, ()), tuple([places[id(leaf)] for leaf in graph.leaves]))
+    read = tuple([places[id(leaf)] for leaf in graph.leaves])
+    return Tape(Evaluated(kept, evaluated.program, ()), read, tuple(before))
+
+
+def _kept(call: Call, nodes: dict[int, Node], leaves: dict[int, Leaf]) -> Call:
+    """A call without its tensors."""
+    args, kwargs = (_without_tensors(part, nodes, leaves) for part in (call.args, call.kwargs))
+    return Call(call.function, args, kwargs)
 
 
 def _without_tensors(value: Any, nodes: dict[int, Node], leaves: dict[int, Leaf]) -> Any:
@@ -62,16 +82,25 @@ def _without_tensors(value: Any, nodes: dict[int, Node], leaves: dict[int, Leaf]
         return {key: _without_tensors(part, nodes, leaves) for key, part in value.items()}
     if type(value) in (list, tuple):
         return type(value)([_without_tensors(part, nodes, leaves) for part in value])
+    if isinstance(value, slice):
+        return slice(*(_without_tensors(part, nodes, leaves) for part in (value.start, value.stop, value.step)))
     return value if isinstance(value, _CONSTANTS) else leaves[id(value)]
 
 
-def replay(operands: Sequence[Any], evaluated: Evaluated) -> engine.Replay | None:
-    """The kernels alone of a program that was run on these operands; None if it did more than run kernels on them."""
+def replay(
+    operands: Sequence[Any], rearranged: Sequence[tuple[Any, Call]], evaluated: Evaluated
+) -> engine.Replay | None:
+    """The kernels alone of a program that was run on these operands, or on the same memory with its dimensions in
+    another order; None if it did more than run kernels on them."""
     graph, program = evaluated.graph, evaluated.program
     places = {id(x): n for n, x in enumerate(operands)}
+    for view, call in rearranged:
+        source = call.args[0]
+        if id(source) in places and _is_turned(view, source):
+            places.setdefault(id(view), places[id(source)])
     made: dict[int, int] = {}
     parts, count = [], len(operands)
-    if not _are_full(graph.leaves):
+    if any(id(leaf) not in places for leaf in graph.leaves) or not _are_full(graph.leaves):
         return None
     for step in program.steps:
         value = graph.nodes[step.node].value
@@ -88,6 +117,14 @@ def replay(operands: Sequence[Any], evaluated: Evaluated) -> engine.Replay | Non
         count += len(found.steps)
         made[step.node] = count - 1
     return joined(len(operands), parts)
+
+
+def _is_turned(made: torch.Tensor, source: torch.Tensor) -> bool:
+    """Whether a tensor is another one with its dimensions in another order: kernels are given the same memory."""
+    strides = made.stride()
+    order = sorted(range(made.ndim), key=lambda d: -strides[d])
+    same = made.data_ptr() == source.data_ptr() and made.shape.numel() == source.shape.numel()
+    return same and source.is_contiguous() and made.permute(order).is_contiguous()
 
 
 def is_dense(x: Any) -> bool:

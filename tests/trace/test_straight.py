@@ -382,3 +382,52 @@ def test_nothing_is_kept_of_a_function_that_is_gone(t: SimpleNamespace) -> None:
     gc.collect()
     assert function() is None
     assert tensor() is None
+
+
+# --- tensors that are rearranged first ----------------------------------------------------------------------
+
+
+def attended(M: Any, Q: Any, K: Any, V: Any) -> Any:
+    return torch.softmax(M * (Q @ K.T), -1) @ V
+
+
+def transposed(A: Any, X: Any, W: Any) -> Any:
+    return torch.relu(A @ (X @ W.t()))
+
+
+def cut(A: Any, X: Any, W: Any) -> Any:
+    return torch.relu(A @ X[:, 2:8]) * W[:1, 2:8].contiguous() + W.mT[0, 0]
+
+
+def reshaped(A: Any, X: Any, W: Any) -> Any:
+    return A @ X.reshape(12, 2, 6).transpose(1, 2).flatten(1)
+
+
+def summed(A: Any, X: Any, W: Any) -> Any:
+    return A @ (X.T + W)
+
+
+@pytest.mark.parametrize(("function", "count"), [(transposed, 1), (cut, 1), (reshaped, 1), (summed, 12)])
+def test_rearranged_operands(function: Any, count: int, t: SimpleNamespace, calls: list[int]) -> None:
+    compiled = scorch.compile(function)
+    for n in range(12):
+        X = t.X * (1 + n / 10)
+        same(compiled(t.A, X, t.Y), function(t.dense, X, t.Y))
+    assert len(calls) == count
+    for X, W in ((t.X.T, t.Y), (t.X, t.Y.T), (t.X[:, ::2].repeat(1, 2), t.Y)):
+        same(compiled(t.A, X, W), function(t.dense, X, W))
+    wanted = t.X.clone().requires_grad_()
+    for _ in range(2):
+        (ours,) = torch.autograd.grad(compiled(t.A, wanted, t.Y).square().sum(), wanted)
+        (theirs,) = torch.autograd.grad(function(t.dense, wanted, t.Y).square().sum(), wanted)
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
+
+
+def test_attention_with_turned_keys(t: SimpleNamespace, calls: list[int]) -> None:
+    compiled = scorch.compile(attended)
+    kept = torch.where(t.dense != 0, 0.0, -torch.inf)
+    for n in range(12):
+        Q = t.X * (1 + n / 10)
+        expected = torch.softmax(Q @ t.Y.T + kept, -1).nan_to_num() @ t.Z
+        same(compiled(t.M, Q, t.Y, t.Z), expected)
+    assert len(calls) == 1
