@@ -154,8 +154,8 @@ def called_beside(layers: Sequence[nn.Module], x: torch.Tensor) -> torch.Tensor 
     where they do not share one: see `scorch.nn.functional.beside`.
 
     >>> from scorch.nn import freeze
-    >>> made = called_beside([freeze(Linear(4, 2)), freeze(Linear(4, 3))], torch.ones(5, 4))
-    >>> made.shape, called_beside([nn.Linear(4, 2), nn.Linear(4, 3)], torch.ones(5, 4))
+    >>> layers = [freeze(Linear(4, n, bias=False)) for n in (2, 3)]
+    >>> called_beside(layers, torch.ones(5, 4)).shape, called_beside([nn.Linear(4, 2)] * 2, torch.ones(5, 4))
     (torch.Size([5, 5]), None)
     """
     if torch.compiler.is_compiling() or not all(type(layer) is Linear and is_bare(layer) for layer in layers):

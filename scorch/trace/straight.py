@@ -35,27 +35,12 @@ ATTEMPTS = 3  # recorded calls of a function from which kernels are taken in vai
 
 _STEPS = frozenset(
     (
-        *("RESUME", "NOP", "CACHE", "EXTENDED_ARG", "PRECALL", "CALL", "KW_NAMES", "CALL_KW", "PUSH_NULL"),
-        *(
-            "LOAD_FAST",
-            "LOAD_FAST_CHECK",
-            "LOAD_FAST_LOAD_FAST",
-            "LOAD_FAST_BORROW",
-            "LOAD_FAST_BORROW_LOAD_FAST_BORROW",
-        ),
-        *("STORE_FAST", "STORE_FAST_LOAD_FAST", "STORE_FAST_STORE_FAST", "LOAD_CONST", "LOAD_SMALL_INT"),
-        *(
-            "LOAD_GLOBAL",
-            "LOAD_ATTR",
-            "LOAD_METHOD",
-            "BINARY_OP",
-            "BINARY_SUBSCR",
-            "BINARY_SLICE",
-            "BUILD_SLICE",
-            "UNARY_NEGATIVE",
-            "UNARY_POSITIVE",
-        ),
-        *("COMPARE_OP", "BUILD_TUPLE", "COPY", "SWAP", "POP_TOP", "RETURN_VALUE", "RETURN_CONST", "NOT_TAKEN"),
+        *("RESUME", "NOP", "CACHE", "EXTENDED_ARG", "NOT_TAKEN", "PRECALL", "CALL", "KW_NAMES", "CALL_KW"),
+        *("PUSH_NULL", "POP_TOP", "COPY", "SWAP", "LOAD_FAST", "LOAD_FAST_CHECK", "LOAD_FAST_LOAD_FAST"),
+        *("LOAD_FAST_BORROW", "LOAD_FAST_BORROW_LOAD_FAST_BORROW", "STORE_FAST", "STORE_FAST_LOAD_FAST"),
+        *("STORE_FAST_STORE_FAST", "LOAD_CONST", "LOAD_SMALL_INT", "LOAD_GLOBAL", "LOAD_ATTR", "LOAD_METHOD"),
+        *("BINARY_OP", "BINARY_SUBSCR", "BINARY_SLICE", "BUILD_SLICE", "BUILD_TUPLE", "COMPARE_OP"),
+        *("UNARY_NEGATIVE", "UNARY_POSITIVE", "RETURN_VALUE", "RETURN_CONST"),
     )
 )
 """Instructions of Python 3.11 and later that go on to the next one and change nothing that outlives the call."""
