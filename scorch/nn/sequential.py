@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from scorch.autograd import transforming
 from scorch.hooks import has_global_hooks, hooks_of
 from scorch.nn.bare import is_bare
 from scorch.nn.functional.beside import shared_product
@@ -51,7 +52,8 @@ class Sequential(nn.Sequential):
             self._known = known = _Parts(modules)
         for part in known.parts:
             if isinstance(part, list):
-                input = chain(input, [_link(*layer, known.bare) for layer in part])
+                bare = known.bare and not transforming()  # whose tensors are not remembered
+                input = chain(input, [_link(*layer, bare) for layer in part])
             else:
                 input = part(input)
         return input
@@ -126,7 +128,9 @@ def _link(module: Linear, activation: Activation, bare: bool = False) -> Link:
     """A layer as a link; of a `bare` weight it is known that calling it is its forward, which spares the search for
     hooks, as long as that for the tensor."""
     weight: Any = module._modules["weight"]
-    return Link(weight.forward() if bare else weight(), module.bias, activation)
+    known = weight.known() if bare else None
+    bias = module._parameters.get("bias")  # asked where it mostly is, as torch would search everything else first
+    return Link(weight() if known is None else known, module.bias if bias is None else bias, activation)
 
 
 def _is_patched(attributes: Mapping[str, object]) -> bool:

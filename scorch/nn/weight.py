@@ -68,13 +68,11 @@ class SparseWeight(nn.Module):
 
     def forward(self) -> scorch.Tensor:
         """The weight as a Tensor over the Parameter: gradients of what is computed with it reach `values`."""
-        values = self.values
         is_kept = not torch.compiler.is_compiling() and not transforming()  # whose tensors have no memory
-        if is_kept:
-            last = self._last
-            # The tensor of the last call serves as long as the Parameter is the same object on the same memory.
-            if last is not None and last[1] is values and last[2] == values.data_ptr():
-                return last[0]
+        known = self.known() if is_kept else None
+        if known is not None:
+            return known
+        values = self.values
         if not values.is_cpu:
             raise UnsupportedError(
                 f"Scorch runs on CPU; the layer's values are on {values.device}: call layer.to('cpu')"
@@ -88,6 +86,14 @@ class SparseWeight(nn.Module):
                 made = made.freeze()
             self._last = (made, values, values.data_ptr()) if shares else None
         return made
+
+    def known(self) -> scorch.Tensor | None:
+        """The tensor of the last call, which serves as long as the Parameter is the same object on the same memory."""
+        last = self._last
+        if last is None:
+            return None
+        made, values, address = last
+        return made if self._parameters.get("values") is values and values.data_ptr() == address else None
 
     @property
     def is_frozen(self) -> bool:
