@@ -33,6 +33,7 @@ AHEAD = 16  # nonzeros: how far in advance rows are fetched
 BESIDE = 4  # stored positions: with 8, fewer vectors of each would be read at a time, and more positions be left over
 STRIP_BYTES = 256  # of each row in a strip: lines that are fetched together
 GROUPED = (4, 2)  # rows that share coordinates, if they divide all rows: of more there would be too many groups
+GROUPED_VECTORS = 2  # of a product by itself, below which a group's branches take longer than the loads it shares
 WIDEST_TURNED = 16  # lanes: a block has the square of them
 MOST_TURNED = 2  # blocks in registers
 MOST_ROWS = 12  # of a register block
@@ -149,7 +150,10 @@ def grouping(
     rows = next((rows for rows in GROUPED if problem.extents[row] % rows == 0), None)
     if rows is None:
         return None
-    tile = tile or block_tile(problem, tiled, rows)
+    if tile is None:
+        tile = block_tile(problem, tiled, rows)
+        if tile.vectors < GROUPED_VECTORS:
+            return None
     if (
         problem.extents[reduced] * tile.vectors * tile.lanes * dtypes.itemsize(problem.dtype)
         > problem.machine.near_bytes

@@ -13,7 +13,7 @@ from scorch.emit.jit import compile_kernel
 from scorch.ir.einsum import parse_einsum
 from scorch.ir.plan import Plan
 from scorch.operand import as_storage
-from scorch.schedule.machine import AVX2, AVX512, SSE, host
+from scorch.schedule.machine import AVX2, AVX512, SSE, Machine
 from scorch.schedule.planner import alternatives, schedule
 
 MACHINES = {"AVX-512": AVX512, "AVX2": AVX2, "SSE": SSE}
@@ -45,7 +45,7 @@ def grouping(text: str, **operands: object) -> str | None:
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-@pytest.mark.parametrize("columns", [9, 37, 100])
+@pytest.mark.parametrize("columns", [19, 37, 100])
 @pytest.mark.parametrize("rows", [4, 6, 14])
 def test_a_product_on_every_machine(rows: int, columns: int, machine: str) -> None:
     dense, b = weight(rows, 23), torch.randn(23, columns)
@@ -61,6 +61,14 @@ def test_a_product_on_every_machine(rows: int, columns: int, machine: str) -> No
             found = engine.Program(plan, compile_kernel(plan.kernel), operands)([s.vals for s in operands])
             assert isinstance(found, torch.Tensor)
             torch.testing.assert_close(found, dense @ b)
+
+
+@pytest.mark.parametrize(("columns", "machine", "grouped"), [(16, AVX512, False), (17, AVX512, True), (16, AVX2, True)])
+def test_one_vector_is_not_worth_groups(columns: int, machine: Machine, grouped: bool) -> None:
+    operands = [as_storage(frozen(weight(8, 23))), as_storage(torch.randn(23, columns))]
+    statement = parse_einsum("ik,kj->ij", [(8, 23), (23, columns)])
+    problem = replace(engine.problem_of(statement, operands), machine=machine)
+    assert any("grouped" in each.description for each in alternatives(problem)) == grouped
 
 
 @pytest.mark.compiled
