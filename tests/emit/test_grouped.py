@@ -13,7 +13,7 @@ from scorch.emit.jit import compile_kernel
 from scorch.ir.einsum import parse_einsum
 from scorch.ir.plan import Plan
 from scorch.operand import as_storage
-from scorch.schedule.machine import AVX2, AVX512, SSE, Machine
+from scorch.schedule.machine import AVX2, AVX512, SSE, Machine, host
 from scorch.schedule.planner import alternatives, schedule
 
 MACHINES = {"AVX-512": AVX512, "AVX2": AVX2, "SSE": SSE}
