@@ -14,7 +14,7 @@ from torch.utils import _pytree as pytree
 from scorch import autograd
 from scorch.functions import registry
 from scorch.operand import Stored
-from scorch.trace.record import Recorder, recording
+from scorch.trace.record import recording
 from scorch.trace.run import Told
 from scorch.trace.straight import straight
 from scorch.trace.value import Deferred
@@ -108,20 +108,14 @@ def run_recorded(
                 raise
             reason = f"{type(error).__name__}: {error}"
     if reason is None:
-        if known is not None and asked is not None and _is_program(recorder, result):
-            known.learn(asked, recorder.rearranged, recorder.evaluated[0])
+        evaluated = recorder.evaluated
+        only = evaluated is not None and not recorder.has_written and evaluated.result is result
+        if known is not None and asked is not None and evaluated is not None and only:
+            known.learn(asked, recorder.rearranged, evaluated)
         return result
     result = function(*args, **kwargs)  # raises again what is wrong with the function or its arguments
     _EAGER[function] = reason
     return result
-
-
-def _is_program(recorder: Recorder, result: Any) -> bool:
-    """Whether a recorded call did nothing but put off operations, whose last result it returned."""
-    if recorder.has_written or recorder.ran or len(recorder.evaluated) != 1:
-        return False
-    graph, program, _ = recorder.evaluated[0]
-    return graph.nodes[program.steps[-1].node].value is result
 
 
 def why_eager(function: Callable[..., Any]) -> str | None:

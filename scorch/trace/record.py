@@ -51,7 +51,8 @@ class Recorder(TorchFunctionMode):
         self.has_written = False  # whether a call changed a tensor in place
         self.ran = False  # whether a call was not put off, but for those that only rearrange a tensor
         self.rearranged: list[tuple[Any, Call]] = []  # what those gave
-        self.evaluated: list[Evaluated] = []
+        self.evaluations = 0
+        self.evaluated: Evaluated | None = None  # the only one; of several, and beside other calls, nothing is held
         self.count = 0
         self.pending: weakref.WeakValueDictionary[int, Deferred] = weakref.WeakValueDictionary()
         self._off = 0
@@ -102,19 +103,19 @@ class Recorder(TorchFunctionMode):
             if node is not None:
                 return self._stand_in(node)
         elif self._renews(name, args, kwargs):
-            self.ran = True
+            self._does_more()
             return args[0]
-        rearranges = is_rearranging(name) and type(args[0]) in (torch.Tensor, torch.nn.Parameter)
+        rearranges = is_rearranging(name) and bool(args) and type(args[0]) in (torch.Tensor, torch.nn.Parameter)
         writes = _writes(name, args, kwargs)
         with self.paused():
             if writes:
                 self.has_written = True
                 self.settle()
             result = func(*resolved(args), **resolved(kwargs))
-        if rearranges and type(result) is torch.Tensor:
+        if not (rearranges and type(result) is torch.Tensor):
+            self._does_more()
+        elif not self.ran:
             self.rearranged.append((result, Call(func, args, kwargs)))
-        else:
-            self.ran = True
         if self.told is not None and not name.startswith("get") and (writes or all(result is not x for x in args)):
             self.told.ran(name, args, kwargs, result)  # not what gives back what it is given
         return result
@@ -172,7 +173,14 @@ class Recorder(TorchFunctionMode):
         """Compute nodes together."""
         with self.paused():
             looked_at = {stand._node for stand in list(self.pending.values())}
-            self.evaluated.append(evaluate(nodes, looked_at, self.fuse, self.told))
+            made = evaluate(nodes, looked_at, self.fuse, self.told)
+            self.evaluations += 1
+            self.evaluated = made if self.evaluations == 1 and not self.ran else None
+
+    def _does_more(self) -> None:
+        """A call was not put off: what else was done need not be known, and its tensors are let go."""
+        self.ran, self.evaluated = True, None
+        self.rearranged.clear()
 
     def settle(self) -> None:
         """Compute all that is put off and may still be looked at."""

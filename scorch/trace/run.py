@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -17,7 +17,7 @@ from scorch.trace.graph import Graph, Leaf, Ref, graph_of
 from scorch.trace.node import Call, Contract, Node, Sum
 from scorch.trace.plan import AsIs, Program, Step, Together, plan
 
-__all__ = ["Evaluated", "Told", "evaluate", "steps", "with_leaves"]
+__all__ = ["Evaluated", "Told", "evaluate", "put", "steps"]
 
 
 class Told(Protocol):
@@ -42,6 +42,11 @@ class Evaluated(NamedTuple):
     graph: Graph
     program: Program
     calls: tuple[Call, ...]
+
+    @property
+    def result(self) -> Any:
+        """What the last step made."""
+        return self.graph.nodes[self.program.steps[-1].node].value
 
 
 def evaluate(targets: Sequence[Node], looked_at: Set[Node], fuse: bool, told: Told | None = None) -> Evaluated:
@@ -92,30 +97,19 @@ def _run(step: Step, graph: Graph, made: dict[int, Any], told: Told | None) -> A
 def _as_is(n: int, graph: Graph, made: dict[int, Any]) -> Any:
     call = graph.nodes[n].call
     known = {id(graph.nodes[m]): value for m, value in made.items()}
-    return call.function(*_put(call.args, known, graph), **_put(call.kwargs, known, graph))
+    return call.function(*put(call.args, graph.leaves, known), **put(call.kwargs, graph.leaves, known))
 
 
-def _put(value: Any, known: dict[int, Any], graph: Graph) -> Any:
+def put(value: Any, leaves: Sequence[Any], known: Mapping[int, Any]) -> Any:
     """Arguments with results in place of nodes, and tensors in place of leaves."""
     if isinstance(value, Leaf):
-        return graph.leaves[value.number]
+        return leaves[value.number]
     if isinstance(value, Node):
         return value.value if value.is_done else known[id(value)]
     if type(value) is dict:
-        return {key: _put(part, known, graph) for key, part in value.items()}
+        return {key: put(part, leaves, known) for key, part in value.items()}
     if type(value) in (list, tuple):
-        return type(value)(_put(part, known, graph) for part in value)
-    return value
-
-
-def with_leaves(value: Any, leaves: Sequence[Any]) -> Any:
-    """Arguments with tensors in place of leaves."""
-    if isinstance(value, Leaf):
-        return leaves[value.number]
-    if type(value) is dict:
-        return {key: with_leaves(part, leaves) for key, part in value.items()}
-    if type(value) in (list, tuple):
-        return type(value)(with_leaves(part, leaves) for part in value)
+        return type(value)(put(part, leaves, known) for part in value)
     return value
 
 

@@ -15,7 +15,7 @@ from scorch.tensor import Tensor
 from scorch.trace.graph import Leaf
 from scorch.trace.node import Call, Node
 from scorch.trace.plan import AsIs
-from scorch.trace.run import Evaluated, steps, with_leaves
+from scorch.trace.run import Evaluated, put, steps
 
 __all__ = ["Tape", "is_dense", "replay", "taped"]
 
@@ -36,7 +36,7 @@ class Tape:
         if self.rearranged:
             operands = list(operands)
             for call in self.rearranged:
-                operands.append(call.function(*with_leaves(call.args, operands), **with_leaves(call.kwargs, operands)))
+                operands.append(call.function(*put(call.args, operands, {}), **put(call.kwargs, operands, {})))
         graph = replace(self.evaluated.graph, leaves=tuple([operands[place] for place in self.places]))
         return steps(graph, self.evaluated.program)[self.evaluated.program.steps[-1].node]
 
@@ -48,10 +48,12 @@ def taped(operands: Sequence[Any], rearranged: Sequence[tuple[Any, Call]], evalu
     places = {id(x): n for n, x in enumerate(operands)}
     before: list[Call] = []
     for made, call in rearranged:
+        source, *rest = call.args
         try:
-            before.append(_kept(call, {}, {key: Leaf(n) for key, n in places.items()}))
+            how = _kept(Call(call.function, tuple(rest), call.kwargs), {}, {})
+            before.append(replace(how, args=(Leaf(places[id(source)]), *how.args)))
         except LookupError:
-            continue  # of another tensor: if its result is read, that is found out below
+            continue  # of another tensor, or by the values of one: if its result is read, that is found out below
         places.setdefault(id(made), len(operands) + len(before) - 1)
     if any(id(leaf) not in places for leaf in graph.leaves):
         return None

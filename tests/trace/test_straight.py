@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import scorch
+from scorch.trace.compile import why_eager
 from scorch.trace.straight import straight
 from tests.trace.cases import same
 
@@ -421,6 +422,39 @@ def test_rearranged_operands(function: Any, count: int, t: SimpleNamespace, call
         (ours,) = torch.autograd.grad(compiled(t.A, wanted, t.Y).square().sum(), wanted)
         (theirs,) = torch.autograd.grad(function(t.dense, wanted, t.Y).square().sum(), wanted)
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
+
+
+def chosen(A: Any, X: Any, rows: Any) -> Any:
+    return A @ X[:, rows]
+
+
+def by_name(A: Any, X: Any) -> Any:
+    return A @ torch.reshape(input=X, shape=(12, 12))
+
+
+def test_values_that_decide_shapes_are_looked_at_each_time(t: SimpleNamespace, calls: list[int]) -> None:
+    compiled = scorch.compile(chosen)
+    for count in (5, 3, 12):
+        rows = torch.arange(12) < count
+        same(compiled(t.A, t.X, rows), t.dense @ t.X[:, rows])
+    assert len(calls) == 3
+    function = scorch.compile(by_name)
+    same(function(t.A, t.X), t.dense @ t.X)
+    assert why_eager(by_name) is None
+
+
+def test_what_a_loop_computed_is_let_go(t: SimpleNamespace) -> None:
+    held: list[Any] = []
+
+    @scorch.compile
+    def iterated(A: Any, X: Any) -> Any:
+        for _ in range(5):
+            X = A @ X
+            held.append(weakref.ref(torch.relu(X) + float(X.sum()) * 0))
+        gc.collect()
+        return X * sum(ref() is not None for ref in held)
+
+    assert not iterated(t.A, t.X).any()
 
 
 def test_attention_with_turned_keys(t: SimpleNamespace, calls: list[int]) -> None:
